@@ -1,0 +1,298 @@
+//! What reaches us from phones, by way of a provider, and where it may go.
+//!
+//! The routing decision is a pure function of one lookup and the clock: no background job takes part in it.
+
+use super::{
+    call::CallStatus,
+    clock::Time,
+    ids::{NumberId, RideId},
+    message::{PartState, ProviderCode},
+    number::ProviderName,
+    person::Role,
+    phone::PhoneNumber,
+    text::Body,
+    words::words,
+};
+
+/// Who contacts us, as far as the network says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contacting {
+    /// A phone.
+    Phone(PhoneNumber),
+    /// A hidden, missing or odd caller id (`anonymous`, `Restricted`, a SIP address, a sender name): it never
+    /// matches a ride.
+    Hidden,
+}
+
+impl Contacting {
+    /// Reads a caller id as providers write it. `+266696687` spells ANONYMOUS on a keypad: some networks send it,
+    /// with variants, in place of a hidden number.
+    pub fn from_wire(text: &str) -> Self {
+        const ANONYMOUS_DIGITS: [&str; 4] = ["266696687", "2666966877", "86282452253", "7378742833"];
+        match PhoneNumber::from_wire(text) {
+            Ok(phone) if !ANONYMOUS_DIGITS.contains(&phone.expose_digits()) => Self::Phone(phone),
+            _ => Self::Hidden,
+        }
+    }
+
+    /// The phone, if one is known.
+    pub fn phone(&self) -> Option<&PhoneNumber> {
+        match self {
+            Self::Phone(phone) => Some(phone),
+            Self::Hidden => None,
+        }
+    }
+}
+
+/// What a provider tells us, translated.
+#[derive(Clone, Debug)]
+pub enum ProviderEvent {
+    /// A phone sent a text to a number.
+    Text(InboundText),
+    /// A phone calls a number and waits for our answer.
+    Call(InboundCall),
+    /// What became of a text that we sent.
+    Report(DeliveryReport),
+    /// What became of a call that we connected.
+    CallReport(CallReport),
+    /// Something of no interest: acknowledged, no effect.
+    Ignored,
+}
+
+/// A text from a phone.
+#[derive(Clone, Debug)]
+pub struct InboundText {
+    /// The provider's id of the text: what tells a repeat from a second one.
+    pub key: String,
+    /// Who sent it.
+    pub from: Contacting,
+    /// The number it was sent to, if it is one.
+    pub to: Option<PhoneNumber>,
+    /// The words.
+    pub body: Body,
+    /// Addresses of pictures, as the provider gave them.
+    pub media: Vec<String>,
+}
+
+/// A call from a phone.
+#[derive(Clone, Debug)]
+pub struct InboundCall {
+    /// The provider's id of the call.
+    pub key: String,
+    /// Who calls.
+    pub from: Contacting,
+    /// The number that is called, if it is one.
+    pub to: Option<PhoneNumber>,
+}
+
+/// News of a text that we sent.
+#[derive(Clone, Debug)]
+pub struct DeliveryReport {
+    /// Tells a repeat from further news: the provider's id and what it reports.
+    pub key: String,
+    /// Our reference, by which the report finds its text.
+    pub reference: String,
+    /// What the text has become.
+    pub state: PartState,
+    /// The provider's code for it.
+    pub code: Option<ProviderCode>,
+}
+
+/// News of a call.
+#[derive(Clone, Debug)]
+pub struct CallReport {
+    /// Tells a repeat from further news.
+    pub key: String,
+    /// The provider's id of the call.
+    pub call_key: String,
+    /// What the call has become.
+    pub status: CallStatus,
+    /// How long they talked, in seconds.
+    pub duration_s: Option<i64>,
+}
+
+words! {
+    /// Why a contact went nowhere.
+    Refusal {
+        /// The phone has no ride on this number.
+        UnknownCaller = "unknown_caller",
+        /// The network does not say who it is.
+        HiddenCaller = "hidden_caller",
+        /// The phone had a ride here; its contact window is closed.
+        ContactClosed = "contact_closed",
+        /// The number is not in our pool, or belongs to another provider.
+        NumberNotOurs = "number_not_ours",
+        /// The caller is itself a number of the pool.
+        PoolNumber = "pool_number",
+    }
+}
+
+/// What the routing lookup found, as it stands in the database.
+#[derive(Clone, Debug)]
+pub struct RouteFacts {
+    /// The number that was contacted, if it is in the pool.
+    pub number: Option<(NumberId, ProviderName)>,
+    /// The contacting phone is a number of the pool.
+    pub from_pool: bool,
+    /// The binding of (number, phone).
+    pub binding: Option<BoundContact>,
+}
+
+/// A binding with what it leads to.
+#[derive(Clone, Debug)]
+pub struct BoundContact {
+    /// The ride.
+    pub ride_id: RideId,
+    /// The role of the phone that makes contact.
+    pub from_role: Role,
+    /// The end of the contact window.
+    pub contact_until: Time,
+    /// The other party's phone now; none if that person was erased.
+    pub to: Option<PhoneNumber>,
+}
+
+/// Where a contact may go.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// To the other party.
+    Connected(Connection),
+    /// Nowhere.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The number, if ours.
+        number_id: Option<NumberId>,
+        /// The ride it once belonged to, with the role of the contacting phone.
+        ride: Option<(RideId, Role)>,
+    },
+}
+
+/// An open way from one party to the other.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The ride.
+    pub ride_id: RideId,
+    /// The number both parties see.
+    pub number_id: NumberId,
+    /// Who makes contact.
+    pub from_role: Role,
+    /// The phone to reach.
+    pub to: PhoneNumber,
+}
+
+/// Decides where a contact at `provider` goes.
+pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &Contacting, now: Time) -> Route {
+    let refused = |refusal, number_id, ride| Route::Refused { refusal, number_id, ride };
+    let Some((number_id, _)) = facts.number.filter(|(_, owner)| owner == provider) else {
+        return refused(Refusal::NumberNotOurs, None, None);
+    };
+    if *from == Contacting::Hidden {
+        return refused(Refusal::HiddenCaller, Some(number_id), None);
+    }
+    if facts.from_pool {
+        return refused(Refusal::PoolNumber, Some(number_id), None);
+    }
+    let Some(bound) = facts.binding else {
+        return refused(Refusal::UnknownCaller, Some(number_id), None);
+    };
+    match bound.to {
+        Some(to) if now < bound.contact_until => {
+            Route::Connected(Connection { ride_id: bound.ride_id, number_id, from_role: bound.from_role, to })
+        }
+        _ => refused(Refusal::ContactClosed, Some(number_id), Some((bound.ride_id, bound.from_role))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Duration};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OURS: ProviderName = ProviderName::of("messagebird");
+
+    fn noon() -> Time {
+        DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
+    }
+
+    fn phone() -> Contacting {
+        Contacting::from_wire("31612345678")
+    }
+
+    fn facts() -> RouteFacts {
+        RouteFacts {
+            number: Some((NumberId(1), OURS)),
+            from_pool: false,
+            binding: Some(BoundContact {
+                ride_id: RideId(7),
+                from_role: Role::Driver,
+                contact_until: noon() + Duration::seconds(1),
+                to: PhoneNumber::from_wire("+31687654321").ok(),
+            }),
+        }
+    }
+
+    fn refusal(route: Route) -> Option<Refusal> {
+        match route {
+            Route::Connected(_) => None,
+            Route::Refused { refusal, .. } => Some(refusal),
+        }
+    }
+
+    #[test]
+    fn odd_caller_ids_are_hidden() {
+        for odd in [
+            "",
+            "Restricted",
+            "anonymous",
+            "+266696687",
+            "266696687",
+            "sip:31612345678@example.com",
+            "unavailable",
+            "12345",
+            "Maskline",
+        ] {
+            assert_eq!(Contacting::from_wire(odd), Contacting::Hidden, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_window_closes_to_the_millisecond() {
+        let open = |now| refusal(decide(facts(), &OURS, &phone(), now));
+        assert_eq!(open(noon() + Duration::milliseconds(999)), None);
+        assert_eq!(open(noon() + Duration::seconds(1)), Some(Refusal::ContactClosed));
+    }
+
+    #[test]
+    fn refusals_say_why() {
+        let with = |change: fn(&mut RouteFacts), from: Contacting| {
+            let mut facts = facts();
+            change(&mut facts);
+            refusal(decide(facts, &OURS, &from, noon()))
+        };
+        assert_eq!(with(|f| f.number = None, phone()), Some(Refusal::NumberNotOurs));
+        assert_eq!(
+            with(|f| f.number = Some((NumberId(1), ProviderName::of("plivo"))), phone()),
+            Some(Refusal::NumberNotOurs)
+        );
+        assert_eq!(with(|f| f.from_pool = true, phone()), Some(Refusal::PoolNumber));
+        assert_eq!(with(|f| f.binding = None, phone()), Some(Refusal::UnknownCaller));
+        assert_eq!(with(|_| (), Contacting::Hidden), Some(Refusal::HiddenCaller));
+    }
+
+    proptest! {
+        #[test]
+        fn connects_only_inside_the_window_of_a_binding(
+            ours in any::<bool>(), pool in any::<bool>(), bound in any::<bool>(), erased in any::<bool>(), offset in -2000i64..2000
+        ) {
+            let mut facts = facts();
+            if !ours { facts.number = None; }
+            facts.from_pool = pool;
+            if erased { facts.binding.as_mut().expect("bound").to = None; }
+            if !bound { facts.binding = None; }
+            let connected = refusal(decide(facts, &OURS, &phone(), noon() + Duration::milliseconds(offset))).is_none();
+            prop_assert_eq!(connected, ours && !pool && bound && !erased && offset < 1000);
+        }
+    }
+}

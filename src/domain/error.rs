@@ -1,0 +1,152 @@
+//! The one vocabulary of things that go wrong. Only `http::problem` turns it into HTTP.
+
+use chrono::Duration;
+
+use super::{ride::TransitionRefused, words::words};
+
+words! {
+    /// A state that forbids what was asked: the stable `code` of a 409 answer.
+    Conflict {
+        /// No number is left for this pair of phones.
+        NumberPoolDepleted = "number_pool_depleted",
+        /// The status cannot follow the present one.
+        InvalidTransition = "invalid_transition",
+        /// The ride is over; its plan is history.
+        RideEnded = "ride_ended",
+        /// The parties of a ride cannot be replaced.
+        PartyChangeUnsupported = "party_change_unsupported",
+        /// The person has a ride whose contact window is open.
+        ContactWindowOpen = "contact_window_open",
+        /// Contact on this ride is closed.
+        ContactClosed = "contact_closed",
+        /// Rides with an open contact window use this number.
+        NumberInUse = "number_in_use",
+        /// The number is in the pool already.
+        NumberExists = "number_exists",
+        /// The phone is a number of the pool.
+        PhoneIsPoolNumber = "phone_is_pool_number",
+        /// A person has this phone.
+        NumberIsPersonsPhone = "number_is_persons_phone",
+        /// Another record has this external id.
+        ExternalIdTaken = "external_id_taken",
+        /// The client is revoked.
+        ClientRevoked = "client_revoked",
+        /// A client cannot revoke itself.
+        OwnClient = "own_client",
+    }
+}
+
+impl Conflict {
+    /// What the answer says about it, without anything personal.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::NumberPoolDepleted => "No number of the pool is free for this customer and driver.",
+            Self::InvalidTransition => "The ride cannot move from its present status to the one asked for.",
+            Self::RideEnded => "The ride is over; its start, destination and time cannot change any more.",
+            Self::PartyChangeUnsupported => {
+                "The customer or driver of a ride cannot be replaced. Cancel the ride and create another."
+            }
+            Self::ContactWindowOpen => "The person has a ride whose contact window is open.",
+            Self::ContactClosed => "The contact window of this ride is closed.",
+            Self::NumberInUse => "Rides with an open contact window use this number. Drain it first.",
+            Self::NumberExists => "This number is in the pool already.",
+            Self::PhoneIsPoolNumber => "This phone number is a proxy number of the pool.",
+            Self::NumberIsPersonsPhone => "This number is the phone of a customer or driver.",
+            Self::ExternalIdTaken => "Another record has this external_id.",
+            Self::ClientRevoked => "The client is revoked.",
+            Self::OwnClient => "A client cannot revoke itself.",
+        }
+    }
+}
+
+words! {
+    /// The limit that left no number for a ride.
+    PoolLimit {
+        /// The pool is empty.
+        NoNumbers = "no_numbers",
+        /// No number is active at a provider that is configured.
+        NoneActive = "none_active",
+        /// No active number can do both SMS and voice.
+        NoneCapable = "none_capable",
+        /// Every one is bound to, or cooling down for, the customer's or the driver's phone.
+        AllHeld = "all_held",
+    }
+}
+
+/// One wrong field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer into the body (`/phone_number`), or the name of a query parameter.
+    pub pointer: String,
+    /// The rule that was broken; never the value.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// At `pointer`, this is wrong.
+    pub fn new(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        Self { pointer: pointer.into(), detail: detail.to_string() }
+    }
+}
+
+/// What a use case can answer other than its result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or no longer.
+    #[error("not found")]
+    NotFound,
+    /// The state forbids it.
+    #[error("conflict: {0}")]
+    Conflict(Conflict),
+    /// The pool has no number for this pair.
+    #[error("pool depleted: {0}")]
+    PoolDepleted(PoolLimit),
+    /// Well-formed and wrong: every wrong field at once.
+    #[error("invalid: {0}")]
+    Invalid(&'static str, Vec<FieldError>),
+    /// The version asked for (`If-Match`) is not the present one.
+    #[error("stale version")]
+    Stale,
+    /// The credentials do not hold.
+    #[error("unauthorized")]
+    Unauthorized,
+    /// The caller may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// Too much at once; come back.
+    #[error("busy")]
+    Busy {
+        /// Not before this.
+        retry_after: Duration,
+    },
+    /// Our fault, or the database's. The cause is logged once and never shown.
+    #[error("internal: {0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of a use case.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// One wrong field.
+    pub fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        Self::Invalid("invalid_request", vec![FieldError::new(pointer, detail)])
+    }
+
+    /// Something that should not have happened.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl From<Conflict> for Error {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+impl From<TransitionRefused> for Error {
+    fn from(_: TransitionRefused) -> Self {
+        Self::Conflict(Conflict::InvalidTransition)
+    }
+}

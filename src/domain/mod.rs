@@ -1,0 +1,22 @@
+//! What Maskline talks about, as types: phones, people, numbers, rides, texts, calls.
+//!
+//! Pure: no I/O, no framework, no configuration. Everything here can be decided from its arguments,
+//! and time is one of them. Nothing in this room may know a database, a web framework or a provider.
+
+pub mod call;
+pub mod client;
+pub mod clock;
+pub mod contact;
+pub mod error;
+pub mod ids;
+pub mod message;
+pub mod notice;
+pub mod number;
+pub mod page;
+pub mod person;
+pub mod phone;
+pub mod retry;
+pub mod ride;
+pub mod scope;
+pub mod text;
+mod words;

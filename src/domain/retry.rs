@@ -1,0 +1,44 @@
+//! When to try again: a pure function of how often we tried.
+
+use chrono::Duration;
+
+/// Tries after which a text is given up as failed. With the gaps of [`pause`] that is about an hour and a half.
+pub const MAX_ATTEMPTS: i32 = 12;
+
+const FIRST: Duration = Duration::seconds(1);
+const LONGEST: Duration = Duration::minutes(15);
+
+/// How long to wait after the `attempt`th try (from 1): doubling from a second to a quarter of an hour, of which the
+/// upper half is jittered so that a crowd of texts does not come back together. `jitter` is from 0 to 1. A provider
+/// that names its own pause (`Retry-After`) is not asked earlier than it said.
+pub fn pause(attempt: i32, jitter: f64, asked_for: Option<Duration>) -> Duration {
+    let doublings = attempt.clamp(1, 20) - 1;
+    let full = (FIRST * 2_i32.pow(doublings.unsigned_abs())).min(LONGEST);
+    let half = full / 2;
+    #[expect(clippy::cast_possible_truncation, reason = "at most 450,000 milliseconds")]
+    let spread = Duration::milliseconds((half.num_milliseconds() as f64 * jitter.clamp(0.0, 1.0)) as i64);
+    (half + spread).max(asked_for.unwrap_or_default().min(Duration::hours(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn doubles_to_a_limit() {
+        assert_eq!(pause(1, 1.0, None), Duration::seconds(1));
+        assert_eq!(pause(4, 1.0, None), Duration::seconds(8));
+        assert_eq!(pause(12, 1.0, None), LONGEST);
+        assert_eq!(pause(1, 0.0, Some(Duration::seconds(30))), Duration::seconds(30));
+    }
+
+    proptest! {
+        #[test]
+        fn stays_in_bounds(attempt in any::<i32>(), jitter in any::<f64>(), asked in any::<i32>()) {
+            let pause = pause(attempt, jitter, Some(Duration::seconds(asked.into())));
+            prop_assert!(pause >= Duration::milliseconds(500) && pause <= Duration::hours(1));
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Rides: what they are, how they move, and how long contact lasts.
+
+use chrono::{DateTime, Duration, FixedOffset};
+
+use super::{
+    clock::Time,
+    ids::{NumberId, PersonId, RideId},
+    person::Role,
+    phone::PhoneNumber,
+    text::{ExternalId, Place},
+    words::words,
+};
+
+words! {
+    /// Where a ride stands.
+    RideStatus {
+        /// Agreed, not begun.
+        Scheduled = "scheduled",
+        /// Under way.
+        InProgress = "in_progress",
+        /// Done.
+        Completed = "completed",
+        /// Called off.
+        Cancelled = "cancelled",
+    }
+
+    /// Who ended a ride.
+    EndedBy {
+        /// The platform said so.
+        Platform = "platform",
+        /// Nobody did: the longest duration ran out.
+        Timeout = "timeout",
+    }
+}
+
+impl RideStatus {
+    /// The ride is over; what is left is its grace.
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+}
+
+/// How long things last. All values come from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct ContactPolicy {
+    /// Contact after a completed ride.
+    pub grace: Duration,
+    /// Contact after a cancelled ride.
+    pub cancel_grace: Duration,
+    /// How long a number stays barred for both phones after contact closed.
+    pub cool_down: Duration,
+    /// After this, a ride that nobody ended is over.
+    pub max_duration: Duration,
+    /// How far ahead a ride may be planned.
+    pub booking_horizon: Duration,
+}
+
+/// When a binding routes, and until when it keeps others off its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The end of the contact window.
+    pub contact_until: Time,
+    /// The end of the cool-down.
+    pub barred_until: Time,
+}
+
+/// A planned time that no ride can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadDatetime {
+    /// Over before it would begin.
+    #[error("must not be further back than the longest duration of a ride")]
+    TooOld,
+    /// Beyond the booking horizon.
+    #[error("must not be further ahead than the booking horizon")]
+    TooFarAhead,
+}
+
+impl ContactPolicy {
+    /// When a ride planned for `datetime` times out, if it may be planned for then at all.
+    pub fn timeout_at(&self, datetime: Time, now: Time) -> Result<Time, BadDatetime> {
+        if datetime > now + self.booking_horizon {
+            return Err(BadDatetime::TooFarAhead);
+        }
+        let timeout_at = datetime + self.max_duration;
+        if timeout_at < now { Err(BadDatetime::TooOld) } else { Ok(timeout_at) }
+    }
+
+    /// The window that closes at `contact_until`.
+    pub fn window(&self, contact_until: Time) -> Window {
+        Window { contact_until, barred_until: contact_until + self.cool_down }
+    }
+}
+
+/// A ride.
+#[derive(Clone, Debug)]
+pub struct Ride {
+    /// Its id.
+    pub id: RideId,
+    /// Who rides.
+    pub customer_id: PersonId,
+    /// Who drives.
+    pub driver_id: PersonId,
+    /// The proxy number both see.
+    pub number_id: NumberId,
+    /// That number in clear; the platform's own.
+    pub proxy_number: PhoneNumber,
+    /// Where it starts.
+    pub start: Place,
+    /// Where it ends.
+    pub destination: Place,
+    /// When it starts, with the offset the platform gave: notices show local time.
+    pub datetime: DateTime<FixedOffset>,
+    /// Where it stands.
+    pub status: RideStatus,
+    /// Who ended it.
+    pub ended_by: Option<EndedBy>,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+    /// When it is over though nobody says so.
+    pub timeout_at: Time,
+    /// When contact closes, as things stand.
+    pub contact_until: Time,
+    /// The platform's id, unique among rides.
+    pub external_id: Option<ExternalId>,
+    /// Counts edits; the ETag.
+    pub version: i64,
+    /// When it was created.
+    pub created_at: Time,
+    /// When it was last edited.
+    pub updated_at: Time,
+}
+
+/// A status that cannot follow the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a ride that is {from} cannot become {to}")]
+pub struct TransitionRefused {
+    /// The present status.
+    pub from: RideStatus,
+    /// The one asked for.
+    pub to: RideStatus,
+}
+
+impl Ride {
+    /// The person in this role.
+    pub fn person_id(&self, role: Role) -> PersonId {
+        match role {
+            Role::Customer => self.customer_id,
+            Role::Driver => self.driver_id,
+        }
+    }
+
+    /// Contact is open: the routing lookup compares in the same way, so no late worker can lengthen it.
+    pub fn contact_open(&self, now: Time) -> bool {
+        now < self.contact_until
+    }
+
+    /// Moves to another status. The same status again changes nothing and is no error.
+    pub fn move_to(&mut self, to: RideStatus, now: Time, policy: &ContactPolicy) -> Result<(), TransitionRefused> {
+        use RideStatus::{Cancelled, Completed, InProgress, Scheduled};
+        match (self.status, to) {
+            (from, to) if from == to => Ok(()),
+            (Scheduled, InProgress) => {
+                self.status = to;
+                Ok(())
+            }
+            (InProgress, Completed) => {
+                self.end(Completed, EndedBy::Platform, now, policy.grace);
+                Ok(())
+            }
+            (Scheduled | InProgress, Cancelled) => {
+                self.end(Cancelled, EndedBy::Platform, now, policy.cancel_grace);
+                Ok(())
+            }
+            (from, to) => Err(TransitionRefused { from, to }),
+        }
+    }
+
+    /// Ends a ride that nobody closed, as of the moment its longest duration ran out.
+    pub fn time_out(&mut self, policy: &ContactPolicy) {
+        if !self.status.is_ended() {
+            self.end(RideStatus::Completed, EndedBy::Timeout, self.timeout_at, policy.grace);
+        }
+    }
+
+    /// Plans the ride for another time.
+    pub fn reschedule(&mut self, datetime: DateTime<FixedOffset>, timeout_at: Time, policy: &ContactPolicy) {
+        self.datetime = datetime;
+        self.timeout_at = timeout_at;
+        self.contact_until = timeout_at + policy.grace;
+    }
+
+    fn end(&mut self, status: RideStatus, by: EndedBy, at: Time, grace: Duration) {
+        self.status = status;
+        self.ended_by = Some(by);
+        self.ended_at = Some(at);
+        self.contact_until = self.contact_until.min(at + grace);
+    }
+}
+
+/// A ride to be made.
+#[derive(Clone, Debug)]
+pub struct NewRide {
+    /// See [`Ride::customer_id`].
+    pub customer_id: PersonId,
+    /// See [`Ride::driver_id`].
+    pub driver_id: PersonId,
+    /// See [`Ride::start`].
+    pub start: Place,
+    /// See [`Ride::destination`].
+    pub destination: Place,
+    /// See [`Ride::datetime`].
+    pub datetime: DateTime<FixedOffset>,
+    /// See [`Ride::external_id`].
+    pub external_id: Option<ExternalId>,
+    /// Whether both people get the confirmation.
+    pub notify: bool,
+}
+
+/// Edits of a ride: `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Clone, Debug, Default)]
+pub struct RidePatch {
+    /// Another customer; refused unless it is the present one.
+    pub customer_id: Option<PersonId>,
+    /// Another driver; refused unless it is the present one.
+    pub driver_id: Option<PersonId>,
+    /// Another start.
+    pub start: Option<Place>,
+    /// Another destination.
+    pub destination: Option<Place>,
+    /// Another time.
+    pub datetime: Option<DateTime<FixedOffset>>,
+    /// The next status.
+    pub status: Option<RideStatus>,
+    /// Another id of the platform's, or none.
+    pub external_id: Option<Option<ExternalId>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: ContactPolicy = ContactPolicy {
+        grace: Duration::hours(24),
+        cancel_grace: Duration::minutes(15),
+        cool_down: Duration::days(7),
+        max_duration: Duration::hours(24),
+        booking_horizon: Duration::days(90),
+    };
+
+    fn noon() -> Time {
+        chrono::Utc.with_ymd_and_hms(2026, 11, 21, 12, 0, 0).single().expect("a time")
+    }
+
+    fn ride() -> Ride {
+        let timeout_at = noon() + POLICY.max_duration;
+        Ride {
+            id: RideId(1),
+            customer_id: PersonId(1),
+            driver_id: PersonId(2),
+            number_id: NumberId(1),
+            proxy_number: PhoneNumber::from_wire("+3197010200001").expect("a number"),
+            start: Place::parse("A").expect("a place"),
+            destination: Place::parse("B").expect("a place"),
+            datetime: noon().fixed_offset(),
+            status: RideStatus::Scheduled,
+            ended_by: None,
+            ended_at: None,
+            timeout_at,
+            contact_until: timeout_at + POLICY.grace,
+            external_id: None,
+            version: 1,
+            created_at: noon(),
+            updated_at: noon(),
+        }
+    }
+
+    #[test]
+    fn completing_leaves_the_grace() {
+        let mut ride = ride();
+        ride.move_to(RideStatus::InProgress, noon(), &POLICY).expect("starts");
+        ride.move_to(RideStatus::Completed, noon(), &POLICY).expect("completes");
+        assert_eq!(ride.contact_until, noon() + POLICY.grace);
+        assert_eq!((ride.ended_by, ride.ended_at), (Some(EndedBy::Platform), Some(noon())));
+        assert!(ride.contact_open(noon()) && !ride.contact_open(noon() + POLICY.grace));
+    }
+
+    #[test]
+    fn a_late_end_never_lengthens_the_window() {
+        let mut ride = ride();
+        let first = ride.contact_until;
+        ride.move_to(RideStatus::Cancelled, first + Duration::hours(5), &POLICY).expect("cancels");
+        assert_eq!(ride.contact_until, first);
+    }
+
+    #[test]
+    fn a_forgotten_ride_ends_when_its_time_is_up_however_late_the_worker() {
+        let mut ride = ride();
+        let first = ride.contact_until;
+        ride.time_out(&POLICY);
+        assert_eq!((ride.status, ride.ended_by), (RideStatus::Completed, Some(EndedBy::Timeout)));
+        assert_eq!((ride.ended_at, ride.contact_until), (Some(ride.timeout_at), first));
+    }
+
+    #[test]
+    fn planned_times_have_bounds() {
+        let plan = |offset| POLICY.timeout_at(noon() + offset, noon());
+        assert!(plan(Duration::days(90)).is_ok() && plan(-POLICY.max_duration).is_ok());
+        assert_eq!(plan(Duration::days(91)), Err(BadDatetime::TooFarAhead));
+        assert_eq!(plan(Duration::hours(-25)), Err(BadDatetime::TooOld));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leaves_an_end_or_outlives_the_first_window(
+            steps in proptest::collection::vec((0usize..4, 0i64..100), 0..12)
+        ) {
+            let mut ride = ride();
+            let first = ride.contact_until;
+            let mut now = noon();
+            for (to, hours) in steps {
+                now += Duration::hours(hours);
+                let before = ride.status;
+                let outcome = ride.move_to(RideStatus::ALL[to], now, &POLICY);
+                prop_assert!(!before.is_ended() || ride.status == before);
+                prop_assert_eq!(outcome.is_err(), ride.status != RideStatus::ALL[to]);
+                prop_assert!(ride.contact_until <= first);
+                prop_assert_eq!(ride.status.is_ended(), ride.ended_at.is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Texts that people and platforms give us, each with its own limits, and the splitting of long ones.
+
+use std::fmt;
+
+/// Why a value was refused. Says the rule, never the value: it may be personal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidText {
+    /// Nothing but white space.
+    #[error("must not be empty")]
+    Empty,
+    /// Over the limit, in characters.
+    #[error("must not be longer than {0} characters")]
+    TooLong(usize),
+    /// NUL, escape and other control characters.
+    #[error("must not contain control characters")]
+    ControlCharacter,
+    /// Not a language tag.
+    #[error("must be a two-letter language code of ISO 639-1, such as nl")]
+    NotALanguage,
+}
+
+fn one_line(text: &str, max: usize) -> Result<String, InvalidText> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err(InvalidText::Empty),
+        n if n > max => Err(InvalidText::TooLong(max)),
+        _ if text.chars().any(is_hidden) => Err(InvalidText::ControlCharacter),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Control characters, and the marks that reverse or isolate the direction of what follows: both can make a name
+/// look like something else in the middle of our sentence.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+macro_rules! one_line_texts {
+    ($($(#[$doc:meta])* $name:ident($max:literal)),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Longest accepted value, in characters.
+            pub const MAX_CHARS: usize = $max;
+
+            /// Trims and checks.
+            pub fn parse(text: &str) -> Result<Self, InvalidText> {
+                one_line(text, Self::MAX_CHARS).map(Self)
+            }
+
+            /// The value.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// A value that was checked before it was stored.
+            pub fn from_stored(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+one_line_texts! {
+    /// A person's name, as the other party reads it.
+    Name(100),
+    /// Where a ride starts or ends, in words.
+    Place(200),
+    /// The platform's own id for a person or a ride.
+    ExternalId(200),
+    /// What an operator calls an API client.
+    ClientName(100),
+}
+
+/// Language of a person: ISO 639-1, lower case.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Language(String);
+
+impl Language {
+    /// Checks for two ASCII letters; the case does not matter.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        let text = text.trim();
+        if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidText::NotALanguage)
+        }
+    }
+
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A value that was checked before it was stored.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// The words of a text. `Debug` hides them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body(String);
+
+impl Body {
+    /// Longest text that a platform or the simulator may hand us, in characters.
+    pub const MAX_CHARS: usize = 1600;
+
+    /// Checks a text that a platform wants to send: not empty, no control characters but line breaks and tabs.
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        match text.chars().count() {
+            _ if text.trim().is_empty() => Err(InvalidText::Empty),
+            n if n > Self::MAX_CHARS => Err(InvalidText::TooLong(Self::MAX_CHARS)),
+            _ if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => {
+                Err(InvalidText::ControlCharacter)
+            }
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// Takes what a phone really sent. It is relayed as it came, except for NUL, which PostgreSQL cannot hold.
+    pub fn from_wire(text: &str) -> Self {
+        Self(text.replace('\0', ""))
+    }
+
+    /// The words in clear: for the provider that carries them and for callers who may read texts.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Nothing was said (a picture without words).
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Cuts the text into pieces of at most `limit` characters, at a space where there is one in the last quarter.
+    /// Joining the pieces gives the text again; an empty text is one empty piece.
+    pub fn split(&self, limit: usize) -> Vec<&str> {
+        let mut pieces = Vec::new();
+        let mut rest = self.0.as_str();
+        while let Some((end, _)) = rest.char_indices().nth(limit) {
+            let head = &rest[..end];
+            let soft = head.rfind(' ').map(|at| at + 1).filter(|at| *at > end * 3 / 4);
+            let (piece, tail) = rest.split_at(soft.unwrap_or(end));
+            pieces.push(piece);
+            rest = tail;
+        }
+        pieces.push(rest);
+        pieces
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} characters)", self.0.chars().count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_one_clean_line() {
+        assert_eq!(Name::parse("  Ann O'Neil ").expect("a name").as_str(), "Ann O'Neil");
+        assert_eq!(Name::parse(" "), Err(InvalidText::Empty));
+        assert_eq!(Name::parse("a\u{0}b"), Err(InvalidText::ControlCharacter));
+        assert_eq!(Name::parse("a\nb"), Err(InvalidText::ControlCharacter));
+        assert_eq!(Name::parse("abc\u{202e}def"), Err(InvalidText::ControlCharacter));
+        assert_eq!(Name::parse(&"x".repeat(101)), Err(InvalidText::TooLong(100)));
+        assert!(Name::parse(&"é".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn bodies_are_quiet_in_debug() {
+        assert_eq!(format!("{:?}", Body::from_wire("secret")), "Body(6 characters)");
+        assert_eq!(Body::from_wire("a\0b").expose(), "ab");
+        assert!(Body::parse("line\nbreak").is_ok());
+        assert!(Body::parse("bell\u{7}").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_join_to_the_text(text in "[a-zé😀 ]{0,300}", limit in 1usize..90) {
+            let body = Body::from_wire(&text);
+            let pieces = body.split(limit);
+            prop_assert_eq!(pieces.concat(), text);
+            prop_assert!(pieces.iter().all(|p| p.chars().count() <= limit));
+            prop_assert!(pieces.len() == 1 || pieces.iter().all(|p| !p.is_empty()));
+        }
+    }
+}
