@@ -1,2 +1,3 @@
 //! x
 mod domain;
+mod store;

@@ -194,6 +194,8 @@ pub struct NewMessage {
     pub number_id: Option<NumberId>,
     /// See [`Message::parts`].
     pub parts: i32,
+    /// Longest part in characters, as the provider's limit was when the text was split.
+    pub part_limit: i32,
     /// See [`Message::received_at`].
     pub received_at: Option<Time>,
 }

@@ -19,4 +19,4 @@ pub mod retry;
 pub mod ride;
 pub mod scope;
 pub mod text;
-mod words;
+pub(crate) mod words;

@@ -31,6 +31,22 @@ words! {
         /// Nobody did: the longest duration ran out.
         Timeout = "timeout",
     }
+
+    /// What happened to a ride.
+    RideEventKind {
+        /// It was created.
+        Created = "created",
+        /// Its plan was changed.
+        Updated = "updated",
+        /// It began.
+        Started = "started",
+        /// It is over.
+        Completed = "completed",
+        /// It was called off.
+        Cancelled = "cancelled",
+        /// Its contact window closed.
+        ContactClosed = "contact_closed",
+    }
 }
 
 impl RideStatus {
@@ -38,6 +54,25 @@ impl RideStatus {
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled)
     }
+
+    /// What the timeline says when a ride gets here.
+    pub fn event(self) -> RideEventKind {
+        match self {
+            Self::Scheduled => RideEventKind::Created,
+            Self::InProgress => RideEventKind::Started,
+            Self::Completed => RideEventKind::Completed,
+            Self::Cancelled => RideEventKind::Cancelled,
+        }
+    }
+}
+
+/// Something that happened to a ride, for its timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct RideEvent {
+    /// What.
+    pub event: RideEventKind,
+    /// When.
+    pub at: Time,
 }
 
 /// How long things last. All values come from the configuration.

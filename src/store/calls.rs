@@ -1,0 +1,134 @@
+//! Calls.
+
+use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+
+use super::{
+    Db, Tx,
+    entity::calls::{ActiveModel, Column, Entity, Model},
+    row,
+};
+use crate::domain::{
+    call::{Call, CallStatus},
+    clock::Time,
+    error::Result,
+    ids::{CallId, NumberId, RideId},
+    number::ProviderName,
+    page::{Page, PageRequest},
+    person::Role,
+};
+
+/// Which calls to list.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// Of this ride.
+    pub ride_id: Option<RideId>,
+    /// In this status.
+    pub status: Option<CallStatus>,
+}
+
+/// A call to be stored.
+pub struct NewCall<'a> {
+    /// See [`Call::ride_id`].
+    pub ride_id: Option<RideId>,
+    /// See [`Call::from_role`].
+    pub from_role: Option<Role>,
+    /// See [`Call::status`].
+    pub status: CallStatus,
+    /// See [`Call::reason`].
+    pub reason: Option<&'static str>,
+    /// See [`Call::provider`].
+    pub provider: &'a ProviderName,
+    /// The provider's id of the call.
+    pub provider_call_id: &'a str,
+    /// See [`Call::number_id`].
+    pub number_id: Option<NumberId>,
+}
+
+fn call(model: Model) -> Result<Call> {
+    Ok(Call {
+        id: CallId(model.id),
+        ride_id: model.ride_id.map(RideId),
+        from_role: row::roles(model.from_role.as_deref())?,
+        status: row::word(CallStatus::parse, "status", &model.status)?,
+        reason: model.reason,
+        provider: row::provider(&model.provider)?,
+        number_id: model.number_id.map(NumberId),
+        started_at: model.started_at,
+        answered_at: model.answered_at,
+        ended_at: model.ended_at,
+        duration_s: model.duration_s,
+    })
+}
+
+/// Calls, a page at a time.
+pub async fn list(db: &impl Db, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
+    let mut select = Entity::find();
+    if let Some(ride) = filter.ride_id {
+        select = select.filter(Column::RideId.eq(ride.0));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(Column::Status.eq(status.as_str()));
+    }
+    let models = super::page(select, Column::Id, page).all(db.conn()).await?;
+    let calls = models.into_iter().map(call).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(calls, page, |call| call.id.0))
+}
+
+/// All calls of a ride, oldest first.
+pub async fn of_ride(db: &impl Db, ride: RideId) -> Result<Vec<Call>> {
+    let select = Entity::find().filter(Column::RideId.eq(ride.0)).order_by_asc(Column::Id);
+    select.all(db.conn()).await?.into_iter().map(call).collect()
+}
+
+/// The call, locked.
+pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &str) -> Result<Option<Call>> {
+    let select = Entity::find()
+        .filter(Column::Provider.eq(provider.as_str()))
+        .filter(Column::ProviderCallId.eq(provider_call_id))
+        .lock_exclusive();
+    select.one(tx.conn()).await?.map(call).transpose()
+}
+
+/// Stores a call.
+pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
+    let ended = new.status.is_ended().then_some(now);
+    let model = ActiveModel {
+        ride_id: Set(new.ride_id.map(|id| id.0)),
+        from_role: Set(new.from_role.map(|role| role.as_str().to_owned())),
+        status: Set(new.status.as_str().to_owned()),
+        reason: Set(new.reason.map(str::to_owned)),
+        provider: Set(new.provider.as_str().to_owned()),
+        provider_call_id: Set(new.provider_call_id.to_owned()),
+        number_id: Set(new.number_id.map(|id| id.0)),
+        started_at: Set(now),
+        ended_at: Set(ended),
+        ..Default::default()
+    };
+    model.insert(tx.conn()).await?;
+    Ok(())
+}
+
+/// Stores what a call has become. The row must be locked.
+pub async fn update(tx: &Tx, after: &Call) -> Result<()> {
+    let model = ActiveModel {
+        id: Set(after.id.0),
+        status: Set(after.status.as_str().to_owned()),
+        answered_at: Set(after.answered_at),
+        ended_at: Set(after.ended_at),
+        duration_s: Set(after.duration_s),
+        ..Default::default()
+    };
+    model.update(tx.conn()).await?;
+    Ok(())
+}
+
+/// Gives up on calls that began before `before` and of whose end the provider never told.
+pub async fn forget(tx: &Tx, before: Time) -> Result<u64> {
+    let done = Entity::update_many()
+        .col_expr(Column::Status, Expr::value(CallStatus::Unknown.as_str()))
+        .filter(Expr::cust("status IN ('connecting', 'ringing', 'answered')"))
+        .filter(Column::StartedAt.lte(before))
+        .exec(tx.conn())
+        .await?;
+    Ok(done.rows_affected)
+}

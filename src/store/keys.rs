@@ -1,0 +1,126 @@
+//! Proof that the configured keys are the ones this database was sealed with, and resealing under a new one.
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::{Db, Store, Tx, statement, vault::Purpose};
+use crate::domain::error::{Error, Result};
+
+/// What every data key sealed once.
+const PROOF: &[u8] = b"maskline";
+/// The name of the index key's proof; data keys are named `data:<id>`.
+const INDEX: &str = "index";
+
+/// The configured keys do not fit the database.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyMismatch {
+    /// `INDEX_KEY` is another one.
+    #[error("INDEX_KEY is not the key this database was made with: no phone would be found")]
+    Index,
+    /// A data key has the id of another.
+    #[error("DATA_KEY has another key under the id {0:?} than the one this database was sealed with")]
+    Data(String),
+    /// A data key is gone.
+    #[error("DATA_KEY lacks the key {0:?}: keep it behind the new one until `maskline rekey` has run")]
+    Missing(String),
+}
+
+#[derive(FromQueryResult)]
+struct Check {
+    name: String,
+    value: Vec<u8>,
+}
+
+/// Compares the keys with their proofs, and leaves proofs of new ones.
+pub async fn check(tx: &Tx) -> Result<()> {
+    let select = statement(tx, "SELECT name, value FROM key_checks", []);
+    let checks = Check::find_by_statement(select).all(tx.conn()).await?;
+    let kept = |name: &str| checks.iter().find(|check| check.name == name).map(|check| &check.value);
+
+    let index = tx.vault().digest("key-check", PROOF);
+    match kept(INDEX) {
+        Some(value) if *value != index => return Err(Error::internal(KeyMismatch::Index)),
+        Some(_) => {}
+        None => remember(tx, INDEX, index).await?,
+    }
+    let ids: Vec<String> = tx.vault().key_ids().map(str::to_owned).collect();
+    for id in &ids {
+        let name = format!("data:{id}");
+        match kept(&name) {
+            Some(value) => match tx.vault().open(Purpose::KeyCheck, value) {
+                Ok(proof) if proof == PROOF => {}
+                _ => return Err(Error::internal(KeyMismatch::Data(id.clone()))),
+            },
+            None => {
+                let value = tx.vault().seal_by(id, Purpose::KeyCheck, PROOF)?;
+                remember(tx, &name, value).await?;
+            }
+        }
+    }
+    let used = checks.iter().filter_map(|check| check.name.strip_prefix("data:"));
+    match used.into_iter().find(|used| !ids.iter().any(|id| id == used)) {
+        Some(missing) => Err(Error::internal(KeyMismatch::Missing(missing.to_owned()))),
+        None => Ok(()),
+    }
+}
+
+async fn remember(tx: &Tx, name: &str, value: Vec<u8>) -> Result<()> {
+    let sql = "INSERT INTO key_checks (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    tx.conn().execute_raw(statement(tx, sql, [name.into(), value.into()])).await?;
+    Ok(())
+}
+
+/// Sealed columns with the primary key of their table.
+const SEALED: [(&str, &str, Purpose); 4] = [
+    ("people", "phone_sealed", Purpose::Phone),
+    ("messages", "body_sealed", Purpose::Text),
+    ("messages", "media_sealed", Purpose::Text),
+    ("simulator_screens", "body_sealed", Purpose::Text),
+];
+
+/// Seals everything under the first data key, a batch a transaction, then forgets the proofs of the others, so that
+/// they can leave the configuration. Answers how many values were sealed anew. May run beside the service, once every
+/// replica seals with the new key.
+pub async fn rekey(store: &Store) -> Result<u64> {
+    let mut resealed = 0;
+    for (table, column, purpose) in SEALED {
+        let mut after = 0;
+        while let Some((last, count)) = store.write(async |tx| batch(tx, table, column, purpose, after).await).await? {
+            after = last;
+            resealed += count;
+        }
+    }
+    store
+        .write(async |tx| {
+            // Kept answers live a day; those under an old key are dropped rather than read once more.
+            tx.conn().execute_raw(statement(tx, "DELETE FROM idempotency_keys", [])).await?;
+            let current = tx.vault().key_ids().next().map(|id| format!("data:{id}")).unwrap_or_default();
+            let sql = "DELETE FROM key_checks WHERE name LIKE 'data:%' AND name <> $1";
+            tx.conn().execute_raw(statement(tx, sql, [current.into()])).await?;
+            Ok(())
+        })
+        .await?;
+    Ok(resealed)
+}
+
+async fn batch(tx: &Tx, table: &str, column: &str, purpose: Purpose, after: i64) -> Result<Option<(i64, u64)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        sealed: Vec<u8>,
+    }
+    let sql = format!(
+        "SELECT id, {column} AS sealed FROM {table} WHERE id > $1 AND {column} IS NOT NULL ORDER BY id LIMIT 500 {}",
+        super::lock(tx, "FOR UPDATE")
+    );
+    let rows = Row::find_by_statement(statement(tx, &sql, [after.into()])).all(tx.conn()).await?;
+    let Some(last) = rows.last().map(|row| row.id) else { return Ok(None) };
+    let mut count = 0;
+    for row in rows.iter().filter(|row| !tx.vault().is_current(&row.sealed)) {
+        let plain = tx.vault().open(purpose, &row.sealed)?;
+        let sealed = tx.vault().seal(purpose, &plain)?;
+        let sql = format!("UPDATE {table} SET {column} = $2 WHERE id = $1");
+        tx.conn().execute_raw(statement(tx, &sql, [row.id.into(), sealed.into()])).await?;
+        count += 1;
+    }
+    Ok(Some((last, count)))
+}

@@ -1,0 +1,194 @@
+//! The database: the only room that knows SeaORM, tables, constraints and sealing.
+//!
+//! Functions live in one module a table or a hot question ([`routing`], [`pool`], [`outbox`]), take a [`Db`] and
+//! answer in domain types. Reads may run on the [`Store`] itself; everything that changes something runs in a [`Tx`],
+//! which only [`Store::write`] makes: it retries when the database asks for that.
+
+mod connect;
+mod entity;
+mod error;
+mod row;
+mod vault;
+
+pub mod bindings;
+pub mod calls;
+pub mod clients;
+pub mod idempotency;
+pub mod inbox;
+pub mod keys;
+pub mod messages;
+pub mod numbers;
+pub mod outbox;
+pub mod people;
+pub mod pool;
+pub mod rides;
+pub mod routing;
+pub mod simulator;
+
+use std::{sync::Arc, time::Duration};
+
+pub use connect::DatabaseOptions;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _, Value,
+};
+use tokio::sync::Mutex;
+pub(crate) use vault::Vault;
+pub use vault::{Keys, PhoneIndex};
+
+use crate::domain::{
+    error::Result,
+    page::{Order, PageRequest},
+    phone::PhoneNumber,
+};
+
+/// How often a transaction is tried that the database aborts to break a deadlock.
+const MAX_TRIES: u32 = 5;
+
+/// The database with its keys.
+#[derive(Clone)]
+pub struct Store {
+    db: DatabaseConnection,
+    vault: Arc<Vault>,
+    /// SQLite has one writer. Waiting for our turn here is fair; waiting in its busy handler is not.
+    writer: Option<Arc<Mutex<()>>>,
+}
+
+/// A transaction under way. Dropped without a commit, it changes nothing.
+pub struct Tx {
+    db: DatabaseTransaction,
+    vault: Arc<Vault>,
+}
+
+/// Where a query can run: on the store, or inside a transaction.
+pub trait Db: Sync {
+    /// SeaORM's side of it.
+    #[doc(hidden)]
+    type Connection: ConnectionTrait;
+    /// The connection.
+    #[doc(hidden)]
+    fn conn(&self) -> &Self::Connection;
+    /// The keys.
+    #[doc(hidden)]
+    fn vault(&self) -> &Vault;
+}
+
+impl Db for Store {
+    type Connection = DatabaseConnection;
+    fn conn(&self) -> &DatabaseConnection {
+        &self.db
+    }
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+}
+
+impl Db for Tx {
+    type Connection = DatabaseTransaction;
+    fn conn(&self) -> &DatabaseTransaction {
+        &self.db
+    }
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+}
+
+impl Store {
+    /// Runs a unit of work in one transaction and commits it if it succeeds.
+    ///
+    /// The work runs again from the start when the database broke a deadlock or could not serialise it, so it must
+    /// have no effects outside the transaction.
+    pub async fn write<T>(&self, work: impl AsyncFn(&Tx) -> Result<T>) -> Result<T> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.write_once(&work).await {
+                Err(cause) if tried < MAX_TRIES && error::is_retriable(&cause) => {
+                    tracing::debug!(tried, "the database asked to run a transaction again");
+                    tokio::time::sleep(Duration::from_millis(5 * u64::from(tried))).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn write_once<T>(&self, work: &impl AsyncFn(&Tx) -> Result<T>) -> Result<T> {
+        let _turn = match &self.writer {
+            Some(writer) => Some(writer.lock().await),
+            None => None,
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = Tx { db: self.db.begin_with_options(options).await?, vault: Arc::clone(&self.vault) };
+        match work(&tx).await {
+            Ok(value) => {
+                tx.db.commit().await?;
+                Ok(value)
+            }
+            Err(cause) => {
+                // The connection goes back clean even if this fails: dropping the transaction rolls it back too.
+                if let Err(failed) = tx.db.rollback().await {
+                    tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
+                }
+                Err(cause)
+            }
+        }
+    }
+
+    /// Asks the database whether it answers.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.db.ping().await?)
+    }
+
+    /// The index under which a phone is found.
+    pub fn phone_index(&self, phone: &PhoneNumber) -> PhoneIndex {
+        self.vault.phone_index(&phone.match_key())
+    }
+
+    /// A keyed fingerprint of a request's body, to tell a repeat from another request under the same key.
+    pub fn fingerprint(&self, body: &[u8]) -> Vec<u8> {
+        self.vault.digest("request", body)
+    }
+
+    /// Closes all connections.
+    pub async fn close(self) {
+        if let Err(failed) = self.db.close().await {
+            tracing::warn!(cause = %error::describe(&failed), "closing the database failed");
+        }
+    }
+}
+
+/// A statement in SQL that both databases understand, with `$1`-style parameters.
+fn statement(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values)
+}
+
+/// A row lock, where the database has them; SQLite's one writer needs none.
+fn lock(db: &impl Db, clause: &'static str) -> &'static str {
+    match db.conn().get_database_backend() {
+        DbBackend::Sqlite => "",
+        _ => clause,
+    }
+}
+
+/// Restricts a list to the page that was asked for, one item longer to tell whether there is more.
+fn page<E: sea_orm::EntityTrait>(
+    select: sea_orm::Select<E>,
+    id: impl sea_orm::ColumnTrait,
+    request: &PageRequest,
+) -> sea_orm::Select<E> {
+    use sea_orm::{QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+    let select = match (request.order, request.after) {
+        (Order::Ascending, Some(after)) => select.filter(id.gt(after)),
+        (Order::Descending, Some(after)) => select.filter(id.lt(after)),
+        (_, None) => select,
+    };
+    let select = match request.order {
+        Order::Ascending => select.order_by_asc(id),
+        Order::Descending => select.order_by_desc(id),
+    };
+    select.limit(request.limit + 1)
+}

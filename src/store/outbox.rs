@@ -1,0 +1,295 @@
+//! The outbox: parts of texts that we owe providers.
+//!
+//! A part is claimed under a lease, sent with no transaction open, and finished under a guard on the number of
+//! attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
+//! owed part can be claimed: order holds across replicas, retries and restarts.
+
+use std::collections::HashSet;
+
+use chrono::Duration;
+use sea_orm::{ActiveValue::Set, FromQueryResult, entity::prelude::*, sea_query::Expr};
+
+use super::{
+    Db, Tx,
+    entity::outbox::{ActiveModel, Column, Entity},
+    error::UnknownValue,
+    lock, messages, row, statement,
+    vault::Purpose,
+};
+use crate::domain::{
+    clock::Time,
+    error::Result,
+    ids::{MessageId, RideId, SendId},
+    message::{PartState, status_of_parts},
+    number::ProviderName,
+    person::Role,
+    phone::PhoneNumber,
+    text::Body,
+};
+
+/// A part to be owed.
+pub struct NewPart {
+    /// The text.
+    pub message_id: MessageId,
+    /// The conversation: the ride,
+    pub ride_id: RideId,
+    /// and the party it is for.
+    pub to: Role,
+    /// Its place in the conversation.
+    pub seq: i64,
+    /// Which part of the text, from 0.
+    pub part: i32,
+    /// Our reference for delivery reports.
+    pub reference: String,
+}
+
+/// Owes a part from now on.
+pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
+    let model = ActiveModel {
+        message_id: Set(new.message_id.0),
+        ride_id: Set(new.ride_id.0),
+        to_role: Set(new.to.as_str().to_owned()),
+        seq: Set(new.seq),
+        part: Set(new.part),
+        state: Set(PartState::Owed.as_str().to_owned()),
+        attempts: Set(0),
+        in_flight: Set(false),
+        in_doubt: Set(false),
+        due_at: Set(now),
+        reference: Set(new.reference),
+        ..Default::default()
+    };
+    model.insert(tx.conn()).await?;
+    Ok(())
+}
+
+/// A claim: the right to send one part until the lease is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The part.
+    pub id: SendId,
+    /// Which attempt this is, from 1; the guard of [`settle`] and [`postpone`].
+    pub attempt: i32,
+}
+
+/// Claims up to about `limit` parts that are due, each the earliest owed one of its conversation.
+///
+/// A claimed part stays owed and is due again when the lease is over, so a process that dies gives its claims back by
+/// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
+pub async fn claim(tx: &Tx, limit: u32, lease: Duration, now: Time) -> Result<Vec<Claim>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        message_id: i64,
+        attempts: i32,
+        in_doubt: bool,
+    }
+    let sql = format!(
+        "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE
+        WHERE id IN (
+            SELECT o.id FROM outbox o
+            WHERE o.state = 'owed' AND o.due_at <= $2 AND NOT EXISTS (
+                SELECT 1 FROM outbox e
+                WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
+            ORDER BY o.due_at LIMIT $3 {})
+        RETURNING id, message_id, attempts, in_doubt",
+        lock(tx, "FOR UPDATE SKIP LOCKED")
+    );
+    let values = [(now + lease).into(), now.into(), i64::from(limit).into()];
+    let rows = Row::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
+    if !rows.is_empty() {
+        let ids: Vec<_> = rows.iter().map(|row| row.message_id).collect();
+        let doubtful: Vec<_> = rows.iter().filter(|row| row.in_doubt).map(|row| row.message_id).collect();
+        messages::mark_sending(tx, &ids, &doubtful).await?;
+    }
+    Ok(rows.into_iter().map(|row| Claim { id: SendId(row.id), attempt: row.attempts }).collect())
+}
+
+/// When the next part falls due, if any is owed.
+pub async fn next_due(db: &impl Db) -> Result<Option<Time>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        due_at: Time,
+    }
+    let sql = "SELECT due_at FROM outbox WHERE state = 'owed' ORDER BY due_at LIMIT 1";
+    Ok(Row::find_by_statement(statement(db, sql, [])).one(db.conn()).await?.map(|row| row.due_at))
+}
+
+/// A claimed part with all that sending it needs, looked up anew: the window may have closed, the recipient's phone
+/// may be another.
+pub struct OwedPart {
+    /// The text.
+    pub message_id: MessageId,
+    /// This part's words.
+    pub body: String,
+    /// Our reference.
+    pub reference: String,
+    /// Where it goes; none if contact is closed, or the recipient was swapped out or erased.
+    pub way: Option<Way>,
+}
+
+/// The way to a party.
+pub struct Way {
+    /// The proxy number that the party sees.
+    pub from: PhoneNumber,
+    /// The party's phone.
+    pub to: PhoneNumber,
+    /// The number's provider.
+    pub provider: ProviderName,
+}
+
+/// Looks up a claimed part. `None` if it is owed no longer: a delivery report has settled it.
+///
+/// The way is open while the ride's window is, and while the two parties' phones are bound to each other on a number:
+/// the recipient's own binding of this ride, or the one that a later ride of the same two phones took over.
+pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<OwedPart>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        message_id: i64,
+        part: i32,
+        reference: String,
+        body_sealed: Option<Vec<u8>>,
+        part_limit: i32,
+        to_sealed: Option<Vec<u8>>,
+        number: Option<String>,
+        provider: Option<String>,
+    }
+    let sql = "SELECT q.*, n.phone_number AS number, n.provider AS provider
+        FROM (
+            SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference, m.body_sealed AS body_sealed,
+                m.part_limit AS part_limit, me.phone_sealed AS to_sealed,
+                (SELECT mine.number_id FROM bindings mine
+                    JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
+                    WHERE r.contact_until > $2 AND r.deleted_at IS NULL
+                        AND mine.phone_index = me.phone_index AND theirs.phone_index = them.phone_index
+                        AND mine.contact_until > $2
+                    ORDER BY CASE WHEN mine.ride_id = r.id THEN 0 ELSE 1 END LIMIT 1) AS number_id
+            FROM outbox o
+            JOIN messages m ON m.id = o.message_id
+            JOIN rides r ON r.id = o.ride_id
+            JOIN people me ON me.id = CASE o.to_role WHEN 'customer' THEN r.customer_id ELSE r.driver_id END
+            JOIN people them ON them.id = CASE o.to_role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
+            WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3
+        ) q LEFT JOIN numbers n ON n.id = q.number_id";
+    let values = [claim.id.0.into(), now.into(), claim.attempt.into()];
+    let Some(found) = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await? else {
+        return Ok(None);
+    };
+    let text = match &found.body_sealed {
+        Some(sealed) => Body::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
+        None => Body::from_wire(""),
+    };
+    let limit = usize::try_from(found.part_limit).map_err(|_| UnknownValue("part_limit"))?;
+    let part = usize::try_from(found.part).map_err(|_| UnknownValue("part"))?;
+    let way = match (found.number, found.provider, found.to_sealed) {
+        (Some(from), Some(provider), Some(to)) => Some(Way {
+            from: row::number_phone(&from)?,
+            to: row::open_phone(db, &to)?,
+            provider: row::provider(&provider)?,
+        }),
+        _ => None,
+    };
+    Ok(Some(OwedPart {
+        message_id: MessageId(found.message_id),
+        body: (*text.split(limit).get(part).ok_or(UnknownValue("part"))?).to_owned(),
+        reference: found.reference,
+        way,
+    }))
+}
+
+/// Settles a claimed part. `false` if the claim was lost, or a report came first: then nothing changes.
+pub async fn settle(
+    tx: &Tx,
+    message: MessageId,
+    claim: Claim,
+    state: PartState,
+    provider_id: Option<String>,
+    reason: Option<String>,
+    now: Time,
+) -> Result<bool> {
+    let times = messages::lock(tx, message).await?;
+    let moved = Entity::update_many()
+        .col_expr(Column::State, Expr::value(state.as_str()))
+        .col_expr(Column::InFlight, Expr::value(false))
+        .col_expr(Column::ProviderId, Expr::value(provider_id))
+        .filter(Column::Id.eq(claim.id.0))
+        .filter(Column::Attempts.eq(claim.attempt))
+        .filter(Column::State.eq(PartState::Owed.as_str()))
+        .exec(tx.conn())
+        .await?;
+    if moved.rows_affected == 0 {
+        return Ok(false);
+    }
+    derive(tx, message, times.unwrap_or_default(), reason, now).await?;
+    Ok(true)
+}
+
+/// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it.
+pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, in_doubt: bool) -> Result<()> {
+    let times = messages::lock(tx, message).await?;
+    let moved = Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::InFlight, Expr::value(in_doubt))
+        .filter(Column::Id.eq(claim.id.0))
+        .filter(Column::Attempts.eq(claim.attempt))
+        .filter(Column::State.eq(PartState::Owed.as_str()))
+        .exec(tx.conn())
+        .await?;
+    if moved.rows_affected > 0 {
+        derive(tx, message, times.unwrap_or_default(), None, due_at).await?;
+    }
+    Ok(())
+}
+
+/// Takes in a delivery report by our reference; `false` if no part has it.
+pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<String>, now: Time) -> Result<bool> {
+    let Some(found) = Entity::find().filter(Column::Reference.eq(reference)).one(tx.conn()).await? else {
+        return Ok(false);
+    };
+    let message = MessageId(found.message_id);
+    let times = messages::lock(tx, message).await?;
+    // Read again under the lock: whoever held it may have moved this part.
+    let Some(found) = Entity::find_by_id(found.id).one(tx.conn()).await? else { return Ok(false) };
+    let state = row::word(PartState::parse, "state", &found.state)?;
+    let next = state.after_report(news);
+    if next != state {
+        let moved = ActiveModel {
+            id: Set(found.id),
+            state: Set(next.as_str().to_owned()),
+            in_flight: Set(false),
+            ..Default::default()
+        };
+        moved.update(tx.conn()).await?;
+        derive(tx, message, times.unwrap_or_default(), reason, now).await?;
+    }
+    Ok(true)
+}
+
+/// Derives the status of a text from its parts. The text's row must be locked.
+async fn derive(
+    tx: &Tx,
+    message: MessageId,
+    (sent_at, delivered_at): (Option<Time>, Option<Time>),
+    reason: Option<String>,
+    now: Time,
+) -> Result<()> {
+    let parts = Entity::find().filter(Column::MessageId.eq(message.0)).all(tx.conn()).await?;
+    let states = parts.iter().map(|part| row::word(PartState::parse, "state", &part.state));
+    let states = states.collect::<Result<Vec<_>>>()?;
+    let present: HashSet<_> = states.iter().copied().collect();
+    let all_out = !present.contains(&PartState::Owed) && !present.contains(&PartState::Failed);
+    let all_there = present.len() == 1 && present.contains(&PartState::Delivered);
+    let progress = messages::Progress {
+        status: status_of_parts(&states),
+        reason: reason.filter(|_| present.contains(&PartState::Failed) || present.contains(&PartState::Undelivered)),
+        sent_at: sent_at.or(all_out.then_some(now)),
+        delivered_at: delivered_at.or(all_there.then_some(now)),
+    };
+    messages::progress(tx, message, progress).await
+}
+
+/// Parts that are owed still.
+pub async fn owed(db: &impl Db) -> Result<u64> {
+    use sea_orm::PaginatorTrait as _;
+    Ok(Entity::find().filter(Expr::cust("state = 'owed'")).count(db.conn()).await?)
+}

@@ -1,0 +1,103 @@
+//! Choosing a number: a few index probes from a random point of the pool, never a scan of pool or history.
+
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use super::{Db, Tx, bindings::Pair, lock, statement};
+use crate::domain::{
+    error::{PoolLimit, Result},
+    ids::NumberId,
+    number::ProviderName,
+};
+
+/// The predicate of the partial index `numbers_assignable`, literally: a bound parameter would not match it.
+const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
+
+/// `$from, $from+1, ..` for a list of names.
+pub(super) fn marks(names: &[ProviderName], from: usize) -> String {
+    let marks: Vec<_> = (from..from + names.len()).map(|at| format!("${at}")).collect();
+    // An empty list is not SQL; a provider is never called NULL.
+    if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") }
+}
+
+fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
+    usable.iter().map(|name| name.as_str().into())
+}
+
+/// The first number from `point` on (and round the circle) that neither phone holds, locked against draining.
+pub async fn choose(tx: &Tx, pair: &Pair, usable: &[ProviderName], point: u32) -> Result<Option<NumberId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+    }
+    for side in [">=", "<"] {
+        let sql = format!(
+            "SELECT n.id AS id FROM numbers n
+            WHERE {ASSIGNABLE} AND n.spread {side} $1 AND n.provider IN ({})
+                AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
+                AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
+            ORDER BY n.spread LIMIT 1 {}",
+            marks(usable, 4),
+            lock(tx, "FOR SHARE OF n")
+        );
+        let values = [i64::from(point).into(), pair.customer.0.clone().into(), pair.driver.0.clone().into()];
+        let statement = statement(tx, &sql, values.into_iter().chain(names(usable)));
+        if let Some(row) = Row::find_by_statement(statement).one(tx.conn()).await? {
+            return Ok(Some(NumberId(row.id)));
+        }
+    }
+    Ok(None)
+}
+
+/// The first limit that a pool without a free number hit.
+pub async fn limit(db: &impl Db, usable: &[ProviderName]) -> Result<PoolLimit> {
+    let providers = marks(usable, 1);
+    let questions = [
+        ("n.deleted_at IS NULL".to_owned(), PoolLimit::NoNumbers),
+        (
+            format!("n.deleted_at IS NULL AND n.status = 'active' AND n.provider IN ({providers})"),
+            PoolLimit::NoneActive,
+        ),
+        (format!("{ASSIGNABLE} AND n.provider IN ({providers})"), PoolLimit::NoneCapable),
+    ];
+    for (predicate, limit) in questions {
+        let sql = format!("SELECT 1 AS one FROM numbers n WHERE {predicate} LIMIT 1");
+        let values: Vec<_> = if predicate.contains('$') { names(usable).collect() } else { Vec::new() };
+        if db.conn().query_one_raw(statement(db, &sql, values)).await?.is_none() {
+            return Ok(limit);
+        }
+    }
+    Ok(PoolLimit::AllHeld)
+}
+
+/// How many numbers there are, by provider, country and status.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct PoolCount {
+    /// The provider.
+    pub provider: String,
+    /// ISO 3166 country, if known.
+    pub country: Option<String>,
+    /// All of them.
+    pub total: i64,
+    /// Those that may be given to new rides.
+    pub usable: i64,
+    /// Those with an open contact window.
+    pub open: i64,
+    /// Those without one that still cool down for somebody.
+    pub cooling: i64,
+}
+
+/// Counts the pool.
+pub async fn count(db: &impl Db, now: crate::domain::clock::Time) -> Result<Vec<PoolCount>> {
+    let sql = format!(
+        "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
+            COUNT(CASE WHEN q.usable THEN 1 END) AS usable,
+            COUNT(CASE WHEN q.open THEN 1 END) AS open,
+            COUNT(CASE WHEN q.cooling AND NOT q.open THEN 1 END) AS cooling
+        FROM (SELECT n.provider, n.country, ({ASSIGNABLE}) AS usable,
+                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1) AS open,
+                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.barred_until > $1) AS cooling
+            FROM numbers n WHERE n.deleted_at IS NULL) q
+        GROUP BY q.provider, q.country ORDER BY q.provider, q.country"
+    );
+    Ok(PoolCount::find_by_statement(statement(db, &sql, [now.into()])).all(db.conn()).await?)
+}

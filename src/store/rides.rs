@@ -1,0 +1,270 @@
+//! Rides and what happened to them.
+
+use chrono::{FixedOffset, Offset as _, TimeZone as _, Utc};
+use sea_orm::{
+    ActiveValue::Set, FromQueryResult, JoinType, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*,
+    sea_query::Expr,
+};
+
+use super::{
+    Db, Tx,
+    entity::{
+        numbers, ride_events,
+        rides::{ActiveModel, Column, Entity, Relation},
+    },
+    error::{OnUnique as _, UnknownValue, uq},
+    row,
+};
+use crate::domain::{
+    clock::Time,
+    error::{Conflict, Result},
+    ids::{NumberId, PersonId, RideId},
+    page::{Page, PageRequest},
+    person::Role,
+    ride::{EndedBy, NewRide, Ride, RideEvent, RideEventKind, RideStatus},
+    text::{ExternalId, Place},
+};
+
+/// Which rides to list.
+#[derive(Clone, Debug, Default)]
+pub struct RideFilter {
+    /// In this status.
+    pub status: Option<RideStatus>,
+    /// Of this customer.
+    pub customer_id: Option<PersonId>,
+    /// Of this driver.
+    pub driver_id: Option<PersonId>,
+    /// On this number.
+    pub number_id: Option<NumberId>,
+    /// Whose contact window is open, or is not.
+    pub contact_open: Option<bool>,
+    /// With this id of the platform's.
+    pub external_id: Option<ExternalId>,
+}
+
+/// A ride with its number in clear.
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    customer_id: i64,
+    driver_id: i64,
+    number_id: i64,
+    proxy_number: String,
+    start: String,
+    destination: String,
+    datetime: DateTimeUtc,
+    utc_offset_s: i32,
+    status: String,
+    ended_by: Option<String>,
+    ended_at: Option<DateTimeUtc>,
+    timeout_at: DateTimeUtc,
+    contact_until: DateTimeUtc,
+    external_id: Option<String>,
+    version: i64,
+    created_at: DateTimeUtc,
+    updated_at: DateTimeUtc,
+}
+
+impl TryFrom<Row> for Ride {
+    type Error = crate::domain::error::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let offset = FixedOffset::east_opt(row.utc_offset_s).ok_or(UnknownValue("utc_offset_s"))?;
+        Ok(Self {
+            id: RideId(row.id),
+            customer_id: PersonId(row.customer_id),
+            driver_id: PersonId(row.driver_id),
+            number_id: NumberId(row.number_id),
+            proxy_number: row::number_phone(&row.proxy_number)?,
+            start: Place::from_stored(row.start),
+            destination: Place::from_stored(row.destination),
+            datetime: row.datetime.with_timezone(&offset),
+            status: row::word(RideStatus::parse, "status", &row.status)?,
+            ended_by: row.ended_by.map(|by| row::word(EndedBy::parse, "ended_by", &by)).transpose()?,
+            ended_at: row.ended_at,
+            timeout_at: row.timeout_at,
+            contact_until: row.contact_until,
+            external_id: row.external_id.map(ExternalId::from_stored),
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+fn living() -> Select<Entity> {
+    Entity::find()
+        .join(JoinType::InnerJoin, Relation::Number.def())
+        .column_as(numbers::Column::PhoneNumber, "proxy_number")
+        .filter(Column::DeletedAt.is_null())
+}
+
+/// The ride with this id.
+pub async fn find(db: &impl Db, id: RideId) -> Result<Option<Ride>> {
+    living().filter(Column::Id.eq(id.0)).into_model::<Row>().one(db.conn()).await?.map(Ride::try_from).transpose()
+}
+
+/// The same, and nobody else changes it before this transaction ends.
+pub async fn find_locked(tx: &Tx, id: RideId) -> Result<Option<Ride>> {
+    // The number's row stays out of the lock: rides share it.
+    Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
+    find(tx, id).await
+}
+
+/// Rides, a page at a time.
+pub async fn list(db: &impl Db, filter: &RideFilter, page: &PageRequest, now: Time) -> Result<Page<Ride>> {
+    let mut select = living();
+    if let Some(status) = filter.status {
+        select = select.filter(Column::Status.eq(status.as_str()));
+    }
+    if let Some(id) = filter.customer_id {
+        select = select.filter(Column::CustomerId.eq(id.0));
+    }
+    if let Some(id) = filter.driver_id {
+        select = select.filter(Column::DriverId.eq(id.0));
+    }
+    if let Some(id) = filter.number_id {
+        select = select.filter(Column::NumberId.eq(id.0));
+    }
+    if let Some(id) = &filter.external_id {
+        select = select.filter(Column::ExternalId.eq(id.as_str()));
+    }
+    select = match filter.contact_open {
+        Some(true) => select.filter(Column::ContactUntil.gt(now)),
+        Some(false) => select.filter(Column::ContactUntil.lte(now)),
+        None => select,
+    };
+    let rows = super::page(select, Column::Id, page).into_model::<Row>().all(db.conn()).await?;
+    let rides = rows.into_iter().map(Ride::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::cut(rides, page, |ride| ride.id.0))
+}
+
+/// Stores a new ride on this number.
+pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: (Time, Time), now: Time) -> Result<Ride> {
+    let (timeout_at, contact_until) = times;
+    let model = ActiveModel {
+        customer_id: Set(new.customer_id.0),
+        driver_id: Set(new.driver_id.0),
+        number_id: Set(number_id.0),
+        start: Set(new.start.as_str().to_owned()),
+        destination: Set(new.destination.as_str().to_owned()),
+        datetime: Set(new.datetime.with_timezone(&Utc)),
+        utc_offset_s: Set(new.datetime.offset().fix().local_minus_utc()),
+        status: Set(RideStatus::Scheduled.as_str().to_owned()),
+        timeout_at: Set(timeout_at),
+        contact_until: Set(contact_until),
+        external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
+        customer_seq: Set(0),
+        driver_seq: Set(0),
+        version: Set(1),
+        created_at: Set(now),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    let inserted = model.insert(tx.conn()).await.on_unique(&uq::RIDES_EXTERNAL_ID, Conflict::ExternalIdTaken)?;
+    let stored = find(tx, RideId(inserted.id)).await?;
+    stored.ok_or_else(|| crate::domain::error::Error::internal("a ride just stored is not there"))
+}
+
+/// Stores an edited ride under the next version. The row must be locked.
+pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
+    let model = ActiveModel {
+        id: Set(after.id.0),
+        start: Set(after.start.as_str().to_owned()),
+        destination: Set(after.destination.as_str().to_owned()),
+        datetime: Set(Utc.from_utc_datetime(&after.datetime.naive_utc())),
+        utc_offset_s: Set(after.datetime.offset().local_minus_utc()),
+        status: Set(after.status.as_str().to_owned()),
+        ended_by: Set(after.ended_by.map(|by| by.as_str().to_owned())),
+        ended_at: Set(after.ended_at),
+        timeout_at: Set(after.timeout_at),
+        contact_until: Set(after.contact_until),
+        external_id: Set(after.external_id.as_ref().map(|id| id.as_str().to_owned())),
+        version: Set(after.version + 1),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    model.update(tx.conn()).await.on_unique(&uq::RIDES_EXTERNAL_ID, Conflict::ExternalIdTaken)?;
+    Ok(Ride { version: after.version + 1, updated_at: now, ..after.clone() })
+}
+
+/// Leaves a tombstone; contact is closed from now on. The row must be locked.
+pub async fn delete(tx: &Tx, ride: &Ride, now: Time) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::DeletedAt, Expr::value(now))
+        .col_expr(Column::ContactUntil, Expr::value(ride.contact_until.min(now)))
+        .filter(Column::Id.eq(ride.id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Takes the next `count` places in the conversation with one party, and answers the first. The row stays locked until
+/// the transaction ends, so places are taken in the order in which they become visible. `None` if contact is closed.
+pub async fn take_places(tx: &Tx, id: RideId, to: Role, count: i32, now: Time) -> Result<Option<i64>> {
+    let sql = match to {
+        Role::Customer => {
+            "UPDATE rides SET customer_seq = customer_seq + $2
+             WHERE id = $1 AND contact_until > $3 AND deleted_at IS NULL RETURNING customer_seq AS last"
+        }
+        Role::Driver => {
+            "UPDATE rides SET driver_seq = driver_seq + $2
+             WHERE id = $1 AND contact_until > $3 AND deleted_at IS NULL RETURNING driver_seq AS last"
+        }
+    };
+    let count = i64::from(count);
+    let statement = super::statement(tx, sql, [id.0.into(), count.into(), now.into()]);
+    let row = tx.conn().query_one_raw(statement).await?;
+    row.map(|row| Ok(row.try_get::<i64>("", "last")? - count + 1)).transpose()
+}
+
+/// A ride whose contact window is open has this person.
+pub async fn has_open_contact(db: &impl Db, role: Role, id: PersonId, now: Time) -> Result<bool> {
+    let column = match role {
+        Role::Customer => Column::CustomerId,
+        Role::Driver => Column::DriverId,
+    };
+    let open = Entity::find().filter(column.eq(id.0)).filter(Column::ContactUntil.gt(now)).limit(1);
+    Ok(open.one(db.conn()).await?.is_some())
+}
+
+/// Rides that nobody ended and whose longest duration has run out.
+pub async fn overdue(db: &impl Db, now: Time, limit: u64) -> Result<Vec<RideId>> {
+    let ids: Vec<i64> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Expr::cust("status IN ('scheduled', 'in_progress')"))
+        .filter(Column::DeletedAt.is_null())
+        .filter(Column::TimeoutAt.lte(now))
+        .order_by_asc(Column::TimeoutAt)
+        .limit(limit)
+        .into_tuple()
+        .all(db.conn())
+        .await?;
+    Ok(ids.into_iter().map(RideId).collect())
+}
+
+/// Records what happened to a ride.
+pub async fn record(tx: &Tx, id: RideId, event: RideEventKind, at: Time) -> Result<()> {
+    let model = ride_events::ActiveModel {
+        ride_id: Set(id.0),
+        event: Set(event.as_str().to_owned()),
+        at: Set(at),
+        ..Default::default()
+    };
+    model.insert(tx.conn()).await?;
+    Ok(())
+}
+
+/// What happened to a ride, oldest first.
+pub async fn events(db: &impl Db, id: RideId) -> Result<Vec<RideEvent>> {
+    let select = ride_events::Entity::find().filter(ride_events::Column::RideId.eq(id.0));
+    let models = select.order_by_asc(ride_events::Column::Id).all(db.conn()).await?;
+    models
+        .into_iter()
+        .map(|model| {
+            let event = row::word(RideEventKind::parse, "event", &model.event)?;
+            Ok(RideEvent { event, at: model.at })
+        })
+        .collect()
+}
