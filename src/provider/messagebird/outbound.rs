@@ -1,0 +1,284 @@
+//! What we tell MessageBird: call flows (section 3), sends and what their responses mean (section 4).
+
+use http::{Method, StatusCode};
+use quick_xml::escape::escape;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::{
+    domain::{call::CallFlow, message::ProviderCode},
+    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse},
+};
+
+const USER_AGENT: &str = concat!("Maskline/", env!("CARGO_PKG_VERSION"));
+
+/// A call flow of one step is XML, as everybody writes it. One of several is JSON: what several root elements mean is
+/// nowhere defined, while `steps` is a list (section 3).
+pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
+    let (content_type, body) = match flow {
+        // `mask` shows the number that was dialled, which is the proxy number. No option names another one, and
+        // without it the caller's own would show. So `caller_id` is not written.
+        CallFlow::Connect { to, caller_id: _ } => ("application/xml", transfer(to.expose_digits())),
+        CallFlow::Announce { text, language } => ("application/json", json(&Announcement::of(text, language))),
+    };
+    WebhookResponse { status: StatusCode::OK, content_type, headers: Vec::new(), body }
+}
+
+fn transfer(destination: &str) -> String {
+    let destination = escape(destination);
+    format!(r#"<?xml version="1.0" encoding="UTF-8"?><Transfer destination="{destination}" mask="true" />"#)
+}
+
+#[derive(Serialize)]
+struct Announcement<'a> {
+    title: &'static str,
+    steps: [Step<'a>; 2],
+}
+
+#[derive(Serialize)]
+#[serde(tag = "action", content = "options", rename_all = "lowercase")]
+enum Step<'a> {
+    Say { payload: &'a str, language: &'a str, voice: &'static str },
+    Hangup,
+}
+
+impl<'a> Announcement<'a> {
+    fn of(payload: &'a str, language: &'a str) -> Self {
+        Self { title: "Maskline", steps: [Step::Say { payload, language, voice: "female" }, Step::Hangup] }
+    }
+}
+
+/// Numbers are written without `+`, like everywhere in this API.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Message<'a> {
+    originator: &'a str,
+    recipients: [&'a str; 1],
+    body: &'a str,
+    /// The default `plain` replaces whatever GSM 03.38 lacks: emoji, most scripts.
+    datacoding: &'static str,
+    /// Without it there are no delivery reports.
+    reference: &'a str,
+    report_url: &'a str,
+}
+
+/// `POST /messages`.
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+    let message = Message {
+        originator: text.from.expose_digits(),
+        recipients: [text.to.expose_digits()],
+        body: text.body,
+        datacoding: "auto",
+        reference: text.reference,
+        report_url: text.report_url,
+    };
+    ProviderRequest {
+        method: Method::POST,
+        url: format!("{}/messages", config.base_url),
+        headers: vec![
+            ("Authorization", format!("AccessKey {}", config.api_key.expose_secret())),
+            ("Accept", "application/json".to_owned()),
+            ("Content-Type", "application/json; charset=UTF-8".to_owned()),
+            ("User-Agent", USER_AGENT.to_owned()),
+        ],
+        body: json(&message),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts under fixed names are JSON")
+}
+
+/// A response, as far as we read it. An error's description is left alone: it may repeat a number.
+#[derive(Default, Deserialize)]
+struct Reply {
+    id: Option<String>,
+    errors: Option<Vec<ApiError>>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    code: Option<u32>,
+}
+
+/// What a response means.
+///
+/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
+/// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
+/// - What an operator can mend waits for them: a bad key (2, 401, 403), no balance (25), a wrong address (98, or an
+///   answer that is not this API's), and so does a fault of theirs (99).
+/// - Other errors would come again. A bad recipient has code 9, "missing".
+pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+    let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
+    let error = reply.errors.as_deref().unwrap_or_default().first();
+    let later = SendOutcome::TryLater { after: response.retry_after };
+    match (response.status.as_u16(), error.map(|error| error.code)) {
+        (429 | 503, _) => later,
+        (500.., _) => SendOutcome::InDoubt,
+        (401 | 403, _) | (_, Some(Some(2 | 25 | 98 | 99))) => later,
+        (_, Some(code)) => SendOutcome::Rejected { code: code.and_then(|code| ProviderCode::of(&code.to_string())) },
+        (200..=299, None) => match reply.id.filter(|id| is_readable(id)) {
+            Some(provider_id) => SendOutcome::Accepted { provider_id },
+            None => SendOutcome::InDoubt,
+        },
+        (400 | 422, None) => SendOutcome::Rejected { code: None },
+        (_, None) => later,
+    }
+}
+
+/// An id that can be stored and logged: 32 hexadecimal digits by the sheet, but theirs to choose.
+fn is_readable(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::Duration;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{domain::phone::PhoneNumber, provider::messagebird::DEFAULT_BASE_URL};
+
+    fn phone(text: &str) -> PhoneNumber {
+        PhoneNumber::from_wire(text).expect(text)
+    }
+
+    fn announce(text: &str) -> WebhookResponse {
+        call_flow(&CallFlow::Announce { text: text.to_owned(), language: "en-GB" })
+    }
+
+    #[test]
+    fn connects_behind_the_mask() {
+        let answer = call_flow(&CallFlow::Connect { to: phone("+31612345678"), caller_id: phone("+31970000001") });
+        assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/xml"));
+        assert_eq!(
+            answer.body,
+            r#"<?xml version="1.0" encoding="UTF-8"?><Transfer destination="31612345678" mask="true" />"#
+        );
+        assert!(transfer("\"<&").contains(r#"destination="&quot;&lt;&amp;""#));
+    }
+
+    #[test]
+    fn announces_and_hangs_up() {
+        let answer = announce("Say \"hi\" & <bye>");
+        assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/json"));
+        assert_eq!(
+            answer.body,
+            concat!(
+                r#"{"title":"Maskline","steps":[{"action":"say","options":{"payload":"Say \"hi\" & <bye>","#,
+                r#""language":"en-GB","voice":"female"}},{"action":"hangup"}]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn writes_a_send() {
+        let config =
+            Config { api_key: "live_key".into(), signing_keys: Vec::new(), base_url: DEFAULT_BASE_URL.to_owned() };
+        let request = send(
+            &config,
+            &OutboundText {
+                from: &phone("+31970000001"),
+                to: &phone("+31612345678"),
+                body: "On my \"way\"\n\u{263a}",
+                reference: "m26_1",
+                report_url: "https://proxy.example.com/webhooks/messagebird/status",
+            },
+        );
+        assert_eq!((request.method, request.url.as_str()), (Method::POST, "https://rest.messagebird.com/messages"));
+        assert_eq!(
+            request.headers,
+            [
+                ("Authorization", "AccessKey live_key".to_owned()),
+                ("Accept", "application/json".to_owned()),
+                ("Content-Type", "application/json; charset=UTF-8".to_owned()),
+                ("User-Agent", format!("Maskline/{}", env!("CARGO_PKG_VERSION"))),
+            ]
+        );
+        assert_eq!(
+            request.body,
+            concat!(
+                r#"{"originator":"31970000001","recipients":["31612345678"],"body":"On my \"way\"\n"#,
+                "\u{263a}",
+                r#"","datacoding":"auto","reference":"m26_1","#,
+                r#""reportUrl":"https://proxy.example.com/webhooks/messagebird/status"}"#
+            )
+        );
+    }
+
+    fn outcome_of(status: u16, body: &str) -> SendOutcome {
+        outcome(&ProviderResponse {
+            status: StatusCode::from_u16(status).expect("a status"),
+            retry_after: Some(Duration::seconds(7)),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
+    }
+
+    fn error(code: u32) -> String {
+        format!(r#"{{"errors":[{{"code":{code},"description":"+31612345678","parameter":null}}]}}"#)
+    }
+
+    #[test]
+    fn taken_is_taken() {
+        let body = r#"{"id":"efa6405d518d4c0c88cce11f7db775fb","errors":null,"recipients":{"items":[{"recipient":31612345678}]}}"#;
+        for status in [200, 201, 202] {
+            let provider_id = "efa6405d518d4c0c88cce11f7db775fb".to_owned();
+            assert_eq!(outcome_of(status, body), SendOutcome::Accepted { provider_id });
+        }
+    }
+
+    #[test]
+    fn unclear_is_in_doubt() {
+        let spaced = r#"{"id":"a b"}"#;
+        for (status, body) in [(200, ""), (201, "{}"), (201, "<html>"), (201, r#"{"id":""}"#), (201, spaced)] {
+            assert_eq!(outcome_of(status, body), SendOutcome::InDoubt, "{status} {body}");
+        }
+        for (status, body) in [(500, error(99)), (502, String::new()), (504, "<html>".to_owned()), (599, error(9))] {
+            assert_eq!(outcome_of(status, &body), SendOutcome::InDoubt, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_to_wait() {
+        let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
+        for status in [401, 403, 429, 503] {
+            assert_eq!(outcome_of(status, &error(9)), later, "{status}");
+        }
+        for code in [2, 25, 98, 99] {
+            assert_eq!(outcome_of(422, &error(code)), later, "{code}");
+            assert_eq!(outcome_of(200, &error(code)), later, "{code}");
+        }
+        for (status, body) in [(404, "<html>"), (405, ""), (408, ""), (302, "")] {
+            assert_eq!(outcome_of(status, body), later, "{status}: not this API");
+        }
+    }
+
+    #[test]
+    fn lasting_errors_keep_their_code_alone() {
+        for (status, code) in [(422, 9), (400, 10), (404, 20), (405, 9), (200, 10), (422, 101)] {
+            let code_text = ProviderCode::of(&code.to_string());
+            assert_eq!(outcome_of(status, &error(code)), SendOutcome::Rejected { code: code_text }, "{status} {code}");
+        }
+        for body in ["", r#"{"errors":[{"description":"31612345678"}]}"#] {
+            assert_eq!(outcome_of(422, body), SendOutcome::Rejected { code: None }, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_announcement_is_heard_as_written(text in "([<&\"'\\\\\u{0}-\u{1f}\u{7f}\u{2028}]|\\PC){0,60}") {
+            let flow: Value = serde_json::from_str(&announce(&text).body).expect("JSON");
+            prop_assert_eq!(flow["steps"][0]["options"]["payload"].as_str(), Some(text.as_str()));
+            prop_assert_eq!(flow["steps"][1]["action"].as_str(), Some("hangup"));
+        }
+
+        #[test]
+        fn no_response_panics_or_passes_for_taken(status in 100u16..1000, body in "\\PC{0,60}") {
+            let accepted = matches!(outcome_of(status, &body), SendOutcome::Accepted { .. });
+            prop_assert!(!accepted, "nothing here is an object with an id");
+        }
+    }
+}
