@@ -4,7 +4,10 @@
 //! import entities: a migration is history and must not change when the code does. Each runs in a transaction;
 //! replicas that start together are serialised by whoever calls the migrator.
 
-use sea_orm_migration::{prelude::{async_trait, *}, sea_orm::DbBackend};
+use sea_orm_migration::{
+    prelude::{async_trait, *},
+    sea_orm::DbBackend,
+};
 
 pub use sea_orm_migration::MigratorTrait;
 

@@ -117,6 +117,8 @@ words! {
         ProviderNotConfigured = "provider_not_configured",
         /// The network gave it up.
         Undeliverable = "undeliverable",
+        /// It had no words, and pictures are not carried on.
+        NothingToSend = "nothing_to_send",
     }
 }
 
@@ -131,7 +133,7 @@ impl SendFailure {
 }
 
 /// A text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Message {
     /// Its id.
     pub id: MessageId,
@@ -144,6 +146,7 @@ pub struct Message {
     /// The party it is for; none if it may reach nobody.
     pub to_role: Option<Role>,
     /// The words.
+    #[serde(with = "super::text::exposed")]
     pub body: Body,
     /// Addresses of pictures.
     pub media: Vec<String>,

@@ -5,7 +5,8 @@ use std::{borrow::Cow, fmt};
 use super::{clock::Time, ids::NumberId, phone::PhoneNumber, words::words};
 
 /// Name of a provider as it stands in paths and records (`messagebird`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct ProviderName(Cow<'static, str>);
 
 impl ProviderName {
@@ -55,7 +56,7 @@ words! {
 }
 
 /// The set of things a number can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Capabilities {
     /// Texts.
     pub sms: bool,
@@ -80,11 +81,12 @@ impl Capabilities {
 }
 
 /// A proxy number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Number {
     /// Its id.
     pub id: NumberId,
     /// The number itself: the platform's own, not personal.
+    #[serde(with = "super::phone::exposed")]
     pub phone: PhoneNumber,
     /// Who owns the line.
     pub provider: ProviderName,

@@ -29,7 +29,7 @@ impl Role {
 }
 
 /// A customer or a driver, whichever `role` says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Person {
     /// Their id; customers and drivers share one sequence.
     pub id: PersonId,
@@ -38,6 +38,7 @@ pub struct Person {
     /// As the other party reads it.
     pub name: Name,
     /// Their real number.
+    #[serde(with = "super::phone::exposed")]
     pub phone: PhoneNumber,
     /// What they read.
     pub language: Option<Language>,

@@ -90,6 +90,24 @@ impl MatchKey {
     }
 }
 
+/// Writes a phone in clear, for records that are sealed as a whole: `#[serde(with = "phone::exposed")]`. There is no
+/// other way to serialise one, so none slips out by a derive.
+pub mod exposed {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::PhoneNumber;
+
+    /// The digits.
+    pub fn serialize<S: Serializer>(phone: &PhoneNumber, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(phone.expose())
+    }
+
+    /// From the digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PhoneNumber, D::Error> {
+        PhoneNumber::from_wire(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PhoneNumber({})", self.masked())

@@ -127,7 +127,7 @@ impl ContactPolicy {
 }
 
 /// A ride.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ride {
     /// Its id.
     pub id: RideId,
@@ -138,6 +138,7 @@ pub struct Ride {
     /// The proxy number both see.
     pub number_id: NumberId,
     /// That number in clear; the platform's own.
+    #[serde(with = "super::phone::exposed")]
     pub proxy_number: PhoneNumber,
     /// Where it starts.
     pub start: Place,

@@ -160,6 +160,23 @@ impl Body {
     }
 }
 
+/// Writes a text in clear, for records that are sealed as a whole: `#[serde(with = "text::exposed")]`.
+pub mod exposed {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Body;
+
+    /// The words.
+    pub fn serialize<S: Serializer>(body: &Body, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(body.expose())
+    }
+
+    /// From the words.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Body, D::Error> {
+        Ok(Body(String::deserialize(from)?))
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} characters)", self.0.chars().count())

@@ -16,13 +16,8 @@ use chrono::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::domain::{
-    call::CallFlow,
-    clock::Time,
-    contact::ProviderEvent,
-    message::ProviderCode,
-    number::ProviderName,
+    call::CallFlow, clock::Time, contact::ProviderEvent, message::ProviderCode, number::ProviderName,
     phone::PhoneNumber,
-    text::Body,
 };
 
 /// Which of a provider's webhooks was called.
@@ -48,7 +43,9 @@ impl Endpoint {
 }
 
 /// A webhook as it arrived: raw bytes, and the address under which the provider knows us.
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows neither address nor body: providers put phones and texts into both.
+#[derive(Clone)]
 pub struct WebhookRequest {
     /// HTTP method.
     pub method: Method,
@@ -61,13 +58,19 @@ pub struct WebhookRequest {
     pub body: Bytes,
 }
 
+impl std::fmt::Debug for WebhookRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
 impl WebhookRequest {
     /// The query as received, empty if there is none.
     pub fn query(&self) -> &str {
         self.url.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// A header's value, if it is there once and is text.
+    /// A header's value, if it is there once and is text. Where absent and unreadable differ, ask `headers` too.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
@@ -100,7 +103,8 @@ pub enum Unverified {
     Stale,
 }
 
-/// A verified request that makes no sense. Acknowledged and logged: repeating it would not help.
+/// A verified request that makes no sense: logged, and answered as [`Receipt::Unreadable`]; a caller hears an
+/// announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
@@ -123,6 +127,8 @@ pub struct WebhookResponse {
 pub enum Receipt {
     /// Stored, or of no interest: do not send it again.
     Taken,
+    /// Signed, and yet nothing that this webhook takes: sending it again would not help.
+    Unreadable,
     /// Not stored: send it again later.
     NotNow,
 }
@@ -176,6 +182,17 @@ impl std::fmt::Debug for ProviderResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderResponse").field("status", &self.status).finish_non_exhaustive()
     }
+}
+
+/// No response at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    /// The request cannot have arrived: no connection was made.
+    #[error("not reached")]
+    NotSent,
+    /// The connection broke or the time was up: the provider may have it.
+    #[error("no answer")]
+    Unknown,
 }
 
 /// What a response means: it alone decides about retries.

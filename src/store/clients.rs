@@ -24,7 +24,7 @@ pub struct NewClient<'a> {
     /// What operators call it.
     pub name: &'a ClientName,
     /// Argon2id hash of its secret.
-    pub secret_hash: String,
+    pub secret_hash: &'a str,
     /// The most it may ask for.
     pub scopes: &'a Scopes,
 }
@@ -73,7 +73,7 @@ pub async fn insert(tx: &Tx, new: NewClient<'_>, now: Time) -> Result<Client> {
     let model = ActiveModel {
         client_id: Set(new.client_id.to_owned()),
         name: Set(new.name.as_str().to_owned()),
-        secret_hash: Set(new.secret_hash),
+        secret_hash: Set(new.secret_hash.to_owned()),
         scopes: Set(new.scopes.to_string()),
         created_at: Set(now),
         ..Default::default()
@@ -82,7 +82,7 @@ pub async fn insert(tx: &Tx, new: NewClient<'_>, now: Time) -> Result<Client> {
 }
 
 /// Replaces a client's secret; `false` if it is unknown or revoked.
-pub async fn set_secret(tx: &Tx, id: ClientId, secret_hash: String) -> Result<bool> {
+pub async fn set_secret(tx: &Tx, id: ClientId, secret_hash: &str) -> Result<bool> {
     let done = Entity::update_many()
         .col_expr(Column::SecretHash, Expr::value(secret_hash))
         .filter(Column::Id.eq(id.0))

@@ -84,18 +84,20 @@ pub async fn rekey(store: &Store) -> Result<u64> {
     let mut resealed = 0;
     for (table, column, purpose) in SEALED {
         let mut after = 0;
-        while let Some((last, count)) = store.write(async |tx| batch(tx, table, column, purpose, after).await).await? {
+        while let Some((last, count)) =
+            store.write(|tx| async move { batch(&tx, table, column, purpose, after).await }).await?
+        {
             after = last;
             resealed += count;
         }
     }
     store
-        .write(async |tx| {
+        .write(|tx| async move {
             // Kept answers live a day; those under an old key are dropped rather than read once more.
-            tx.conn().execute_raw(statement(tx, "DELETE FROM idempotency_keys", [])).await?;
+            tx.conn().execute_raw(statement(&tx, "DELETE FROM idempotency_keys", [])).await?;
             let current = tx.vault().key_ids().next().map(|id| format!("data:{id}")).unwrap_or_default();
             let sql = "DELETE FROM key_checks WHERE name LIKE 'data:%' AND name <> $1";
-            tx.conn().execute_raw(statement(tx, sql, [current.into()])).await?;
+            tx.conn().execute_raw(statement(&tx, sql, [current.into()])).await?;
             Ok(())
         })
         .await?;

@@ -37,7 +37,7 @@ pub(crate) use vault::Vault;
 pub use vault::{Keys, PhoneIndex};
 
 use crate::domain::{
-    error::Result,
+    error::{Error, Result},
     page::{Order, PageRequest},
     phone::PhoneNumber,
 };
@@ -54,9 +54,10 @@ pub struct Store {
     writer: Option<Arc<Mutex<()>>>,
 }
 
-/// A transaction under way. Dropped without a commit, it changes nothing.
+/// A transaction under way. When the last clone is dropped without a commit, nothing has changed.
+#[derive(Clone)]
 pub struct Tx {
-    db: DatabaseTransaction,
+    db: Arc<DatabaseTransaction>,
     vault: Arc<Vault>,
 }
 
@@ -97,8 +98,9 @@ impl Store {
     /// Runs a unit of work in one transaction and commits it if it succeeds.
     ///
     /// The work runs again from the start when the database broke a deadlock or could not serialise it, so it must
-    /// have no effects outside the transaction.
-    pub async fn write<T>(&self, work: impl AsyncFn(&Tx) -> Result<T>) -> Result<T> {
+    /// have no effects outside the transaction. It is given the transaction by value: an async closure that borrows it
+    /// would make a future that the compiler cannot prove `Send` (rust-lang/rust#110338).
+    pub async fn write<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -112,7 +114,7 @@ impl Store {
         }
     }
 
-    async fn write_once<T>(&self, work: &impl AsyncFn(&Tx) -> Result<T>) -> Result<T> {
+    async fn write_once<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F) -> Result<T> {
         let _turn = match &self.writer {
             Some(writer) => Some(writer.lock().await),
             None => None,
@@ -121,15 +123,17 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = Tx { db: self.db.begin_with_options(options).await?, vault: Arc::clone(&self.vault) };
-        match work(&tx).await {
+        let tx = Tx { db: Arc::new(self.db.begin_with_options(options).await?), vault: Arc::clone(&self.vault) };
+        let outcome = work(tx.clone()).await;
+        let db = Arc::into_inner(tx.db).ok_or_else(|| Error::internal("a transaction outlived its work"))?;
+        match outcome {
             Ok(value) => {
-                tx.db.commit().await?;
+                db.commit().await?;
                 Ok(value)
             }
             Err(cause) => {
                 // The connection goes back clean even if this fails: dropping the transaction rolls it back too.
-                if let Err(failed) = tx.db.rollback().await {
+                if let Err(failed) = db.rollback().await {
                     tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
                 }
                 Err(cause)

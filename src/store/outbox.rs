@@ -203,8 +203,8 @@ pub async fn settle(
     message: MessageId,
     claim: Claim,
     state: PartState,
-    provider_id: Option<String>,
-    reason: Option<String>,
+    provider_id: Option<&str>,
+    reason: Option<&str>,
     now: Time,
 ) -> Result<bool> {
     let times = messages::lock(tx, message).await?;
@@ -242,7 +242,7 @@ pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, i
 }
 
 /// Takes in a delivery report by our reference; `false` if no part has it.
-pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<String>, now: Time) -> Result<bool> {
+pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&str>, now: Time) -> Result<bool> {
     let Some(found) = Entity::find().filter(Column::Reference.eq(reference)).one(tx.conn()).await? else {
         return Ok(false);
     };
@@ -270,7 +270,7 @@ async fn derive(
     tx: &Tx,
     message: MessageId,
     (sent_at, delivered_at): (Option<Time>, Option<Time>),
-    reason: Option<String>,
+    reason: Option<&str>,
     now: Time,
 ) -> Result<()> {
     let parts = Entity::find().filter(Column::MessageId.eq(message.0)).all(tx.conn()).await?;
@@ -279,9 +279,10 @@ async fn derive(
     let present: HashSet<_> = states.iter().copied().collect();
     let all_out = !present.contains(&PartState::Owed) && !present.contains(&PartState::Failed);
     let all_there = present.len() == 1 && present.contains(&PartState::Delivered);
+    let ended_badly = present.contains(&PartState::Failed) || present.contains(&PartState::Undelivered);
     let progress = messages::Progress {
         status: status_of_parts(&states),
-        reason: reason.filter(|_| present.contains(&PartState::Failed) || present.contains(&PartState::Undelivered)),
+        reason: reason.filter(|_| ended_badly).map(str::to_owned),
         sent_at: sent_at.or(all_out.then_some(now)),
         delivered_at: delivered_at.or(all_there.then_some(now)),
     };

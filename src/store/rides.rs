@@ -268,3 +268,10 @@ pub async fn events(db: &impl Db, id: RideId) -> Result<Vec<RideEvent>> {
         })
         .collect()
 }
+
+/// Puts a ride that nobody has seen yet on another number.
+pub async fn move_to_number(tx: &Tx, ride: Ride, number: NumberId) -> Result<Ride> {
+    let model = ActiveModel { id: Set(ride.id.0), number_id: Set(number.0), ..Default::default() };
+    model.update(tx.conn()).await?;
+    find(tx, ride.id).await?.ok_or_else(|| crate::domain::error::Error::internal("a ride just stored is not there"))
+}

@@ -76,6 +76,7 @@ impl Provider for MessageBird {
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => plain(StatusCode::OK, "OK"),
+            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
             Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }

@@ -1,0 +1,219 @@
+//! The built-in simulator's dialect: a provider like any other, whose phones live in our database.
+//!
+//! This folder is our side of the wire. The other side, the network that signs webhooks and shows texts on screens, is
+//! the room [`crate::simulator`]; the two share only the [`wire`] format and a secret.
+
+pub mod wire;
+
+use chrono::Duration;
+use http::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt, SendOutcome,
+    Unverified, Verified, WebhookRequest, WebhookResponse, wire as common,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
+    message::PartState,
+    number::ProviderName,
+    phone::PhoneNumber,
+    text::Body,
+};
+
+/// Its name in paths and records.
+pub const NAME: ProviderName = ProviderName::of("simulator");
+
+/// Addresses of sends begin so: they never leave the process.
+pub const SCHEME: &str = "simulator:";
+
+/// How far a signature's time may be off, either way.
+const TOLERANCE: Duration = Duration::minutes(5);
+
+/// The header that carries `t=<unix seconds>,v1=<hex of the HMAC>`.
+pub const SIGNATURE_HEADER: &str = "Maskline-Simulator-Signature";
+
+/// The adapter.
+pub struct Simulator {
+    secret: SecretString,
+    profile: Profile,
+}
+
+impl Simulator {
+    /// An adapter that shares `secret` with the simulated network.
+    pub fn new(secret: SecretString) -> Self {
+        let methods: [&'static [Method]; 3] = [&[Method::POST]; 3];
+        Self { secret, profile: Profile { name: NAME, title: "Simulator", text_limit: 1600, methods } }
+    }
+}
+
+/// Signs a webhook of the simulated network: HMAC-SHA-256 over time, address and body.
+pub fn sign(secret: &SecretString, url: &str, body: &str, now: Time) -> String {
+    let at = now.timestamp();
+    format!("t={at},v1={}", common::hex(tag(secret, at, url, body.as_bytes()).as_ref()))
+}
+
+fn tag(secret: &SecretString, at: i64, url: &str, body: &[u8]) -> impl AsRef<[u8]> + use<> {
+    let signed = [format!("{at}\n{url}\n").as_bytes(), body].concat();
+    common::hmac_sha256(secret.expose_secret().as_bytes(), &signed)
+}
+
+fn json(status: StatusCode, body: &impl serde::Serialize) -> WebhookResponse {
+    let body = serde_json::to_string(body).unwrap_or_default();
+    WebhookResponse { status, content_type: "application/json", headers: Vec::new(), body }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
+    serde_json::from_slice(body).map_err(|_| Malformed("not the JSON of this webhook"))
+}
+
+impl Provider for Simulator {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified> {
+        if !request.headers.contains_key(SIGNATURE_HEADER) {
+            return Err(Unverified::Missing);
+        }
+        let header = request.header(SIGNATURE_HEADER).ok_or(Unverified::Forged)?;
+        let (at, signature) = header
+            .strip_prefix("t=")
+            .and_then(|rest| rest.split_once(",v1="))
+            .and_then(|(at, signature)| Some((at.parse::<i64>().ok()?, signature)))
+            .ok_or(Unverified::Forged)?;
+        let expected = common::hex(tag(&self.secret, at, &request.url, &request.body).as_ref());
+        if !common::equal(expected.as_bytes(), signature.as_bytes()) {
+            return Err(Unverified::Forged);
+        }
+        if now.timestamp().abs_diff(at) > TOLERANCE.num_seconds().unsigned_abs() {
+            return Err(Unverified::Stale);
+        }
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        let body = &request.request().body;
+        let event = match endpoint {
+            Endpoint::Sms => {
+                let text: wire::Text = read(body)?;
+                ProviderEvent::Text(InboundText {
+                    key: text.id,
+                    from: Contacting::from_wire(&text.from),
+                    to: PhoneNumber::from_wire(&text.to).ok(),
+                    body: Body::from_wire(&text.text),
+                    media: Vec::new(),
+                })
+            }
+            Endpoint::Voice => {
+                let call: wire::Call = read(body)?;
+                ProviderEvent::Call(InboundCall {
+                    key: call.id,
+                    from: Contacting::from_wire(&call.from),
+                    to: PhoneNumber::from_wire(&call.to).ok(),
+                })
+            }
+            Endpoint::Status => match read(body)? {
+                wire::Status::Text { reference } => ProviderEvent::Report(DeliveryReport {
+                    key: reference.clone(),
+                    reference,
+                    state: PartState::Delivered,
+                    code: None,
+                }),
+                wire::Status::Call { call_id, status, duration_s } => ProviderEvent::CallReport(CallReport {
+                    key: format!("{call_id}/{status}"),
+                    call_key: call_id,
+                    status,
+                    duration_s,
+                }),
+            },
+        };
+        Ok(vec![event])
+    }
+
+    fn render_call(&self, flow: &CallFlow) -> WebhookResponse {
+        let flow = match flow {
+            CallFlow::Connect { to, caller_id } => {
+                wire::Flow::Connect { to: to.expose().to_owned(), caller_id: caller_id.expose().to_owned() }
+            }
+            CallFlow::Announce { text, .. } => wire::Flow::Say { text: text.clone() },
+        };
+        json(StatusCode::OK, &flow)
+    }
+
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        let status = match receipt {
+            Receipt::Taken => StatusCode::OK,
+            Receipt::Unreadable => StatusCode::BAD_REQUEST,
+            Receipt::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        json(status, &serde_json::json!({}))
+    }
+
+    fn refuse(&self, _: Unverified) -> WebhookResponse {
+        json(StatusCode::UNAUTHORIZED, &serde_json::json!({}))
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>) -> ProviderRequest {
+        let message = wire::Send {
+            from: text.from.expose().to_owned(),
+            to: text.to.expose().to_owned(),
+            text: text.body.to_owned(),
+            reference: text.reference.to_owned(),
+        };
+        ProviderRequest {
+            method: Method::POST,
+            url: format!("{SCHEME}messages"),
+            headers: Vec::new(),
+            body: serde_json::to_string(&message).unwrap_or_default(),
+        }
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        match (response.status, serde_json::from_slice::<wire::Sent>(&response.body)) {
+            (StatusCode::CREATED, Ok(sent)) => SendOutcome::Accepted { provider_id: sent.id },
+            (status, _) if status.is_client_error() => SendOutcome::Rejected { code: None },
+            _ => SendOutcome::TryLater { after: None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use http::HeaderMap;
+
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:8080/webhooks/simulator/sms";
+
+    fn now() -> Time {
+        DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
+    }
+
+    fn request(signature: Option<String>, body: &str) -> WebhookRequest {
+        let mut headers = HeaderMap::new();
+        if let Some(signature) = signature {
+            headers.insert(SIGNATURE_HEADER, signature.parse().expect("a header"));
+        }
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        WebhookRequest { method: Method::POST, url: URL.to_owned(), headers, body }
+    }
+
+    #[test]
+    fn hears_only_what_the_network_signed() {
+        let secret = SecretString::from("secret");
+        let adapter = Simulator::new(secret.clone());
+        let verdict = |request: WebhookRequest| adapter.verify(&request, now()).map(|_| ());
+        let signed = |at| Some(sign(&secret, URL, "{}", at));
+        assert_eq!(verdict(request(signed(now()), "{}")), Ok(()));
+        assert_eq!(verdict(request(None, "{}")), Err(Unverified::Missing));
+        assert_eq!(verdict(request(signed(now()), "{ }")), Err(Unverified::Forged));
+        assert_eq!(verdict(request(Some("t=1".to_owned()), "{}")), Err(Unverified::Forged));
+        assert_eq!(verdict(request(signed(now() - Duration::minutes(6)), "{}")), Err(Unverified::Stale));
+        assert_eq!(verdict(request(Some(sign(&"other".into(), URL, "{}", now())), "{}")), Err(Unverified::Forged));
+    }
+}

@@ -1,0 +1,116 @@
+//! From a provider's webhook to our answer: verify, read, act, answer in the provider's dialect, in time.
+
+use std::{future::Future, time::Duration};
+
+use super::{Service, relay::announce};
+use crate::{
+    domain::{call::CallFlow, contact::ProviderEvent, error::Result, notice, number::ProviderName},
+    provider::{Endpoint, Provider, Receipt, WebhookRequest, WebhookResponse, registry::Found},
+};
+
+/// A caller listens to silence meanwhile; providers give up after a few seconds.
+const CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// Texts and reports are repeated when we answer 503, so they may take longer, but not as long as a provider waits.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// What became of a webhook.
+pub enum Intake {
+    /// This answer.
+    Answered(WebhookResponse),
+    /// The provider has no account here, so nothing it sends can be verified.
+    NotConfigured,
+    /// There is no such provider.
+    Unknown,
+    /// The provider does not call this webhook by this method.
+    WrongMethod,
+}
+
+impl Service {
+    /// Takes a webhook of the provider with this name.
+    pub async fn take_webhook(&self, provider: &str, endpoint: Endpoint, request: &WebhookRequest) -> Intake {
+        match self.providers.find(provider) {
+            Found::Unknown => Intake::Unknown,
+            Found::NotConfigured => Intake::NotConfigured,
+            Found::Configured(adapter) => {
+                let profile = adapter.profile();
+                if !profile.methods[endpoint as usize].contains(&request.method) {
+                    return Intake::WrongMethod;
+                }
+                Intake::Answered(self.answer(adapter.as_ref(), endpoint, request).await)
+            }
+        }
+    }
+
+    async fn answer(&self, adapter: &dyn Provider, endpoint: Endpoint, request: &WebhookRequest) -> WebhookResponse {
+        let provider = &adapter.profile().name;
+        let verified = match adapter.verify(request, self.now()) {
+            Ok(verified) => verified,
+            Err(why) => {
+                tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused");
+                return adapter.refuse(why);
+            }
+        };
+        let events = match adapter.parse(endpoint, &verified) {
+            Ok(events) => events,
+            Err(malformed) => {
+                tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
+                return match endpoint {
+                    Endpoint::Voice => adapter.render_call(&announce(notice::OUT_OF_ORDER)),
+                    Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
+                };
+            }
+        };
+        let mut flow = None;
+        for event in &events {
+            match self.take_event(provider, event).await {
+                Ok(Some(decided)) => flow = Some(decided),
+                Ok(None) => {}
+                Err(NotTaken) => return adapter.acknowledge(endpoint, Receipt::NotNow),
+            }
+        }
+        match (flow, endpoint) {
+            (Some(flow), _) => adapter.render_call(&flow),
+            // Whatever this was, somebody may be waiting on the line.
+            (None, Endpoint::Voice) => adapter.render_call(&announce(notice::NO_CONTACT)),
+            (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
+        }
+    }
+
+    async fn take_event(
+        &self,
+        provider: &ProviderName,
+        event: &ProviderEvent,
+    ) -> std::result::Result<Option<CallFlow>, NotTaken> {
+        match event {
+            ProviderEvent::Text(text) => within(DEADLINE, self.take_text(provider, text)).await.map(|()| None),
+            ProviderEvent::Report(report) => within(DEADLINE, self.take_report(provider, report)).await.map(|()| None),
+            ProviderEvent::CallReport(report) => {
+                within(DEADLINE, self.take_call_report(provider, report)).await.map(|()| None)
+            }
+            // A call is never left unanswered, even when the database is.
+            ProviderEvent::Call(call) => Ok(Some(
+                within(CALL_DEADLINE, self.take_call(provider, call))
+                    .await
+                    .unwrap_or_else(|NotTaken| announce(notice::OUT_OF_ORDER)),
+            )),
+            ProviderEvent::Ignored => Ok(None),
+        }
+    }
+}
+
+/// An event whose effect is not known to be committed. The provider repeats it; the inbox tells if it was.
+struct NotTaken;
+
+async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotTaken> {
+    match tokio::time::timeout(deadline, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(cause)) => {
+            tracing::error!(%cause, "a webhook could not be taken");
+            Err(NotTaken)
+        }
+        Err(_) => {
+            tracing::error!("a webhook could not be taken in time");
+            Err(NotTaken)
+        }
+    }
+}

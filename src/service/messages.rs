@@ -1,0 +1,164 @@
+//! Texts: owing them, listing them, and the timeline of a ride.
+
+use super::{Once, RequestId, Service, random};
+use crate::{
+    domain::{
+        call::Call,
+        clock::Time,
+        error::{Conflict, Error, Result},
+        ids::{MessageId, NumberId, RideId},
+        message::{Message, MessageKind, MessageStatus, NewMessage},
+        number::ProviderName,
+        page::{Page, PageRequest},
+        person::Role,
+        ride::{RideEvent, RideEventKind},
+        text::Body,
+    },
+    store::{
+        Tx, bindings,
+        calls::{self, CallFilter},
+        messages::{self, MessageFilter},
+        numbers,
+        outbox::{self, NewPart},
+        rides,
+    },
+};
+
+/// Longest part where the provider is not configured, and so nobody knows its limit.
+const DEFAULT_PART_LIMIT: usize = 1000;
+
+/// A text that we are about to owe.
+pub(super) struct Owing {
+    pub(super) ride_id: RideId,
+    pub(super) kind: MessageKind,
+    pub(super) from: Option<Role>,
+    pub(super) to: Role,
+    pub(super) body: Body,
+    pub(super) media: Vec<String>,
+    pub(super) provider: ProviderName,
+    pub(super) number_id: NumberId,
+    pub(super) received_at: Option<Time>,
+}
+
+/// One entry of a ride's timeline.
+pub enum TimelineItem {
+    /// A text.
+    Message(Message),
+    /// A call.
+    Call(Call),
+    /// Something that happened to the ride.
+    Event(RideEvent),
+}
+
+impl TimelineItem {
+    /// When it happened.
+    pub fn at(&self) -> Time {
+        match self {
+            Self::Message(message) => message.created_at,
+            Self::Call(call) => call.started_at,
+            Self::Event(event) => event.at,
+        }
+    }
+}
+
+impl Service {
+    /// Stores a text with its parts in the outbox, in the transaction of what caused it. `None` if contact closed
+    /// meanwhile: then nothing is stored.
+    pub(super) async fn owe(&self, tx: &Tx, owing: Owing, now: Time) -> Result<Option<MessageId>> {
+        let limit = self.providers.get(&owing.provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
+        let parts = i32::try_from(owing.body.split(limit).len()).map_err(Error::internal)?;
+        let Some(first) = rides::take_places(tx, owing.ride_id, owing.to, parts, now).await? else { return Ok(None) };
+        let message = NewMessage {
+            ride_id: Some(owing.ride_id),
+            kind: owing.kind,
+            from_role: owing.from,
+            to_role: Some(owing.to),
+            body: owing.body,
+            media: owing.media,
+            status: MessageStatus::Queued,
+            reason: None,
+            provider: owing.provider,
+            number_id: Some(owing.number_id),
+            parts,
+            part_limit: i32::try_from(limit).map_err(Error::internal)?,
+            received_at: owing.received_at,
+        };
+        let message_id = messages::insert(tx, &message, now).await?;
+        for part in 0..parts {
+            let part = NewPart {
+                message_id,
+                ride_id: owing.ride_id,
+                to: owing.to,
+                seq: first + i64::from(part),
+                part,
+                reference: random::name("mk"),
+            };
+            outbox::owe(tx, part, now).await?;
+        }
+        Ok(Some(message_id))
+    }
+
+    /// Sends a text of the platform's to one party, from the number that the party knows.
+    pub async fn send_platform_text(
+        &self,
+        request: &RequestId,
+        ride_id: RideId,
+        to: Role,
+        body: &Body,
+    ) -> Result<Once<Message>> {
+        let now = self.now();
+        let once = self
+            .write_once(request, |tx| async move {
+                let ride = rides::find_locked(&tx, ride_id).await?.ok_or(Error::NotFound)?;
+                let number_id = bindings::number_of(&tx, ride_id, to).await?.unwrap_or(ride.number_id);
+                let line = numbers::line(&tx, number_id).await?;
+                let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+                let owing = Owing {
+                    ride_id,
+                    kind: MessageKind::Platform,
+                    from: None,
+                    to,
+                    body: body.clone(),
+                    media: Vec::new(),
+                    provider,
+                    number_id,
+                    received_at: None,
+                };
+                let id = self.owe(&tx, owing, now).await?.ok_or(Conflict::ContactClosed)?;
+                messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just stored is not there"))
+            })
+            .await?;
+        self.owed.notify_one();
+        Ok(once)
+    }
+
+    /// The text with this id.
+    pub async fn message(&self, id: MessageId) -> Result<Message> {
+        messages::find(&self.store, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Texts, a page at a time.
+    pub async fn list_messages(&self, filter: &MessageFilter, page: &PageRequest) -> Result<Page<Message>> {
+        messages::list(&self.store, filter, page).await
+    }
+
+    /// Calls, a page at a time.
+    pub async fn list_calls(&self, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
+        calls::list(&self.store, filter, page).await
+    }
+
+    /// Everything that happened on a ride, in order.
+    pub async fn timeline(&self, id: RideId) -> Result<Vec<TimelineItem>> {
+        let ride = self.ride(id).await?;
+        let mut items: Vec<_> = rides::events(&self.store, id).await?.into_iter().map(TimelineItem::Event).collect();
+        if !ride.contact_open(self.now()) {
+            // Nobody writes this down: contact closes by the clock.
+            let closed = RideEvent { event: RideEventKind::ContactClosed, at: ride.contact_until };
+            items.push(TimelineItem::Event(closed));
+        }
+        items.extend(messages::of_ride(&self.store, id).await?.into_iter().map(TimelineItem::Message));
+        items.extend(calls::of_ride(&self.store, id).await?.into_iter().map(TimelineItem::Call));
+        items.sort_by_key(TimelineItem::at);
+        Ok(items)
+    }
+}

@@ -1,0 +1,115 @@
+//! Use cases: what the platform, the providers and the clock can make us do.
+//!
+//! A use case owns its transaction and everything it owes goes into the outbox inside it. Nothing here knows HTTP or
+//! SQL; of providers it knows only the trait.
+
+pub mod auth;
+mod intake;
+mod messages;
+mod numbers;
+mod once;
+mod outbox;
+mod people;
+mod random;
+mod relay;
+mod rides;
+mod secrets;
+mod upkeep;
+
+use std::sync::Arc;
+
+pub use intake::Intake;
+pub use messages::TimelineItem;
+pub use once::{Once, RequestId};
+pub use outbox::Dispatch;
+use tokio::sync::Notify;
+
+use crate::{
+    domain::{
+        clock::{Clock, Time},
+        error::{Error, Result},
+        ride::ContactPolicy,
+    },
+    provider::registry::Registry,
+    store::Store,
+};
+
+/// Everything the use cases share.
+pub struct Service {
+    pub(crate) store: Store,
+    clock: Arc<dyn Clock>,
+    policy: ContactPolicy,
+    providers: Registry,
+    /// Without a slash at the end.
+    public_base_url: String,
+    tokens: auth::Tokens,
+    secrets: secrets::Secrets,
+    /// Rings when something new is owed; the outbox worker listens.
+    owed: Arc<Notify>,
+}
+
+/// What a [`Service`] is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How long contact lasts.
+    pub policy: ContactPolicy,
+    /// The configured adapters.
+    pub providers: Registry,
+    /// Where the world reaches us.
+    pub public_base_url: String,
+    /// Signs access tokens.
+    pub jwt_secret: secrecy::SecretString,
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        let tokens = auth::Tokens::new(&parts.jwt_secret, &parts.public_base_url);
+        Self {
+            store: parts.store,
+            clock: parts.clock,
+            policy: parts.policy,
+            providers: parts.providers,
+            public_base_url: parts.public_base_url,
+            tokens,
+            secrets: secrets::Secrets::new(),
+            owed: Arc::new(Notify::new()),
+        }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The configured adapters.
+    pub fn providers(&self) -> &Registry {
+        &self.providers
+    }
+
+    /// The address under which the world reaches us, without a slash at the end.
+    pub fn public_base_url(&self) -> &str {
+        &self.public_base_url
+    }
+
+    /// Rings when something new is owed.
+    pub fn owed(&self) -> &Arc<Notify> {
+        &self.owed
+    }
+
+    /// Whether requests can be served: the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ping().await
+    }
+}
+
+/// Compares a version that the caller saw with the present one (`If-Match`).
+fn expect_version(seen: Option<i64>, present: i64) -> Result<()> {
+    match seen {
+        Some(seen) if seen != present => Err(Error::Stale),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,95 @@
+//! Customers and drivers.
+
+use super::{Once, RequestId, Service, expect_version};
+use crate::{
+    domain::{
+        error::{Conflict, Error, Result},
+        ids::PersonId,
+        page::{Page, PageRequest},
+        person::{NewPerson, Person, PersonPatch, Role},
+        phone::PhoneNumber,
+    },
+    store::{
+        Db, numbers,
+        people::{self, PeopleFilter},
+        rides,
+    },
+};
+
+impl Service {
+    /// Adds a person.
+    pub async fn create_person(&self, request: &RequestId, role: Role, new: &NewPerson) -> Result<Once<Person>> {
+        let now = self.now();
+        self.write_once(request, |tx| async move {
+            refuse_pool_number(&tx, &new.phone).await?;
+            people::insert(&tx, role, new, now).await
+        })
+        .await
+    }
+
+    /// The person with this id.
+    pub async fn person(&self, role: Role, id: PersonId) -> Result<Person> {
+        people::find(&self.store, role, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// People, a page at a time.
+    pub async fn list_people(&self, role: Role, filter: &PeopleFilter, page: &PageRequest) -> Result<Page<Person>> {
+        people::list(&self.store, role, filter, page).await
+    }
+
+    /// Everybody in this role with this phone.
+    pub async fn find_people(&self, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
+        people::with_phone(&self.store, role, &self.store.phone_index(phone)).await
+    }
+
+    /// Edits a person. Their phone stays as it is while a ride of theirs has its contact window open.
+    pub async fn edit_person(
+        &self,
+        role: Role,
+        id: PersonId,
+        patch: &PersonPatch,
+        seen: Option<i64>,
+    ) -> Result<Person> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                // Creating a ride locks the person too, so no window opens between the question and the edit.
+                let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, person.version)?;
+                let (after, changed) = patch.clone().apply(&person);
+                if !changed {
+                    return Ok(person);
+                }
+                if after.phone != person.phone {
+                    if rides::has_open_contact(&tx, role, id, now).await? {
+                        return Err(Conflict::ContactWindowOpen.into());
+                    }
+                    refuse_pool_number(&tx, &after.phone).await?;
+                }
+                people::update(&tx, &after, now).await
+            })
+            .await
+    }
+
+    /// Erases a person: name, phone and external id are gone, the id stays a tombstone.
+    pub async fn delete_person(&self, role: Role, id: PersonId, seen: Option<i64>) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, person.version)?;
+                if rides::has_open_contact(&tx, role, id, now).await? {
+                    return Err(Conflict::ContactWindowOpen.into());
+                }
+                people::erase(&tx, id, now).await
+            })
+            .await
+    }
+}
+
+async fn refuse_pool_number(db: &impl Db, phone: &PhoneNumber) -> Result<()> {
+    match numbers::is_pooled(db, &phone.match_key()).await? {
+        true => Err(Conflict::PhoneIsPoolNumber.into()),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,223 @@
+//! What phones do to us: a text comes in and one goes out, a call comes in and is connected, news come back.
+//!
+//! Every event takes its place in the inbox in the transaction of its effect, so a repeat has none.
+
+use super::{Service, messages::Owing};
+use crate::{
+    domain::{
+        call::{CallFlow, CallStatus},
+        contact::{
+            CallReport, Connection, Contacting, DeliveryReport, InboundCall, InboundText, Refusal, Route, RouteFacts,
+            decide,
+        },
+        error::Result,
+        ids::{NumberId, RideId},
+        message::{MessageKind, MessageStatus, NewMessage, PartState, SendFailure},
+        notice,
+        number::ProviderName,
+        person::Role,
+        phone::PhoneNumber,
+        text::Body,
+    },
+    store::{
+        Db, Tx,
+        calls::{self, NewCall},
+        inbox::{self, EventKind},
+        messages, outbox, routing,
+    },
+};
+
+/// Addresses of pictures that one text may carry; more are dropped.
+const MAX_MEDIA: usize = 10;
+
+impl Service {
+    /// Where a contact goes now.
+    async fn route(
+        &self,
+        db: &impl Db,
+        provider: &ProviderName,
+        from: &Contacting,
+        to: Option<&PhoneNumber>,
+    ) -> Result<Route> {
+        let facts = match to {
+            Some(number) => routing::look_up(db, number, from).await?,
+            None => RouteFacts { number: None, from_pool: false, binding: None },
+        };
+        Ok(decide(facts, provider, from, self.now()))
+    }
+
+    /// Takes a text from a phone: stores it, and owes it to the other party.
+    pub(super) async fn take_text(&self, provider: &ProviderName, text: &InboundText) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                if !inbox::take(&tx, provider, EventKind::Text, &text.key, now).await? {
+                    return Ok(());
+                }
+                match self.route(&tx, provider, &text.from, text.to.as_ref()).await? {
+                    Route::Connected(way) if text.body.is_empty() => {
+                        let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
+                        self.keep(&tx, provider, text, failed).await
+                    }
+                    Route::Connected(way) => self.relay_text(&tx, provider, text, &way).await,
+                    Route::Refused { refusal, number_id, ride } => {
+                        self.keep(&tx, provider, text, Ended::rejected(refusal, number_id, ride)).await
+                    }
+                }
+            })
+            .await?;
+        self.owed.notify_one();
+        Ok(())
+    }
+
+    async fn relay_text(&self, tx: &Tx, provider: &ProviderName, text: &InboundText, way: &Connection) -> Result<()> {
+        let now = self.now();
+        let owing = Owing {
+            ride_id: way.ride_id,
+            kind: MessageKind::Relay,
+            from: Some(way.from_role),
+            to: way.from_role.other(),
+            body: text.body.clone(),
+            media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
+            provider: provider.clone(),
+            number_id: way.number_id,
+            received_at: Some(now),
+        };
+        if self.owe(tx, owing, now).await?.is_none() {
+            // The ride was deleted between the lookup and now.
+            let ride = Some((way.ride_id, way.from_role));
+            let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
+            self.keep(tx, provider, text, closed).await?;
+        }
+        Ok(())
+    }
+
+    /// Records a text that goes nowhere. The words are kept only where a ride's timeline will show them.
+    async fn keep(&self, tx: &Tx, provider: &ProviderName, text: &InboundText, ended: Ended) -> Result<()> {
+        let (known, now) = (ended.ride.is_some(), self.now());
+        let message = NewMessage {
+            ride_id: ended.ride.map(|(id, _)| id),
+            kind: MessageKind::Relay,
+            from_role: ended.ride.map(|(_, role)| role),
+            to_role: ended.ride.map(|(_, role)| role.other()),
+            body: if known { text.body.clone() } else { Body::from_wire("") },
+            media: if known { text.media.iter().take(MAX_MEDIA).cloned().collect() } else { Vec::new() },
+            status: ended.status,
+            reason: Some(ended.reason.to_owned()),
+            provider: provider.clone(),
+            number_id: ended.number_id,
+            parts: 0,
+            part_limit: 0,
+            received_at: Some(now),
+        };
+        messages::insert(tx, &message, now).await?;
+        Ok(())
+    }
+
+    /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
+    /// anew: the caller is still waiting.
+    pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
+        let now = self.now();
+        let route = self
+            .store
+            .write(|tx| async move {
+                let first = inbox::take(&tx, provider, EventKind::Call, &call.key, now).await?;
+                let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
+                if first {
+                    calls::insert(&tx, &record_of(provider, call, &route), now).await?;
+                }
+                Ok(route)
+            })
+            .await?;
+        Ok(match (route, &call.to) {
+            (Route::Connected(way), Some(number)) => CallFlow::Connect { to: way.to, caller_id: number.clone() },
+            _ => announce(notice::NO_CONTACT),
+        })
+    }
+
+    /// Takes news of a text that we sent.
+    pub(super) async fn take_report(&self, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
+        let now = self.now();
+        let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
+        let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
+        self.store
+            .write(|tx| async move {
+                if !inbox::take(&tx, provider, EventKind::Report, &report.key, now).await? {
+                    return Ok(());
+                }
+                if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
+                    tracing::info!(%provider, "a delivery report names no text of ours");
+                }
+                Ok(())
+            })
+            .await?;
+        // The next text of the conversation may have been waiting for this one.
+        self.owed.notify_one();
+        Ok(())
+    }
+
+    /// Takes news of a call.
+    pub(super) async fn take_call_report(&self, provider: &ProviderName, report: &CallReport) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now).await? {
+                    return Ok(());
+                }
+                match calls::find_locked(&tx, provider, &report.call_key).await? {
+                    Some(mut call) => {
+                        if call.report(report.status, report.duration_s, now) {
+                            calls::update(&tx, &call).await?;
+                        }
+                    }
+                    None => tracing::info!(%provider, "a call report names no call of ours"),
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// What a caller hears instead of the other party.
+pub(super) fn announce(text: &str) -> CallFlow {
+    CallFlow::Announce { text: text.to_owned(), language: notice::ANNOUNCEMENT_LANGUAGE }
+}
+
+fn record_of<'a>(provider: &'a ProviderName, call: &'a InboundCall, route: &Route) -> NewCall<'a> {
+    let (status, reason, number_id, ride) = match route {
+        Route::Connected(way) => {
+            (CallStatus::Connecting, None, Some(way.number_id), Some((way.ride_id, way.from_role)))
+        }
+        Route::Refused { refusal, number_id, ride } => {
+            (CallStatus::Rejected, Some(refusal.as_str()), *number_id, *ride)
+        }
+    };
+    NewCall {
+        ride_id: ride.map(|(id, _)| id),
+        from_role: ride.map(|(_, role)| role),
+        status,
+        reason,
+        provider,
+        provider_call_id: &call.key,
+        number_id,
+    }
+}
+
+/// How a text ended that goes nowhere.
+struct Ended {
+    status: MessageStatus,
+    reason: &'static str,
+    number_id: Option<NumberId>,
+    ride: Option<(RideId, Role)>,
+}
+
+impl Ended {
+    fn rejected(refusal: Refusal, number_id: Option<NumberId>, ride: Option<(RideId, Role)>) -> Self {
+        Self { status: MessageStatus::Rejected, reason: refusal.as_str(), number_id, ride }
+    }
+
+    fn failed(way: &Connection, reason: &'static str) -> Self {
+        let ride = Some((way.ride_id, way.from_role));
+        Self { status: MessageStatus::Failed, reason, number_id: Some(way.number_id), ride }
+    }
+}

@@ -1,0 +1,252 @@
+//! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
+
+use super::{Once, RequestId, Service, expect_version, messages::Owing, random};
+use crate::{
+    domain::{
+        error::{Conflict, Error, FieldError, Result},
+        ids::{NumberId, RideId},
+        message::MessageKind,
+        notice::Confirmation,
+        number::ProviderName,
+        page::{Page, PageRequest},
+        person::{Person, Role},
+        ride::{NewRide, Ride, RideEventKind, RidePatch, Window},
+    },
+    store::{
+        Tx,
+        bindings::{self, Pair},
+        numbers, people, pool,
+        rides::{self, RideFilter},
+    },
+};
+
+/// How often another number is tried when somebody else was faster at one. Each try sees what beat it.
+const MAX_CHOICES: u32 = 16;
+
+impl Service {
+    /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
+    /// confirmation; or, when the pool has none for them, changes nothing.
+    pub async fn create_ride(&self, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
+        let now = self.now();
+        let timeout_at = self.policy.timeout_at(new.datetime.to_utc(), now);
+        let once = self
+            .write_once(request, |tx| async move {
+                // Customer, then driver: every ride locks in this order.
+                let customer = people::find_locked(&tx, Role::Customer, new.customer_id).await?;
+                let driver = people::find_locked(&tx, Role::Driver, new.driver_id).await?;
+                let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
+                    (Some(customer), Some(driver), Ok(timeout_at)) => (customer, driver, timeout_at),
+                    (customer, driver, timeout_at) => {
+                        let unknown = |pointer, missing: bool| {
+                            missing.then(|| FieldError::new(pointer, "names nobody in this role"))
+                        };
+                        let wrong = [
+                            unknown("/customer_id", customer.is_none()),
+                            unknown("/driver_id", driver.is_none()),
+                            timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
+                        ];
+                        return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().collect()));
+                    }
+                };
+                let pair = Pair {
+                    customer: self.store.phone_index(&customer.phone),
+                    driver: self.store.phone_index(&driver.phone),
+                };
+                if pair.customer == pair.driver {
+                    let same = |pointer| FieldError::new(pointer, "has the same phone number as the other party");
+                    return Err(Error::Invalid("same_phone", vec![same("/customer_id"), same("/driver_id")]));
+                }
+                let window = self.policy.window(timeout_at + self.policy.grace);
+                let ride = self.place(&tx, new, &pair, timeout_at, window).await?;
+                rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
+                if new.notify {
+                    self.owe_confirmations(&tx, &ride, &customer, &driver).await?;
+                }
+                Ok(ride)
+            })
+            .await?;
+        self.owed.notify_one();
+        Ok(once)
+    }
+
+    /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
+    /// from a random point of the pool on.
+    async fn place(
+        &self,
+        tx: &Tx,
+        new: &NewRide,
+        pair: &Pair,
+        timeout_at: crate::domain::clock::Time,
+        window: Window,
+    ) -> Result<Ride> {
+        let now = self.now();
+        let usable = self.providers.configured();
+        let times = (timeout_at, window.contact_until);
+        bindings::release_expired(tx, pair, now).await?;
+        if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
+            let ride = rides::insert(tx, new, former.number_id, times, now).await?;
+            if bindings::take_over(tx, &former, pair, ride.id, window).await? {
+                return Ok(ride);
+            }
+            return Err(Error::Busy { retry_after: chrono::Duration::seconds(1) });
+        }
+        let mut ride: Option<Ride> = None;
+        for _ in 0..MAX_CHOICES {
+            let Some(number) = pool::choose(tx, pair, &usable, random::point()).await? else {
+                return Err(Error::PoolDepleted(pool::limit(tx, &usable).await?));
+            };
+            let placed = match ride {
+                None => rides::insert(tx, new, number, times, now).await?,
+                Some(ride) => rides::move_to_number(tx, ride, number).await?,
+            };
+            if bindings::bind(tx, number, pair, placed.id, window).await? {
+                return Ok(placed);
+            }
+            ride = Some(placed);
+        }
+        Err(Error::Busy { retry_after: chrono::Duration::seconds(1) })
+    }
+
+    async fn owe_confirmations(&self, tx: &Tx, ride: &Ride, customer: &Person, driver: &Person) -> Result<()> {
+        let provider = provider_of(tx, ride.number_id).await?;
+        for (to, person, other) in [(Role::Customer, customer, driver), (Role::Driver, driver, customer)] {
+            let confirmation = Confirmation {
+                to,
+                name: &person.name,
+                other: &other.name,
+                start: &ride.start,
+                destination: &ride.destination,
+                datetime: ride.datetime,
+            };
+            let owing = Owing {
+                ride_id: ride.id,
+                kind: MessageKind::Notice,
+                from: None,
+                to,
+                body: confirmation.text(),
+                media: Vec::new(),
+                provider: provider.clone(),
+                number_id: ride.number_id,
+                received_at: None,
+            };
+            self.owe(tx, owing, self.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// The ride with this id.
+    pub async fn ride(&self, id: RideId) -> Result<Ride> {
+        rides::find(&self.store, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Rides, a page at a time.
+    pub async fn list_rides(&self, filter: &RideFilter, page: &PageRequest) -> Result<Page<Ride>> {
+        rides::list(&self.store, filter, page, self.now()).await
+    }
+
+    /// Edits a ride: its plan while it is not over, its status along the allowed path.
+    pub async fn edit_ride(&self, id: RideId, patch: &RidePatch, seen: Option<i64>) -> Result<Ride> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, ride.version)?;
+                let (after, events) = self.apply(&ride, patch)?;
+                if events.is_empty() {
+                    return Ok(ride);
+                }
+                if after.contact_until != ride.contact_until {
+                    bindings::set_window(&tx, id, self.policy.window(after.contact_until)).await?;
+                }
+                for event in events {
+                    rides::record(&tx, id, event, now).await?;
+                }
+                rides::update(&tx, &after, now).await
+            })
+            .await
+    }
+
+    /// The ride after the edit, and what happened to it.
+    fn apply(&self, ride: &Ride, patch: &RidePatch) -> Result<(Ride, Vec<RideEventKind>)> {
+        let now = self.now();
+        let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
+        if replaced(patch.customer_id, ride.customer_id) || replaced(patch.driver_id, ride.driver_id) {
+            return Err(Conflict::PartyChangeUnsupported.into());
+        }
+        let mut after = ride.clone();
+        let mut events = Vec::new();
+        if let Some(external_id) = &patch.external_id {
+            after.external_id.clone_from(external_id);
+        }
+        if let Some(start) = &patch.start {
+            after.start = start.clone();
+        }
+        if let Some(destination) = &patch.destination {
+            after.destination = destination.clone();
+        }
+        if let Some(datetime) = patch.datetime.filter(|datetime| *datetime != ride.datetime) {
+            let timeout_at = self.policy.timeout_at(datetime.to_utc(), now);
+            let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
+            after.reschedule(datetime, timeout_at, &self.policy);
+        }
+        let replanned =
+            (&after.start, &after.destination, after.datetime) != (&ride.start, &ride.destination, ride.datetime);
+        if replanned && ride.status.is_ended() {
+            return Err(Conflict::RideEnded.into());
+        }
+        if replanned || after.external_id != ride.external_id {
+            events.push(RideEventKind::Updated);
+        }
+        if let Some(status) = patch.status {
+            after.move_to(status, now, &self.policy)?;
+        }
+        if after.status != ride.status {
+            events.push(after.status.event());
+        }
+        Ok((after, events))
+    }
+
+    /// Deletes a ride: contact closes at once, and its number cools down for both phones.
+    pub async fn delete_ride(&self, id: RideId, seen: Option<i64>) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, ride.version)?;
+                if ride.contact_open(now) {
+                    bindings::set_window(&tx, id, self.policy.window(now)).await?;
+                }
+                rides::delete(&tx, &ride, now).await
+            })
+            .await
+    }
+
+    /// Ends rides whose longest duration has run out, at most `limit`; answers how many. Contact needs no worker to
+    /// close: this only says so.
+    pub async fn end_overdue_rides(&self, limit: u64) -> Result<usize> {
+        let now = self.now();
+        let overdue = rides::overdue(&self.store, now, limit).await?;
+        for id in &overdue {
+            self.store
+                .write(|tx| async move {
+                    let Some(mut ride) = rides::find_locked(&tx, *id).await? else { return Ok(()) };
+                    // It may have been ended or put off since it was listed.
+                    if ride.status.is_ended() || ride.timeout_at > now {
+                        return Ok(());
+                    }
+                    ride.time_out(&self.policy);
+                    bindings::set_window(&tx, *id, self.policy.window(ride.contact_until)).await?;
+                    rides::record(&tx, *id, RideEventKind::Completed, ride.timeout_at).await?;
+                    rides::update(&tx, &ride, now).await?;
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(overdue.len())
+    }
+}
+
+async fn provider_of(tx: &Tx, number: NumberId) -> Result<ProviderName> {
+    let line = numbers::line(tx, number).await?;
+    line.map(|(_, provider)| provider).ok_or_else(|| Error::internal("a ride's number is gone"))
+}

@@ -1,0 +1,43 @@
+//! Things that time does: rides that nobody ended, calls of whose end nobody told, records that served their purpose.
+//!
+//! All of it is tidying: no invariant waits for it.
+
+use chrono::Duration;
+
+use super::Service;
+use crate::{
+    domain::error::Result,
+    store::{bindings, calls, idempotency, inbox, simulator},
+};
+
+/// Providers repeat a webhook for a day at most.
+const INBOX_KEPT: Duration = Duration::days(7);
+/// How long an answer is kept for a repeated request.
+const ANSWERS_KEPT: Duration = Duration::hours(24);
+/// How long simulated phones remember.
+const SCREENS_KEPT: Duration = Duration::days(7);
+/// No provider lets a call last longer; one that still is open then ended without our being told.
+const LONGEST_CALL: Duration = Duration::hours(4);
+/// How much one round does.
+const BATCH: u64 = 500;
+
+impl Service {
+    /// One round of upkeep.
+    pub async fn tidy(&self) -> Result<()> {
+        let ended = self.end_overdue_rides(BATCH).await?;
+        if ended > 0 {
+            tracing::info!(ended, "rides timed out");
+        }
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                calls::forget(&tx, now - LONGEST_CALL).await?;
+                bindings::prune(&tx, now, BATCH).await?;
+                inbox::prune(&tx, now - INBOX_KEPT).await?;
+                idempotency::prune(&tx, now - ANSWERS_KEPT).await?;
+                simulator::prune(&tx, now - SCREENS_KEPT).await?;
+                Ok(())
+            })
+            .await
+    }
+}

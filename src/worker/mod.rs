@@ -1,0 +1,4 @@
+//! Background work: each piece is a `tick` and a loop around it, so that tests drive it by hand.
+
+pub mod outbox;
+pub mod upkeep;

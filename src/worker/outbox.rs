@@ -1,0 +1,84 @@
+//! Sends what the outbox holds.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time};
+
+use crate::{domain::error::Result, lifecycle::Stop, service::Service, store::outbox::Claim, transport::Transport};
+
+/// Exchanges that one process has under way at most.
+const AT_ONCE: usize = 32;
+/// How often the outbox is looked at though nobody rang: for retries that fall due, and for what another replica
+/// stored or left behind.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The worker.
+pub struct OutboxWorker {
+    service: Arc<Service>,
+    transport: Arc<dyn Transport>,
+}
+
+impl OutboxWorker {
+    /// A worker that sends over this transport.
+    pub fn new(service: Arc<Service>, transport: Arc<dyn Transport>) -> Self {
+        Self { service, transport }
+    }
+
+    /// Sends everything that is due now; answers how many claims were worked off.
+    pub async fn tick(&self) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            let claims = self.service.claim_due(u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await?;
+            if claims.is_empty() {
+                return Ok(done);
+            }
+            done += claims.len();
+            let mut running = JoinSet::new();
+            for claim in claims {
+                running.spawn(work_off(Arc::clone(&self.service), Arc::clone(&self.transport), claim));
+            }
+            running.join_all().await;
+        }
+    }
+
+    /// Sends until told to stop; then finishes what is under way.
+    pub async fn run(self, mut stop: Stop) {
+        let owed = Arc::clone(self.service.owed());
+        let mut running = JoinSet::new();
+        loop {
+            let free = AT_ONCE.saturating_sub(running.len());
+            let claims = match self.service.claim_due(u32::try_from(free).unwrap_or(0)).await {
+                Ok(claims) => claims,
+                Err(cause) => {
+                    tracing::error!(%cause, "the outbox could not be read");
+                    Vec::new()
+                }
+            };
+            let full = !claims.is_empty();
+            for claim in claims {
+                running.spawn(work_off(Arc::clone(&self.service), Arc::clone(&self.transport), claim));
+            }
+            tokio::select! {
+                () = stop.requested() => break,
+                // A finished exchange frees its conversation's next text, and a place.
+                Some(_) = running.join_next() => {}
+                () = owed.notified(), if running.len() < AT_ONCE => {}
+                () = time::sleep(PERIOD), if !full || running.len() >= AT_ONCE => {}
+            }
+        }
+        running.join_all().await;
+    }
+}
+
+async fn work_off(service: Arc<Service>, transport: Arc<dyn Transport>, claim: Claim) {
+    if let Err(cause) = send(&service, transport.as_ref(), claim).await {
+        // The lease gives the part back.
+        tracing::error!(%cause, "a text could not be worked off");
+    }
+}
+
+async fn send(service: &Service, transport: &dyn Transport, claim: Claim) -> Result<()> {
+    let Some((request, dispatch)) = service.prepare(claim).await? else { return Ok(()) };
+    let response = transport.exchange(request).await;
+    service.finish(dispatch, response).await
+}
