@@ -1,8 +1,29 @@
-//! x
+//! Maskline: masked calls and texts between the two people of a ride.
+//!
+//! `ARCHITECTURE.md` is the map of the house. The rooms, and which may know which:
+//!
+//! ```text
+//! main -> cli -> app -> everything
+//! http, worker, simulator -> service, domain (webhooks and the simulator also provider)
+//! service -> store, provider (trait only), domain
+//! store, provider -> domain -> nothing of ours
+//! ```
+//!
+//! What is public here is what the binary and the integration tests need.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod lifecycle;
+pub mod telemetry;
+
 mod domain;
-mod lifecycle;
+mod http;
 mod provider;
 mod service;
+mod simulator;
 mod store;
 mod transport;
 mod worker;
+
+pub use domain::clock;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    maskline::cli::main()
+}

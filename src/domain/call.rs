@@ -2,8 +2,7 @@
 
 use super::{
     clock::Time,
-    ids::{CallId, NumberId, RideId},
-    number::ProviderName,
+    ids::{CallId, RideId},
     person::Role,
     phone::PhoneNumber,
     words::words,
@@ -73,10 +72,6 @@ pub struct Call {
     pub status: CallStatus,
     /// Why, where it went nowhere.
     pub reason: Option<String>,
-    /// The provider that carries it.
-    pub provider: ProviderName,
-    /// The proxy number.
-    pub number_id: Option<NumberId>,
     /// When it reached us.
     pub started_at: Time,
     /// When the other phone picked up.
@@ -143,8 +138,6 @@ mod tests {
             from_role: Some(Role::Customer),
             status: CallStatus::Connecting,
             reason: None,
-            provider: ProviderName::of("simulator"),
-            number_id: Some(NumberId(1)),
             started_at: DateTime::from_timestamp(1_800_000_000, 0).expect("a time"),
             answered_at: None,
             ended_at: None,

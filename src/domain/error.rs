@@ -110,9 +110,9 @@ pub enum Error {
     /// The credentials do not hold.
     #[error("unauthorized")]
     Unauthorized,
-    /// The caller may not do this.
-    #[error("forbidden")]
-    Forbidden,
+    /// The caller may not do this to something that has more rights than the caller.
+    #[error("outranked")]
+    Outranked,
     /// Too much at once; come back.
     #[error("busy")]
     Busy {

@@ -5,7 +5,6 @@ use chrono::{DateTime, Duration, FixedOffset};
 use super::{
     clock::Time,
     ids::{NumberId, PersonId, RideId},
-    person::Role,
     phone::PhoneNumber,
     text::{ExternalId, Place},
     words::words,
@@ -177,14 +176,6 @@ pub struct TransitionRefused {
 }
 
 impl Ride {
-    /// The person in this role.
-    pub fn person_id(&self, role: Role) -> PersonId {
-        match role {
-            Role::Customer => self.customer_id,
-            Role::Driver => self.driver_id,
-        }
-    }
-
     /// Contact is open: the routing lookup compares in the same way, so no late worker can lengthen it.
     pub fn contact_open(&self, now: Time) -> bool {
         now < self.contact_until

@@ -40,6 +40,29 @@ words! {
     }
 }
 
+impl Scope {
+    /// What it allows, for the documentation.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::CustomersRead => "Read customers.",
+            Self::CustomersWrite => "Create, change and delete customers.",
+            Self::DriversRead => "Read drivers.",
+            Self::DriversWrite => "Create, change and delete drivers.",
+            Self::NumbersRead => "Read numbers, the pool and the providers.",
+            Self::NumbersWrite => "Create, change and delete numbers.",
+            Self::RidesRead => "Read rides and their timelines.",
+            Self::RidesWrite => "Create, change and delete rides.",
+            Self::MessagesRead => "Read messages, and the texts in them and in timelines.",
+            Self::MessagesWrite => "Send texts to the parties of a ride.",
+            Self::CallsRead => "Read calls.",
+            Self::PhoneNumbersReveal => "See people's phone numbers unmasked, and search by them.",
+            Self::EventsManage => "Manage event endpoints.",
+            Self::ClientsManage => "Manage API clients.",
+            Self::SimulatorUse => "Act as a phone in the simulator.",
+        }
+    }
+}
+
 /// Several rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]

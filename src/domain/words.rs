@@ -9,6 +9,7 @@ macro_rules! words {
 
         impl $name {
             /// Every value, in declaration order.
+            #[allow(dead_code, reason = "not every word list is listed")]
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The word.
@@ -17,6 +18,7 @@ macro_rules! words {
             }
 
             /// The value that is spelled so.
+            #[allow(dead_code, reason = "not every word list is read back")]
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
             }

@@ -222,8 +222,6 @@ pub enum SendOutcome {
 pub struct Profile {
     /// Its name in paths and records.
     pub name: ProviderName,
-    /// What people call it.
-    pub title: &'static str,
     /// Longest text of one send, in characters; longer ones are split.
     pub text_limit: usize,
     /// Methods by which it calls the SMS, voice and status webhooks.

@@ -8,11 +8,6 @@ pub(super) fn form_pairs(text: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(text).into_owned().collect()
 }
 
-/// The first value of a key, whatever its case.
-pub(super) fn first<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
-}
-
 /// SHA-256.
 pub(super) fn sha256(data: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, data)

@@ -145,13 +145,20 @@ impl Service {
         }
     }
 
-    /// Makes a client.
+    /// Makes a client. Nobody can give what they do not have.
     pub async fn create_client(
         &self,
+        caller: &Caller,
         request: &RequestId,
         name: &ClientName,
         scopes: &Scopes,
     ) -> Result<Once<WithSecret>> {
+        if scopes.is_empty() {
+            return Err(Error::field("/scopes", "must name at least one"));
+        }
+        if !caller.scopes.covers(scopes) {
+            return Err(Error::field("/scopes", "must be among the scopes of your own token"));
+        }
         let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
         let hash = self.secrets.hash(&secret).await?;
         let (now, client_id, hash) = (self.now(), &client_id, &hash);
@@ -213,9 +220,13 @@ impl Service {
         clients::list(&self.store, page).await
     }
 
-    /// Gives a client another secret. Tokens issued for the old one live on until they expire.
-    pub async fn rotate_client(&self, id: ClientId) -> Result<WithSecret> {
+    /// Gives a client another secret. Tokens issued for the old one live on until they expire. A caller cannot take
+    /// over a client that may do more.
+    pub async fn rotate_client(&self, caller: &Caller, id: ClientId) -> Result<WithSecret> {
         let client = clients::find(&self.store, id).await?.ok_or(Error::NotFound)?;
+        if !caller.scopes.covers(&client.scopes) {
+            return Err(Error::Outranked);
+        }
         let secret = random::secret("msk_");
         let hash = &self.secrets.hash(&secret).await?;
         self.store

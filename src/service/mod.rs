@@ -21,7 +21,6 @@ use std::sync::Arc;
 pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
-pub use outbox::Dispatch;
 use tokio::sync::Notify;
 
 use crate::{
@@ -100,6 +99,21 @@ impl Service {
         &self.owed
     }
 
+    /// Says in the log which numbers cannot be used because their provider is not configured (any more).
+    pub async fn warn_of_orphans(&self) -> Result<()> {
+        for provider in crate::store::numbers::providers(&self.store).await? {
+            if self.providers.get(&provider).is_none() {
+                tracing::warn!(%provider, "the pool has numbers of a provider that is not configured: they cannot be used");
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+
     /// Whether requests can be served: the database answers.
     pub async fn ready(&self) -> Result<()> {
         self.store.ping().await
@@ -112,4 +126,9 @@ fn expect_version(seen: Option<i64>, present: i64) -> Result<()> {
         Some(seen) if seen != present => Err(Error::Stale),
         _ => Ok(()),
     }
+}
+
+/// A name for a request that came without one.
+pub fn new_request_id() -> String {
+    random::name("req")
 }

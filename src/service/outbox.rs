@@ -9,7 +9,6 @@ use chrono::Duration;
 use super::{Service, random};
 use crate::{
     domain::{
-        clock::Time,
         error::Result,
         ids::MessageId,
         message::{PartState, SendFailure},
@@ -34,11 +33,6 @@ impl Service {
     pub async fn claim_due(&self, limit: u32) -> Result<Vec<Claim>> {
         let now = self.now();
         self.store.write(|tx| async move { outbox::claim(&tx, limit, LEASE, now).await }).await
-    }
-
-    /// When the next part falls due.
-    pub async fn next_due(&self) -> Result<Option<Time>> {
-        outbox::next_due(&self.store).await
     }
 
     /// How many parts are owed.

@@ -36,11 +36,11 @@ pub struct NewCall<'a> {
     pub status: CallStatus,
     /// See [`Call::reason`].
     pub reason: Option<&'static str>,
-    /// See [`Call::provider`].
+    /// The provider that carries it.
     pub provider: &'a ProviderName,
     /// The provider's id of the call.
     pub provider_call_id: &'a str,
-    /// See [`Call::number_id`].
+    /// The proxy number.
     pub number_id: Option<NumberId>,
 }
 
@@ -51,8 +51,6 @@ fn call(model: Model) -> Result<Call> {
         from_role: row::roles(model.from_role.as_deref())?,
         status: row::word(CallStatus::parse, "status", &model.status)?,
         reason: model.reason,
-        provider: row::provider(&model.provider)?,
-        number_id: model.number_id.map(NumberId),
         started_at: model.started_at,
         answered_at: model.answered_at,
         ended_at: model.ended_at,

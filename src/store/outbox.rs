@@ -105,16 +105,6 @@ pub async fn claim(tx: &Tx, limit: u32, lease: Duration, now: Time) -> Result<Ve
     Ok(rows.into_iter().map(|row| Claim { id: SendId(row.id), attempt: row.attempts }).collect())
 }
 
-/// When the next part falls due, if any is owed.
-pub async fn next_due(db: &impl Db) -> Result<Option<Time>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        due_at: Time,
-    }
-    let sql = "SELECT due_at FROM outbox WHERE state = 'owed' ORDER BY due_at LIMIT 1";
-    Ok(Row::find_by_statement(statement(db, sql, [])).one(db.conn()).await?.map(|row| row.due_at))
-}
-
 /// A claimed part with all that sending it needs, looked up anew: the window may have closed, the recipient's phone
 /// may be another.
 pub struct OwedPart {

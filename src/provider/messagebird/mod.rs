@@ -44,7 +44,6 @@ impl MessageBird {
         config.signing_keys.retain(|key| !key.expose_secret().is_empty());
         let profile = Profile {
             name: ProviderName::of("messagebird"),
-            title: "MessageBird",
             // Only a third party's schema says so (section 4).
             text_limit: 1377,
             // Whoever sets up the flow chooses how texts arrive; the other two are always GET (sections 1, 2, 5).
@@ -126,7 +125,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = adapter();
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.title, profile.text_limit), ("messagebird", "MessageBird", 1377));
+        assert_eq!((profile.name.as_str(), profile.text_limit), ("messagebird", 1377));
         assert_eq!(profile.methods.map(<[Method]>::len), [2, 1, 1]);
     }
 

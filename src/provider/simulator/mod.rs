@@ -45,7 +45,7 @@ impl Simulator {
     /// An adapter that shares `secret` with the simulated network.
     pub fn new(secret: SecretString) -> Self {
         let methods: [&'static [Method]; 3] = [&[Method::POST]; 3];
-        Self { secret, profile: Profile { name: NAME, title: "Simulator", text_limit: 1600, methods } }
+        Self { secret, profile: Profile { name: NAME, text_limit: 1600, methods } }
     }
 }
 

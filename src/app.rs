@@ -1,0 +1,205 @@
+//! The composition root: the only place that sees every room, and puts them together.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    config::Config,
+    domain::{clock::Clock, error::Error},
+    http,
+    lifecycle::{Stop, Stopper, stop_switch},
+    provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
+    service::{Parts, Service},
+    simulator::Simulator,
+    store::{self, Store},
+    transport::{HttpTransport, Transport},
+    worker::{outbox::OutboxWorker, upkeep},
+};
+
+/// Requests under way get this long to end when the process is asked to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("LISTEN_ADDR cannot be listened on: {0}")]
+    Listen(std::io::Error),
+    /// TLS for outgoing requests cannot be set up.
+    #[error("no HTTP client can be made")]
+    Client,
+    /// The schema is not the one this build expects, and `MIGRATE_ON_START` is off.
+    #[error("the database schema is not up to date: run `maskline migrate`")]
+    NotMigrated,
+    /// The database cannot be used.
+    #[error("the database cannot be used: {0}")]
+    Database(#[from] Error),
+}
+
+/// A client that was made on the first start.
+#[derive(Clone)]
+pub struct FirstClient {
+    /// What it signs in with.
+    pub client_id: String,
+    /// Its secret, shown this once.
+    pub secret: SecretString,
+}
+
+/// Everything, put together, not yet running.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    base_url: String,
+    service: Arc<Service>,
+    simulator: Option<Arc<Simulator>>,
+    transport: Arc<dyn Transport>,
+    first_client: Option<FirstClient>,
+}
+
+impl App {
+    /// Opens the database, brings its schema up to date, checks the keys, and listens.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let listener = TcpListener::bind(config.listen_addr).await.map_err(StartError::Listen)?;
+        let address = listener.local_addr().map_err(StartError::Listen)?;
+        let base_url = config.public_base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let store = open(&config).await?;
+        let mut accounts = config.accounts;
+        accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
+        let shared = accounts.simulator.clone();
+        let service = Arc::new(Service::new(Parts {
+            store,
+            clock,
+            policy: config.policy,
+            providers: Registry::new(accounts),
+            public_base_url: base_url.clone(),
+            jwt_secret: config.jwt_secret,
+        }));
+        service.warn_of_orphans().await?;
+        let made = service.bootstrap_client(config.bootstrap_client, config.embedded).await?;
+        let first_client =
+            made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
+        let simulator = shared.map(|secret| Arc::new(Simulator::new(Arc::clone(&service), secret)));
+        let network = HttpTransport::new().map_err(|_| StartError::Client)?;
+        let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
+        Ok(Self { listener, address, base_url, service, simulator, transport, first_client })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the world reaches it.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The client that was made on the first start, if one was.
+    pub fn first_client(&self) -> Option<&FirstClient> {
+        self.first_client.as_ref()
+    }
+
+    /// Serves requests; with `workers`, also sends what is owed and tidies up by itself.
+    pub fn start(self, workers: bool) -> Running {
+        let (stopper, stop) = stop_switch();
+        let outbox = || OutboxWorker::new(Arc::clone(&self.service), Arc::clone(&self.transport));
+        let mut tasks = Vec::new();
+        if workers {
+            tasks.push(tokio::spawn(outbox().run(stop.clone())));
+            tasks.push(tokio::spawn(upkeep::run(Arc::clone(&self.service), stop.clone())));
+        }
+        let by_hand = outbox();
+        let routes = http::routes(&self.service, self.simulator);
+        let server = tokio::spawn(http::serve(self.listener, routes, stop.clone(), DRAIN));
+        Running { address: self.address, service: self.service, outbox: by_hand, stopper, stop, server, tasks }
+    }
+}
+
+/// A running service.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    service: Arc<Service>,
+    outbox: OutboxWorker,
+    stopper: Stopper,
+    stop: Stop,
+    server: JoinHandle<std::io::Result<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Sends everything that is due now; answers how many claims were worked off. For tests, which drive time by hand.
+    pub async fn send_due(&self) -> usize {
+        self.outbox.tick().await.expect("the outbox can be worked off")
+    }
+
+    /// One round of upkeep. For tests, like [`send_due`](Self::send_due).
+    pub async fn tidy(&self) {
+        self.service.tidy().await.expect("upkeep works");
+    }
+
+    /// How many parts of texts are owed.
+    pub async fn owed(&self) -> u64 {
+        self.service.owed_count().await.expect("the outbox can be counted")
+    }
+
+    /// Serves until the server ends by itself or somebody asks it to stop.
+    pub async fn ended(&mut self) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            _ = &mut self.server => {}
+            () = stop.requested() => {}
+        }
+    }
+
+    /// Stops: no new requests, those under way are finished, so are sends, and claims are given back.
+    pub async fn stop(self) {
+        self.stopper.stop();
+        if !self.server.is_finished() {
+            let _ = self.server.await;
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        if let Ok(service) = Arc::try_unwrap(self.service) {
+            service.close().await;
+        }
+    }
+}
+
+/// Opens the database with the right keys and the right schema.
+pub async fn open(config: &Config) -> Result<Store, StartError> {
+    let store = Store::connect(&config.database, &config.keys).await?;
+    if config.migrate_on_start {
+        store.migrate().await?;
+    } else if !store.is_migrated().await? {
+        return Err(StartError::NotMigrated);
+    }
+    store.write(|tx| async move { store::keys::check(&tx).await }).await?;
+    Ok(store)
+}
+
+/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas share.
+fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
+    let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");
+    tag.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")).into()
+}
+
+/// Sends go to the network, except for those of the simulator, which never leave the process.
+struct Switchboard {
+    network: HttpTransport,
+    simulator: Option<Arc<Simulator>>,
+}
+
+impl Transport for Switchboard {
+    fn exchange(&self, request: ProviderRequest) -> BoxFuture<'_, Result<ProviderResponse, Unreached>> {
+        match &self.simulator {
+            Some(simulator) if request.url.starts_with(provider::simulator::SCHEME) => simulator.exchange(request),
+            _ => self.network.exchange(request),
+        }
+    }
+}

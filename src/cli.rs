@@ -1,0 +1,196 @@
+//! The command line.
+
+mod demo;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    app::{self, App},
+    config::{Config, LogFormat},
+    domain::{clock::SystemClock, scope::Scopes, text::ClientName},
+    http::spec,
+    lifecycle, provider,
+    service::{Parts, Service},
+    store, telemetry,
+};
+
+/// Lets the two people of a ride call and text each other without either seeing the other's phone number.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API (the default).
+    Serve,
+    /// Bring the database schema up to date.
+    Migrate,
+    /// Write the OpenAPI document to openapi/openapi.json.
+    Openapi {
+        /// Only compare: fail if the written document is not the present one.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Manage API clients.
+    Client {
+        #[command(subcommand)]
+        command: ClientCommand,
+    },
+    /// Seal all phones and texts under the first key of DATA_KEY.
+    Rekey,
+    /// Play a whole ride in the terminal, against a server of its own.
+    Demo,
+    /// Ask the running service whether it is ready, for container health checks.
+    Healthcheck,
+}
+
+#[derive(Subcommand)]
+enum ClientCommand {
+    /// Make a client and print its secret, once.
+    Create {
+        /// What you call it.
+        name: String,
+        /// Scopes with spaces between them; all of them unless given.
+        #[arg(long)]
+        scope: Option<String>,
+    },
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Runs the command line of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Outcome {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve().await,
+        Command::Migrate => migrate().await,
+        Command::Openapi { check } => openapi(check),
+        Command::Client { command: ClientCommand::Create { name, scope } } => create_client(&name, scope).await,
+        Command::Rekey => rekey().await,
+        Command::Demo => demo::play().await,
+        Command::Healthcheck => healthcheck().await,
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads `.env` and the environment, and starts the log.
+fn configure() -> Result<Config, Box<dyn std::error::Error>> {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(wrong) if wrong.not_found() => {}
+        // The line itself may hold a secret.
+        Err(_) => return Err("The file .env cannot be read: each line must be NAME=value".into()),
+    }
+    telemetry::init(LogFormat::from_env(&environment));
+    Ok(Config::load(&environment)?)
+}
+
+async fn serve() -> Outcome {
+    let config = configure()?;
+    let database = config.database_file();
+    let app = App::build(config, Arc::new(SystemClock)).await?;
+    println!("Maskline {} listens on {}", env!("CARGO_PKG_VERSION"), app.address());
+    println!("Swagger UI  {}/docs", app.base_url());
+    if let Some(database) = database {
+        println!("Database    {} (embedded; its keys are beside it)", database.display());
+    }
+    if let Some(client) = app.first_client() {
+        println!("\nThis is the first start. Sign in with this client; its secret is shown only now:");
+        println!("  client_id      {}", client.client_id);
+        println!("  client_secret  {}", client.secret.expose_secret());
+    }
+    let mut running = app.start(true);
+    tokio::select! {
+        () = lifecycle::signal() => tracing::info!("asked to stop"),
+        () = running.ended() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+async fn migrate() -> Outcome {
+    let config = Config { migrate_on_start: true, ..configure()? };
+    app::open(&config).await?.close().await;
+    println!("The schema is up to date.");
+    Ok(())
+}
+
+fn openapi(check: bool) -> Outcome {
+    const PATH: &str = "openapi/openapi.json";
+    let document = spec::json(&spec::document());
+    if check {
+        let written = std::fs::read_to_string(PATH)?;
+        if written != document {
+            return Err(format!("{PATH} is not the present document: run `maskline openapi`").into());
+        }
+    } else {
+        std::fs::create_dir_all("openapi")?;
+        std::fs::write(PATH, document)?;
+    }
+    Ok(())
+}
+
+async fn create_client(name: &str, scope: Option<String>) -> Outcome {
+    let name = ClientName::parse(name).map_err(|wrong| format!("The name {wrong}"))?;
+    let scopes = match &scope {
+        Some(words) => Scopes::parse(words).filter(|scopes| !scopes.is_empty()).ok_or("A scope is unknown")?,
+        None => Scopes::all(),
+    };
+    let config = configure()?;
+    let store = app::open(&config).await?;
+    let service = Service::new(Parts {
+        store,
+        clock: Arc::new(SystemClock),
+        policy: config.policy,
+        providers: provider::registry::Registry::new(config.accounts),
+        public_base_url: config.public_base_url.unwrap_or_default(),
+        jwt_secret: config.jwt_secret,
+    });
+    let made = service.create_client_unasked(&name, &scopes).await?;
+    println!("client_id      {}", made.client.client_id);
+    if let Some(secret) = made.secret {
+        println!("client_secret  {}", secret.expose_secret());
+    }
+    service.close().await;
+    Ok(())
+}
+
+async fn rekey() -> Outcome {
+    let store = app::open(&configure()?).await?;
+    let count = store::keys::rekey(&store).await?;
+    store.close().await;
+    println!("{count} values were sealed anew. Older keys can leave DATA_KEY now.");
+    Ok(())
+}
+
+async fn healthcheck() -> Outcome {
+    let address = environment("LISTEN_ADDR").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let port = address.rsplit(':').next().unwrap_or("8080");
+    let response = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(3))
+        .build()?
+        .get(format!("http://127.0.0.1:{port}/health/ready"))
+        .send()
+        .await?;
+    if response.status().is_success() { Ok(()) } else { Err("not ready".into()) }
+}

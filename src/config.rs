@@ -1,0 +1,446 @@
+//! Configuration: environment in, one whole value out, or every mistake at once and by name.
+//!
+//! Nothing is printed and no value is repeated in an error: it may be a secret.
+
+mod local_keys;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::Duration;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    domain::ride::ContactPolicy,
+    provider::{messagebird, registry::Accounts},
+    store::{DatabaseOptions, Keys},
+};
+
+/// Everything there is to configure.
+#[derive(Clone)]
+pub struct Config {
+    /// `LISTEN_ADDR`.
+    pub listen_addr: SocketAddr,
+    /// `PUBLIC_BASE_URL` without a slash at the end; without it, the listening address.
+    pub public_base_url: Option<String>,
+    /// `DATABASE_URL`.
+    pub(crate) database: DatabaseOptions,
+    /// The database is the embedded one: what is missing is made up.
+    pub embedded: bool,
+    /// `JWT_SECRET`.
+    pub jwt_secret: SecretString,
+    /// `DATA_KEY` and `INDEX_KEY`.
+    pub(crate) keys: Keys,
+    /// `BOOTSTRAP_CLIENT_ID` and `BOOTSTRAP_CLIENT_SECRET`.
+    pub bootstrap_client: Option<(String, SecretString)>,
+    /// `GRACE_PERIOD` and its kin.
+    pub(crate) policy: ContactPolicy,
+    /// Provider accounts.
+    pub(crate) accounts: Accounts,
+    /// `SIMULATOR`, or whether no provider has an account.
+    pub simulator: bool,
+    /// `MIGRATE_ON_START`.
+    pub migrate_on_start: bool,
+}
+
+/// What is wrong with the configuration, one line each.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The configuration has mistakes:")?;
+        self.0.iter().try_for_each(|line| write!(f, "\n  - {line}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// `LOG_FORMAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: a JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// Read before everything else, so that the rest can be logged; a mistake in it is reported with the rest.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
+        match env("LOG_FORMAT").as_deref() {
+            Some("json") => Self::Json,
+            _ => Self::Text,
+        }
+    }
+}
+
+const DEFAULT_DATABASE: &str = "sqlite://./data/maskline.db";
+
+impl Config {
+    /// Reads the configuration from variables, such as those of the process.
+    pub fn load(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader { env, errors: Vec::new() };
+        match reader.config() {
+            Some(config) if reader.errors.is_empty() => Ok(config),
+            _ => Err(ConfigErrors(reader.errors)),
+        }
+    }
+
+    /// The file of the embedded database, if it is one.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        DatabaseOptions::sqlite_path(self.database.url.expose_secret()).map(Path::to_owned)
+    }
+}
+
+struct Reader<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Option<Config> {
+        let listen_addr =
+            self.parsed("LISTEN_ADDR", "127.0.0.1:8080", "must be an address and port, such as 0.0.0.0:8080", |text| {
+                text.parse().ok()
+            });
+        let public_base_url = self.base_url("PUBLIC_BASE_URL");
+        let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
+        let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
+        if !embedded && !known {
+            self.errors.push("DATABASE_URL must begin with sqlite:// or postgres://".to_owned());
+        }
+        let bootstrap_client = self.bootstrap();
+        let policy = self.policy();
+        let accounts = Accounts { messagebird: self.messagebird(), simulator: None };
+        let real = accounts.messagebird.is_some();
+        if real && public_base_url.is_none() {
+            self.errors.push("PUBLIC_BASE_URL is required with a provider: its webhooks are signed for it".to_owned());
+        }
+        let simulator = self.switch("SIMULATOR", !real);
+        let migrate_on_start = self.switch("MIGRATE_ON_START", true);
+        self.parsed("LOG_FORMAT", "text", "must be text or json", |text| matches!(text, "text" | "json").then_some(()));
+        let keys = self.keys(embedded, url.expose_secret());
+        let (jwt_secret, keys) = keys?;
+        Some(Config {
+            listen_addr: listen_addr?,
+            public_base_url,
+            database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 } },
+            embedded,
+            jwt_secret,
+            keys,
+            bootstrap_client,
+            policy: policy?,
+            accounts,
+            simulator,
+            migrate_on_start,
+        })
+    }
+
+    fn policy(&mut self) -> Option<ContactPolicy> {
+        let day = Duration::days(1);
+        let grace = self.duration("GRACE_PERIOD", "24h", day * 365);
+        let cancel_grace = self.duration("CANCEL_GRACE", "15m", day * 365);
+        let cool_down = self.duration("COOL_DOWN", "7d", day * 365);
+        let max_duration = self.duration("RIDE_MAX_DURATION", "24h", day * 365);
+        let booking_horizon = self.duration("BOOKING_HORIZON", "90d", day * 3650);
+        Some(ContactPolicy {
+            grace: grace?,
+            cancel_grace: cancel_grace?,
+            cool_down: cool_down?,
+            max_duration: max_duration?,
+            booking_horizon: booking_horizon?,
+        })
+    }
+
+    fn bootstrap(&mut self) -> Option<(String, SecretString)> {
+        let (id, secret) = (self.text("BOOTSTRAP_CLIENT_ID"), self.secret("BOOTSTRAP_CLIENT_SECRET"));
+        match (id, secret) {
+            (Some(id), Some(secret)) => {
+                if id.len() > 100 || !id.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+                    self.errors
+                        .push("BOOTSTRAP_CLIENT_ID must be at most 100 visible ASCII characters, no colon".to_owned());
+                }
+                if secret.expose_secret().len() < 16 {
+                    self.errors.push("BOOTSTRAP_CLIENT_SECRET must have at least 16 characters".to_owned());
+                }
+                Some((id, secret))
+            }
+            (None, None) => None,
+            _ => {
+                self.errors.push(
+                    "BOOTSTRAP_CLIENT_ID and BOOTSTRAP_CLIENT_SECRET belong together: set both or none".to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    fn messagebird(&mut self) -> Option<messagebird::Config> {
+        let api_key = self.secret("MESSAGEBIRD_API_KEY");
+        let signing_keys = self.secret_list("MESSAGEBIRD_SIGNING_KEY");
+        let base_url = self.base_url("MESSAGEBIRD_BASE_URL");
+        match (api_key, signing_keys) {
+            (Some(api_key), Some(signing_keys)) => Some(messagebird::Config {
+                api_key,
+                signing_keys,
+                base_url: base_url.unwrap_or_else(|| messagebird::DEFAULT_BASE_URL.to_owned()),
+            }),
+            (None, None) => None,
+            _ => {
+                self.errors.push(
+                    "MESSAGEBIRD_API_KEY and MESSAGEBIRD_SIGNING_KEY belong together: set both or none".to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    fn keys(&mut self, embedded: bool, url: &str) -> Option<(SecretString, Keys)> {
+        let mut given = [("JWT_SECRET", None), ("DATA_KEY", None), ("INDEX_KEY", None)];
+        for (name, value) in &mut given {
+            *value = self.secret(name);
+        }
+        let file = DatabaseOptions::sqlite_path(url).filter(|_| embedded);
+        // Nothing is written to disk for a configuration that will not start.
+        if let Some(database) = file.filter(|_| self.errors.is_empty())
+            && given.iter().any(|(_, value)| value.is_none())
+        {
+            match local_keys::load_or_create(database) {
+                Ok(kept) => {
+                    for (name, value) in &mut given {
+                        *value = value.take().or_else(|| kept.get(*name).cloned());
+                    }
+                }
+                Err(wrong) => {
+                    self.errors.push(wrong);
+                    return None;
+                }
+            }
+        }
+        for (name, value) in &given {
+            if value.is_none() && (!embedded || self.errors.is_empty()) {
+                self.errors.push(format!("{name} is required with PostgreSQL"));
+            }
+        }
+        let [(_, jwt_secret), (_, data), (_, index)] = given;
+        let jwt_secret = jwt_secret.and_then(|secret| {
+            self.require(
+                "JWT_SECRET must have at least 32 bytes",
+                (secret.expose_secret().len() >= 32).then_some(secret),
+            )
+        });
+        let data = data.and_then(|list| {
+            let keys: Option<Vec<_>> = list.expose_secret().split(',').map(data_key).collect();
+            self.require(
+                "DATA_KEY must be a list of id:base64key, each key 32 bytes, each id its own",
+                keys.filter(distinct),
+            )
+        });
+        let index = index.and_then(|key| {
+            let key = STANDARD.decode(key.expose_secret().trim()).ok().filter(|key| key.len() == 32);
+            self.require("INDEX_KEY must be 32 bytes in base64", key)
+        });
+        Some((jwt_secret?, Keys { data: data?, index: index?.into() }))
+    }
+
+    fn require<T>(&mut self, rule: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.errors.push(rule.to_owned());
+        }
+        value
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        (self.env)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// `NAME`, or the contents of the file that `NAME_FILE` names.
+    fn secret(&mut self, name: &str) -> Option<SecretString> {
+        let file = format!("{name}_FILE");
+        match (self.text(name), self.text(&file)) {
+            (Some(_), Some(_)) => {
+                self.errors.push(format!("{name} and {file} are both set: choose one"));
+                None
+            }
+            (Some(value), None) => Some(value.into()),
+            (None, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(value) if !value.trim().is_empty() => Some(value.trim().into()),
+                Ok(_) => self.require(&format!("{file} names an empty file"), None),
+                Err(cause) => self.require(&format!("{file} names a file that cannot be read: {}", cause.kind()), None),
+            },
+            (None, None) => None,
+        }
+    }
+
+    fn secret_list(&mut self, name: &str) -> Option<Vec<SecretString>> {
+        let list = self.secret(name)?;
+        let keys: Vec<_> = list.expose_secret().split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+        let keys = (!keys.is_empty()).then(|| keys.into_iter().map(SecretString::from).collect());
+        self.require(&format!("{name} must be a key, or several with commas between them"), keys)
+    }
+
+    fn parsed<T>(&mut self, name: &str, default: &str, rule: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        self.require(&format!("{name} {rule}"), parse(&text))
+    }
+
+    fn switch(&mut self, name: &str, default: bool) -> bool {
+        let parse = |text: &str| match text {
+            "on" | "true" | "1" => Some(true),
+            "off" | "false" | "0" => Some(false),
+            _ => None,
+        };
+        self.parsed(name, if default { "on" } else { "off" }, "must be on or off", parse).unwrap_or(default)
+    }
+
+    fn duration(&mut self, name: &str, default: &str, longest: Duration) -> Option<Duration> {
+        let rule = format!("must be a duration of at most {} days, such as 90s, 15m, 24h or 7d", longest.num_days());
+        self.parsed(name, default, &rule, |text| duration(text).filter(|duration| *duration <= longest))
+    }
+
+    fn base_url(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let url = url::Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty()
+        });
+        let rule =
+            format!("{name} must be an http or https address without query, such as https://maskline.example.com");
+        self.require(&rule, url).map(|_| text.trim_end_matches('/').to_owned())
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let count: u32 = text[..text.len() - unit.len_utf8()].parse().ok()?;
+    let count = i64::from(count);
+    match unit {
+        's' => Some(Duration::seconds(count)),
+        'm' => Some(Duration::minutes(count)),
+        'h' => Some(Duration::hours(count)),
+        'd' => Some(Duration::days(count)),
+        _ => None,
+    }
+}
+
+type DataKey = (String, secrecy::SecretSlice<u8>);
+
+fn data_key(entry: &str) -> Option<DataKey> {
+    let (id, key) = entry.trim().split_once(':')?;
+    let shape =
+        (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let key = STANDARD.decode(key).ok().filter(|key| key.len() == 32 && shape)?;
+    Some((id.to_owned(), key.into()))
+}
+
+fn distinct(keys: &Vec<DataKey>) -> bool {
+    keys.iter().enumerate().all(|(at, (id, _))| keys[..at].iter().all(|(other, _)| other != id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn load(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        let vars: HashMap<_, _> = vars.iter().copied().collect();
+        Config::load(&|name| vars.get(name).map(|value| (*value).to_owned()))
+    }
+
+    fn postgres<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let base = [
+            ("DATABASE_URL", "postgres://maskline@localhost/maskline"),
+            ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("DATA_KEY", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            ("INDEX_KEY", KEY),
+        ];
+        base.into_iter()
+            .filter(|(name, _)| more.iter().all(|(other, _)| other != name))
+            .chain(more.iter().copied())
+            .collect()
+    }
+
+    fn mistakes(more: &[(&str, &str)]) -> String {
+        match load(&postgres(more)) {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_whole_configuration_has_the_defaults_of_the_design() {
+        let config = load(&postgres(&[])).expect("a configuration");
+        assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!((config.policy.grace, config.policy.cool_down), (Duration::hours(24), Duration::days(7)));
+        assert!(config.simulator && config.migrate_on_start && !config.embedded);
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once_and_no_value_repeated() {
+        let said = mistakes(&[
+            ("LISTEN_ADDR", "canary"),
+            ("GRACE_PERIOD", "canary"),
+            ("COOL_DOWN", "9999999d"),
+            ("JWT_SECRET", "canary"),
+            ("DATA_KEY", "canary"),
+            ("INDEX_KEY", "canary"),
+            ("SIMULATOR", "canary"),
+            ("PUBLIC_BASE_URL", "canary"),
+            ("LOG_FORMAT", "canary"),
+            ("MESSAGEBIRD_API_KEY", "canary"),
+            ("BOOTSTRAP_CLIENT_ID", "canary"),
+        ]);
+        for name in [
+            "LISTEN_ADDR",
+            "GRACE_PERIOD",
+            "COOL_DOWN",
+            "JWT_SECRET",
+            "DATA_KEY",
+            "INDEX_KEY",
+            "SIMULATOR",
+            "PUBLIC_BASE_URL",
+            "LOG_FORMAT",
+            "MESSAGEBIRD_SIGNING_KEY",
+            "BOOTSTRAP_CLIENT_SECRET",
+        ] {
+            assert!(said.contains(name), "{name} in {said}");
+        }
+        assert!(!said.contains("canary"), "{said}");
+    }
+
+    #[test]
+    fn postgres_needs_its_secrets() {
+        let said = load(&[("DATABASE_URL", "postgres://localhost/maskline")]).err().expect("mistakes").to_string();
+        assert!(said.contains("JWT_SECRET") && said.contains("DATA_KEY") && said.contains("INDEX_KEY"), "{said}");
+    }
+
+    #[test]
+    fn a_provider_switches_the_simulator_off_and_needs_an_address() {
+        let account = [("MESSAGEBIRD_API_KEY", "live_x"), ("MESSAGEBIRD_SIGNING_KEY", "a, b")];
+        assert!(mistakes(&account).contains("PUBLIC_BASE_URL"));
+        let whole: Vec<_> = account.into_iter().chain([("PUBLIC_BASE_URL", "https://mask.example.com/")]).collect();
+        let config = load(&postgres(&whole)).expect("a configuration");
+        assert_eq!(config.public_base_url.as_deref(), Some("https://mask.example.com"));
+        assert!(!config.simulator);
+        assert_eq!(config.accounts.messagebird.expect("an account").signing_keys.len(), 2);
+    }
+
+    #[test]
+    fn data_keys_have_ids_of_their_own() {
+        assert!(mistakes(&[("DATA_KEY", &format!("a:{KEY},b:{KEY}"))]).is_empty());
+        assert!(mistakes(&[("DATA_KEY", &format!("a:{KEY},a:{KEY}"))]).contains("DATA_KEY"));
+        assert!(mistakes(&[("DATA_KEY", KEY)]).contains("DATA_KEY"));
+    }
+}

@@ -1,0 +1,105 @@
+//! `/v1/messages` and `/v1/calls`.
+
+use std::sync::Arc;
+
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+};
+
+use super::{
+    Group,
+    views::{CallView, MessageView},
+};
+use crate::{
+    domain::{
+        call::CallStatus,
+        ids::{MessageId, RideId},
+        message::MessageStatus,
+        scope::Scope,
+    },
+    http::{
+        auth::{Allowed, CallsRead, MessagesRead},
+        fields::{Checked, Parameters},
+        problem::Answer,
+        reply::{Found, List, page},
+        scalars::{Cursor, Limit, SortOrder},
+    },
+    service::Service,
+    store::{calls::CallFilter, messages::MessageFilter},
+};
+
+pub(in crate::http) struct ActivityApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+#[OpenApi(tag = "Group::Activity")]
+impl ActivityApi {
+    /// List messages
+    ///
+    /// A page of texts, by id: relayed ones, our notices, and yours.
+    #[oai(path = "/v1/messages", method = "get", operation_id = "list_messages")]
+    async fn messages(
+        &self,
+        #[oai(scope = "Scope::MessagesRead")] allowed: Allowed<MessagesRead>,
+        /// Only those of this ride.
+        ride_id: Query<Option<Checked<RideId>>>,
+        /// Only those in this status.
+        status: Query<Option<Checked<MessageStatus>>>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<MessageView>>> {
+        let mut parameters = Parameters::default();
+        let filter = MessageFilter {
+            ride_id: parameters.take("ride_id", ride_id.0),
+            status: parameters.take("status", status.0),
+        };
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        let messages = self.service.list_messages(&filter, &page).await?;
+        Ok(List::of(messages, |message| MessageView::of(message, allowed.reads_texts())))
+    }
+
+    /// Get a message
+    ///
+    /// One text.
+    #[oai(path = "/v1/messages/:id", method = "get", operation_id = "get_message")]
+    async fn message(
+        &self,
+        #[oai(scope = "Scope::MessagesRead")] allowed: Allowed<MessagesRead>,
+        /// Id of the message.
+        id: Path<MessageId>,
+    ) -> Answer<Found<MessageView>> {
+        Ok(Found::new(MessageView::of(self.service.message(id.0).await?, allowed.reads_texts())))
+    }
+
+    /// List calls
+    ///
+    /// A page of calls, by id.
+    #[oai(path = "/v1/calls", method = "get", operation_id = "list_calls")]
+    async fn calls(
+        &self,
+        #[oai(scope = "Scope::CallsRead")] _allowed: Allowed<CallsRead>,
+        /// Only those of this ride.
+        ride_id: Query<Option<Checked<RideId>>>,
+        /// Only those in this status.
+        status: Query<Option<Checked<CallStatus>>>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<CallView>>> {
+        let mut parameters = Parameters::default();
+        let filter =
+            CallFilter { ride_id: parameters.take("ride_id", ride_id.0), status: parameters.take("status", status.0) };
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.list_calls(&filter, &page).await?, CallView::from))
+    }
+}

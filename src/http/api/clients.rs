@@ -1,0 +1,117 @@
+//! `/v1/clients`.
+
+use std::sync::Arc;
+
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+};
+use secrecy::ExposeSecret as _;
+
+use super::{Group, views::ClientView};
+use crate::{
+    domain::{
+        ids::ClientId,
+        scope::{Scope, Scopes},
+        text::ClientName,
+    },
+    http::{
+        auth::{Allowed, ClientsManage},
+        fields::{Body, Checked, Parameters, request_body},
+        problem::Answer,
+        reply::{Created, Found, List, page, request_id},
+        scalars::{Cursor, Limit, SortOrder},
+    },
+    service::{Service, auth::WithSecret},
+};
+
+const PATH: &str = "/v1/clients";
+
+request_body! {
+    /// A new API client.
+    NewClientBody {
+        /// What you call it.
+        name: ClientName,
+        /// The most it may ask for.
+        scopes: Vec<Scope>,
+    }
+    example { "name": "dispatch backend", "scopes": ["rides:read", "rides:write"] }
+}
+
+pub(in crate::http) struct ClientsApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+fn view(made: WithSecret) -> ClientView {
+    ClientView::of(made.client, made.secret.map(|secret| secret.expose_secret().to_owned()))
+}
+
+#[OpenApi(tag = "Group::Clients")]
+impl ClientsApi {
+    /// List clients
+    ///
+    /// A page of API clients, by id, revoked ones too.
+    #[oai(path = "/v1/clients", method = "get", operation_id = "list_clients")]
+    async fn list(
+        &self,
+        #[oai(scope = "Scope::ClientsManage")] _allowed: Allowed<ClientsManage>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<ClientView>>> {
+        let mut parameters = Parameters::default();
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.list_clients(&page).await?, |client| ClientView::of(client, None)))
+    }
+
+    /// Create a client
+    ///
+    /// The answer shows the secret, this once. You can give only scopes that your own token has.
+    #[oai(path = "/v1/clients", method = "post", operation_id = "create_client")]
+    async fn create(
+        &self,
+        #[oai(scope = "Scope::ClientsManage")] allowed: Allowed<ClientsManage>,
+        /// Repeating a request with its key has no second effect and gets the same answer, without the secret, for 24
+        /// hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<NewClientBody>,
+    ) -> Answer<Created<ClientView>> {
+        let scopes: Scopes = body.value.scopes.into_iter().collect();
+        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let made = self.service.create_client(&allowed.caller, &request, &body.value.name, &scopes).await?.value;
+        let id = made.client.id;
+        Ok(Created::new(view(made)).at(format!("{PATH}/{id}")))
+    }
+
+    /// Rotate a client's secret
+    ///
+    /// The answer shows the new secret, this once. Tokens issued for the old one live until they expire; to end them
+    /// too, revoke the client.
+    #[oai(path = "/v1/clients/:id/rotate", method = "post", operation_id = "rotate_client")]
+    async fn rotate(
+        &self,
+        #[oai(scope = "Scope::ClientsManage")] allowed: Allowed<ClientsManage>,
+        /// Id of the client.
+        id: Path<ClientId>,
+    ) -> Answer<Found<ClientView>> {
+        Ok(Found::new(view(self.service.rotate_client(&allowed.caller, id.0).await?)))
+    }
+
+    /// Revoke a client
+    ///
+    /// It can get no more tokens, and those it has die at once.
+    #[oai(path = "/v1/clients/:id/revoke", method = "post", operation_id = "revoke_client")]
+    async fn revoke(
+        &self,
+        #[oai(scope = "Scope::ClientsManage")] allowed: Allowed<ClientsManage>,
+        /// Id of the client.
+        id: Path<ClientId>,
+    ) -> Answer<Found<ClientView>> {
+        Ok(Found::new(ClientView::of(self.service.revoke_client(&allowed.caller, id.0).await?, None)))
+    }
+}

@@ -1,0 +1,288 @@
+//! `/v1/numbers`, `/v1/pool` and `/v1/providers`.
+
+use std::sync::Arc;
+
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+};
+
+use super::{Group, views::NumberView};
+use crate::{
+    domain::{
+        ids::NumberId,
+        number::{Capabilities, Capability, NewNumber, NumberPatch, NumberStatus, ProviderName},
+        phone::PhoneNumber,
+        scope::Scope,
+    },
+    http::{
+        auth::{Allowed, NumbersRead, NumbersWrite},
+        fields::{Body, Checked, Keep, Nullable, Parameters, request_body, view},
+        problem::Answer,
+        reply::{Created, Found, List, NoContent, page, request_id, seen},
+        scalars::{Country, Cursor, Limit, SortOrder},
+    },
+    provider::Endpoint,
+    service::Service,
+    store::{numbers::NumberFilter, pool::PoolCount},
+};
+
+const PATH: &str = "/v1/numbers";
+
+request_body! {
+    /// A new proxy number.
+    NewNumberBody {
+        /// The number in international form.
+        phone_number: PhoneNumber,
+        /// The provider that owns the line; it must be configured.
+        provider: ProviderName,
+        /// What it can carry; SMS and voice unless you say otherwise. A ride needs both.
+        capabilities: Option<Vec<Capability>>,
+        /// Whether it takes part in the pool; `active` unless you say otherwise.
+        status: Option<NumberStatus>,
+    }
+    example { "phone_number": "+3197010200001", "provider": "simulator", "capabilities": ["sms", "voice"] }
+}
+
+request_body! {
+    /// Changes of a number: an absent field stays as it is. The number itself and its provider never change.
+    NumberPatchBody {
+        /// `draining` serves the rides it has and takes no new ones; `suspended` takes no new ones.
+        status: Keep<NumberStatus>,
+        /// Another set of capabilities.
+        capabilities: Keep<Vec<Capability>>,
+    }
+    example { "status": "draining" }
+}
+
+view! {
+    /// The pool, counted.
+    Pool as "Pool" {
+        /// All numbers.
+        total: i64,
+        /// Those that may be given to new rides.
+        usable: i64,
+        /// Those with an open contact window.
+        open: i64,
+        /// Those without one that still cool down for somebody.
+        cooling: i64,
+        /// The same by provider and country.
+        groups: Vec<PoolGroup>,
+    }
+}
+
+view! {
+    /// The numbers of one provider in one country.
+    PoolGroup as "PoolGroup" {
+        /// The provider.
+        provider: String,
+        /// ISO 3166 country.
+        country: Nullable<String>,
+        /// All numbers.
+        total: i64,
+        /// Those that may be given to new rides.
+        usable: i64,
+        /// Those with an open contact window.
+        open: i64,
+        /// Those without one that still cool down for somebody.
+        cooling: i64,
+    }
+}
+
+impl From<PoolCount> for PoolGroup {
+    fn from(count: PoolCount) -> Self {
+        let PoolCount { provider, country, total, usable, open, cooling } = count;
+        Self { provider, country: Nullable(country), total, usable, open, cooling }
+    }
+}
+
+view! {
+    /// The providers there are.
+    Providers as "Providers" {
+        /// Each of them.
+        items: Vec<ProviderView>,
+    }
+}
+
+view! {
+    /// A telephony provider.
+    ProviderView as "Provider" {
+        /// Its name in paths and records.
+        name: String,
+        /// Whether this installation has an account with it.
+        configured: bool,
+        /// The addresses to enter at the provider.
+        webhooks: WebhookAddresses,
+    }
+}
+
+view! {
+    /// Addresses to enter at a provider.
+    WebhookAddresses as "WebhookAddresses" {
+        /// For incoming texts.
+        sms: String,
+        /// For incoming calls.
+        voice: String,
+        /// For delivery reports and call results.
+        status: String,
+    }
+}
+
+pub(in crate::http) struct NumbersApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+#[OpenApi(tag = "Group::Numbers")]
+impl NumbersApi {
+    /// List numbers
+    ///
+    /// A page of the pool, by id.
+    #[oai(path = "/v1/numbers", method = "get", operation_id = "list_numbers")]
+    #[expect(clippy::too_many_arguments, reason = "they are the parameters of the operation")]
+    async fn list(
+        &self,
+        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
+        /// Only those of this provider.
+        provider: Query<Option<Checked<ProviderName>>>,
+        /// Only those in this status.
+        status: Query<Option<Checked<NumberStatus>>>,
+        /// Only those in this country (ISO 3166).
+        country: Query<Option<Checked<Country>>>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<NumberView>>> {
+        let mut parameters = Parameters::default();
+        let filter = NumberFilter {
+            provider: parameters.take("provider", provider.0),
+            status: parameters.take("status", status.0),
+            country: parameters.take("country", country.0).map(|country| country.0),
+        };
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.list_numbers(&filter, &page).await?, NumberView::from))
+    }
+
+    /// Add a number
+    ///
+    /// Adds a proxy number to the pool, or revives one that was deleted: its cool-downs go on.
+    #[oai(path = "/v1/numbers", method = "post", operation_id = "create_number")]
+    async fn create(
+        &self,
+        #[oai(scope = "Scope::NumbersWrite")] allowed: Allowed<NumbersWrite>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<NewNumberBody>,
+    ) -> Answer<Created<NumberView>> {
+        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let capabilities = body.value.capabilities.unwrap_or_else(|| vec![Capability::Sms, Capability::Voice]);
+        let new = NewNumber {
+            phone: body.value.phone_number,
+            provider: body.value.provider,
+            capabilities: Capabilities::of(&capabilities),
+            status: body.value.status.unwrap_or(NumberStatus::Active),
+        };
+        let number = self.service.create_number(&request, &new).await?.value;
+        let (id, version) = (number.id, number.version);
+        Ok(Created::new(number.into()).version(version).at(format!("{PATH}/{id}")))
+    }
+
+    /// Get a number
+    ///
+    /// One number of the pool.
+    #[oai(path = "/v1/numbers/:id", method = "get", operation_id = "get_number")]
+    async fn get(
+        &self,
+        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
+        /// Id of the number.
+        id: Path<NumberId>,
+    ) -> Answer<Found<NumberView>> {
+        let number = self.service.number(id.0).await?;
+        let version = number.version;
+        Ok(Found::new(number.into()).version(version))
+    }
+
+    /// Change a number
+    ///
+    /// Its status or its capabilities. Absent fields stay as they are.
+    #[oai(path = "/v1/numbers/:id", method = "patch", operation_id = "edit_number")]
+    async fn edit(
+        &self,
+        #[oai(scope = "Scope::NumbersWrite")] _allowed: Allowed<NumbersWrite>,
+        /// Id of the number.
+        id: Path<NumberId>,
+        /// The `ETag` that you saw: 412 if somebody changed the number since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<NumberPatchBody>,
+    ) -> Answer<Found<NumberView>> {
+        let patch = NumberPatch {
+            status: body.value.status.0,
+            capabilities: body.value.capabilities.0.map(|list| Capabilities::of(&list)),
+        };
+        let number = self.service.edit_number(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let version = number.version;
+        Ok(Found::new(number.into()).version(version))
+    }
+
+    /// Delete a number
+    ///
+    /// Takes it out of the pool. 409 while a contact window on it is open: drain it first.
+    #[oai(path = "/v1/numbers/:id", method = "delete", operation_id = "delete_number")]
+    async fn delete(
+        &self,
+        #[oai(scope = "Scope::NumbersWrite")] _allowed: Allowed<NumbersWrite>,
+        /// Id of the number.
+        id: Path<NumberId>,
+        /// The `ETag` that you saw: 412 if somebody changed the number since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Answer<NoContent> {
+        self.service.delete_number(id.0, seen(if_match.0.as_deref())).await?;
+        Ok(NoContent)
+    }
+
+    /// Count the pool
+    ///
+    /// How many numbers there are and how many are in use, by provider and country.
+    #[oai(path = "/v1/pool", method = "get", operation_id = "get_pool")]
+    async fn pool(&self, #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>) -> Answer<Found<Pool>> {
+        let counts = self.service.pool().await?;
+        let sum = |of: fn(&PoolCount) -> i64| counts.iter().map(of).sum();
+        Ok(Found::new(Pool {
+            total: sum(|count| count.total),
+            usable: sum(|count| count.usable),
+            open: sum(|count| count.open),
+            cooling: sum(|count| count.cooling),
+            groups: counts.into_iter().map(PoolGroup::from).collect(),
+        }))
+    }
+
+    /// List providers
+    ///
+    /// Every provider this build knows, whether it is configured, and the addresses to enter there.
+    #[oai(path = "/v1/providers", method = "get", operation_id = "list_providers")]
+    async fn providers(
+        &self,
+        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
+    ) -> Answer<Found<Providers>> {
+        let base = self.service.public_base_url();
+        let items = self.service.providers().all().map(|(name, adapter)| {
+            let address = |endpoint: Endpoint| format!("{base}/webhooks/{name}/{}", endpoint.as_str());
+            ProviderView {
+                name: name.to_owned(),
+                configured: adapter.is_some(),
+                webhooks: WebhookAddresses {
+                    sms: address(Endpoint::Sms),
+                    voice: address(Endpoint::Voice),
+                    status: address(Endpoint::Status),
+                },
+            }
+        });
+        Ok(Found::new(Providers { items: items.collect() }))
+    }
+}

@@ -1,0 +1,56 @@
+//! `/health/live` and `/health/ready`.
+
+use std::sync::Arc;
+
+use poem_openapi::OpenApi;
+
+use super::Group;
+use crate::{
+    http::{
+        fields::view,
+        problem::{Answer, Problem},
+        reply::Found,
+    },
+    service::Service,
+};
+
+view! {
+    /// How the process is.
+    Health as "Health" {
+        /// `ok`.
+        status: String,
+    }
+}
+
+fn ok() -> Found<Health> {
+    Found::new(Health { status: "ok".to_owned() })
+}
+
+pub(in crate::http) struct HealthApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+#[OpenApi(tag = "Group::Health")]
+impl HealthApi {
+    /// Is it alive?
+    ///
+    /// The process answers. No scope.
+    #[oai(path = "/health/live", method = "get", operation_id = "live")]
+    async fn live(&self) -> Answer<Found<Health>> {
+        Ok(ok())
+    }
+
+    /// Is it ready?
+    ///
+    /// The database answers too, so requests can be served; 503 otherwise. No scope.
+    #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
+    async fn ready(&self) -> Answer<Found<Health>> {
+        match self.service.ready().await {
+            Ok(()) => Ok(ok()),
+            Err(cause) => {
+                tracing::warn!(%cause, "not ready");
+                Err(Problem::of("unavailable"))
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `/v1/customers` and `/v1/drivers`: the same operations for two roles.
+
+use std::sync::Arc;
+
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+};
+
+use super::{Group, views::PersonView};
+use crate::{
+    domain::{
+        ids::PersonId,
+        person::{NewPerson, PersonPatch, Role},
+        phone::PhoneNumber,
+        scope::Scope,
+        text::{ExternalId, Language, Name},
+    },
+    http::{
+        auth::{Allowed, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
+        fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
+        problem::Answer,
+        reply::{Created, Found, List, NoContent, page, request_id, seen},
+        scalars::{Cursor, Limit, SortOrder, Words},
+    },
+    service::Service,
+    store::people::PeopleFilter,
+};
+
+request_body! {
+    /// A new customer or driver.
+    NewPersonBody {
+        /// Name, as the other party reads it.
+        name: Name,
+        /// Real phone number in international form. Several people may share one.
+        phone_number: PhoneNumber,
+        /// Language of the person (ISO 639-1).
+        language: Option<Language>,
+        /// Your own id of the person, unique among customers and among drivers.
+        external_id: Option<ExternalId>,
+    }
+    example { "name": "Anna Jansen", "phone_number": "+31612345678", "language": "nl", "external_id": "user-8137" }
+}
+
+request_body! {
+    /// Changes of a customer or driver: an absent field stays as it is.
+    PersonPatchBody {
+        /// Another name.
+        name: Keep<Name>,
+        /// Another phone number. 409 while a ride of theirs has its contact window open.
+        phone_number: Keep<PhoneNumber>,
+        /// Another language, or null for none.
+        language: Clear<Language>,
+        /// Another id of yours, or null for none.
+        external_id: Clear<ExternalId>,
+    }
+    example { "name": "Anna de Vries", "language": null }
+}
+
+request_body! {
+    /// A phone to search for.
+    PhoneSearchBody {
+        /// The phone number; national variants of one line are found too.
+        phone_number: PhoneNumber,
+    }
+    example { "phone_number": "+31612345678" }
+}
+
+view! {
+    /// Who was found.
+    PeopleFound as "PeopleFound" {
+        /// Everybody with this phone, by id, at most 200.
+        items: Vec<PersonView>,
+    }
+}
+
+/// Parameters of a list of people, as they arrive.
+struct Listing {
+    external_id: Option<Checked<ExternalId>>,
+    name: Option<Checked<Words>>,
+    limit: Option<Checked<Limit>>,
+    after: Option<Checked<Cursor>>,
+    order: Option<Checked<SortOrder>>,
+}
+
+/// What the two resources have in common, with the role as an argument.
+struct People {
+    service: Arc<Service>,
+    role: Role,
+    path: &'static str,
+}
+
+impl People {
+    async fn list<R>(&self, allowed: Allowed<R>, listing: Listing) -> Answer<Found<List<PersonView>>> {
+        let mut parameters = Parameters::default();
+        let filter = PeopleFilter {
+            external_id: parameters.take("external_id", listing.external_id),
+            name_prefix: parameters.take("name", listing.name).map(|words| words.0),
+        };
+        let page = page(&mut parameters, listing.limit, listing.after, listing.order);
+        parameters.finish()?;
+        let people = self.service.list_people(self.role, &filter, &page).await?;
+        Ok(List::of(people, |person| PersonView::of(person, allowed.reveals())))
+    }
+
+    async fn create<R>(
+        &self,
+        allowed: Allowed<R>,
+        key: Option<String>,
+        body: Body<NewPersonBody>,
+    ) -> Answer<Created<PersonView>> {
+        let request = request_id(&self.service, &allowed.caller, self.path, key, ("", &body.canonical))?;
+        let NewPersonBody { name, phone_number, language, external_id } = body.value;
+        let new = NewPerson { name, phone: phone_number, language, external_id };
+        let person = self.service.create_person(&request, self.role, &new).await?.value;
+        let (id, version) = (person.id, person.version);
+        let view = PersonView::of(person, allowed.reveals());
+        Ok(Created::new(view).version(version).at(format!("{}/{id}", self.path)))
+    }
+
+    async fn get<R>(&self, allowed: Allowed<R>, id: PersonId) -> Answer<Found<PersonView>> {
+        let person = self.service.person(self.role, id).await?;
+        let version = person.version;
+        Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
+    }
+
+    async fn edit<R>(
+        &self,
+        allowed: Allowed<R>,
+        id: PersonId,
+        if_match: Option<String>,
+        body: PersonPatchBody,
+    ) -> Answer<Found<PersonView>> {
+        let patch = PersonPatch {
+            name: body.name.0,
+            phone: body.phone_number.0,
+            language: body.language.0,
+            external_id: body.external_id.0,
+        };
+        let person = self.service.edit_person(self.role, id, &patch, seen(if_match.as_deref())).await?;
+        let version = person.version;
+        Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
+    }
+
+    async fn delete(&self, id: PersonId, if_match: Option<String>) -> Answer<NoContent> {
+        self.service.delete_person(self.role, id, seen(if_match.as_deref())).await?;
+        Ok(NoContent)
+    }
+
+    async fn search(&self, phone: &PhoneNumber) -> Answer<Found<PeopleFound>> {
+        let people = self.service.find_people(self.role, phone).await?;
+        let items = people.into_iter().map(|person| PersonView::of(person, true)).collect();
+        Ok(Found::new(PeopleFound { items }))
+    }
+}
+
+/// Declares the operations of one role.
+macro_rules! people_api {
+    (
+        $api:ident, $role:ident, $path:tt, $item:tt, $search:tt, $group:tt, $Read:ident, $read:tt, $Write:ident, $write:tt,
+        $list_id:tt, $create_id:tt, $get_id:tt, $edit_id:tt, $delete_id:tt, $search_id:tt
+    ) => {
+        pub(in crate::http) struct $api(People);
+
+        impl $api {
+            pub(in crate::http) fn new(service: Arc<Service>) -> Self {
+                Self(People { service, role: Role::$role, path: $path })
+            }
+        }
+
+        #[OpenApi(tag = $group)]
+        impl $api {
+            /// List
+            ///
+            /// A page of people, by id.
+            #[oai(path = $path, method = "get", operation_id = $list_id)]
+            async fn list(
+                &self,
+                #[oai(scope = $read)] allowed: Allowed<$Read>,
+                /// Only the one with this id of yours.
+                external_id: Query<Option<Checked<ExternalId>>>,
+                /// Only those whose name starts so, whatever the case.
+                name: Query<Option<Checked<Words>>>,
+                /// At most so many items.
+                limit: Query<Option<Checked<Limit>>>,
+                /// The `next` of the page before.
+                after: Query<Option<Checked<Cursor>>>,
+                /// By id, ascending or descending.
+                order: Query<Option<Checked<SortOrder>>>,
+            ) -> Answer<Found<List<PersonView>>> {
+                let listing = Listing {
+                    external_id: external_id.0,
+                    name: name.0,
+                    limit: limit.0,
+                    after: after.0,
+                    order: order.0,
+                };
+                self.0.list(allowed, listing).await
+            }
+
+            /// Create
+            ///
+            /// Adds a person. A phone that is a proxy number of the pool is 409.
+            #[oai(path = $path, method = "post", operation_id = $create_id)]
+            async fn create(
+                &self,
+                #[oai(scope = $write)] allowed: Allowed<$Write>,
+                /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+                #[oai(name = "Idempotency-Key")]
+                idempotency_key: Header<Option<String>>,
+                body: Body<NewPersonBody>,
+            ) -> Answer<Created<PersonView>> {
+                self.0.create(allowed, idempotency_key.0, body).await
+            }
+
+            /// Get
+            ///
+            /// One person.
+            #[oai(path = $item, method = "get", operation_id = $get_id)]
+            async fn get(
+                &self,
+                #[oai(scope = $read)] allowed: Allowed<$Read>,
+                /// Id of the person.
+                id: Path<PersonId>,
+            ) -> Answer<Found<PersonView>> {
+                self.0.get(allowed, id.0).await
+            }
+
+            /// Change
+            ///
+            /// Absent fields stay as they are; null clears optional ones.
+            #[oai(path = $item, method = "patch", operation_id = $edit_id)]
+            async fn edit(
+                &self,
+                #[oai(scope = $write)] allowed: Allowed<$Write>,
+                /// Id of the person.
+                id: Path<PersonId>,
+                /// The `ETag` that you saw: 412 if somebody changed the person since.
+                #[oai(name = "If-Match")]
+                if_match: Header<Option<String>>,
+                body: Body<PersonPatchBody>,
+            ) -> Answer<Found<PersonView>> {
+                self.0.edit(allowed, id.0, if_match.0, body.value).await
+            }
+
+            /// Delete
+            ///
+            /// Erases name, phone and external id. 409 while a ride of theirs has its contact window open.
+            #[oai(path = $item, method = "delete", operation_id = $delete_id)]
+            async fn delete(
+                &self,
+                #[oai(scope = $write)] _allowed: Allowed<$Write>,
+                /// Id of the person.
+                id: Path<PersonId>,
+                /// The `ETag` that you saw: 412 if somebody changed the person since.
+                #[oai(name = "If-Match")]
+                if_match: Header<Option<String>>,
+            ) -> Answer<NoContent> {
+                self.0.delete(id.0, if_match.0).await
+            }
+
+            /// Search by phone
+            ///
+            /// Everybody in this role with this phone number. The number stays out of the address, and so out of logs.
+            #[oai(path = $search, method = "post", operation_id = $search_id)]
+            async fn search(
+                &self,
+                #[oai(scope = "Scope::PhoneNumbersReveal")] _allowed: Allowed<PhoneNumbersReveal>,
+                body: Body<PhoneSearchBody>,
+            ) -> Answer<Found<PeopleFound>> {
+                self.0.search(&body.value.phone_number).await
+            }
+        }
+    };
+}
+
+people_api!(
+    CustomersApi,
+    Customer,
+    "/v1/customers",
+    "/v1/customers/:id",
+    "/v1/customers/search",
+    "Group::Customers",
+    CustomersRead,
+    "Scope::CustomersRead",
+    CustomersWrite,
+    "Scope::CustomersWrite",
+    "list_customers",
+    "create_customer",
+    "get_customer",
+    "edit_customer",
+    "delete_customer",
+    "search_customers"
+);
+
+people_api!(
+    DriversApi,
+    Driver,
+    "/v1/drivers",
+    "/v1/drivers/:id",
+    "/v1/drivers/search",
+    "Group::Drivers",
+    DriversRead,
+    "Scope::DriversRead",
+    DriversWrite,
+    "Scope::DriversWrite",
+    "list_drivers",
+    "create_driver",
+    "get_driver",
+    "edit_driver",
+    "delete_driver",
+    "search_drivers"
+);

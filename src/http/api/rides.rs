@@ -1,0 +1,362 @@
+//! `/v1/rides`.
+
+use std::{borrow::Cow, sync::Arc};
+
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ToJSON, Type},
+};
+use serde_json::Value;
+
+use super::{
+    Group,
+    views::{CallView, MessageView, RideView},
+};
+use crate::{
+    domain::{
+        ids::{NumberId, PersonId, RideId},
+        person::Role,
+        ride::{NewRide, RideEventKind, RidePatch, RideStatus},
+        scope::Scope,
+        text::{Body as Text, ExternalId, Place},
+    },
+    http::{
+        auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
+        fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
+        problem::Answer,
+        reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
+        scalars::{Cursor, Limit, LocalTime, SortOrder, Timestamp},
+    },
+    service::{Service, TimelineItem},
+    store::rides::RideFilter,
+};
+
+const PATH: &str = "/v1/rides";
+
+request_body! {
+    /// A new ride.
+    NewRideBody {
+        /// Who rides.
+        customer_id: PersonId,
+        /// Who drives.
+        driver_id: PersonId,
+        /// Where it starts, in words that people read.
+        start: Place,
+        /// Where it ends.
+        destination: Place,
+        /// When it starts, with the offset of the place: people are told the local time.
+        datetime: LocalTime,
+        /// Your own id of the ride, unique among rides.
+        external_id: Option<ExternalId>,
+        /// Whether both people get a text that tells who comes or waits, and when. They do unless you say false.
+        notify: Option<bool>,
+    }
+    example {
+        "customer_id": 1,
+        "driver_id": 2,
+        "start": "Dam 1, Amsterdam",
+        "destination": "Schiphol Airport",
+        "datetime": "2026-12-01T18:30:00+01:00",
+        "external_id": "trip-77012"
+    }
+}
+
+request_body! {
+    /// Changes of a ride: an absent field stays as it is.
+    RidePatchBody {
+        /// The customer cannot be replaced: any other id is 409.
+        customer_id: Keep<PersonId>,
+        /// The driver cannot be replaced: any other id is 409.
+        driver_id: Keep<PersonId>,
+        /// Another start; not after the ride has ended.
+        start: Keep<Place>,
+        /// Another destination; not after the ride has ended.
+        destination: Keep<Place>,
+        /// Another time; not after the ride has ended.
+        datetime: Keep<LocalTime>,
+        /// The next status: scheduled, in_progress, completed; or cancelled from the first two.
+        status: Keep<RideStatus>,
+        /// Another id of yours, or null for none.
+        external_id: Clear<ExternalId>,
+    }
+    example { "status": "in_progress" }
+}
+
+request_body! {
+    /// A text of yours to one party.
+    PlatformTextBody {
+        /// Who gets it.
+        to: Role,
+        /// The words.
+        text: Text,
+    }
+    example { "to": "customer", "text": "Your driver is two minutes away." }
+}
+
+view! {
+    /// Everything that happened on a ride.
+    Timeline as "Timeline" {
+        /// Oldest first.
+        items: Vec<TimelineEntry>,
+    }
+}
+
+view! {
+    /// Something that happened to a ride.
+    RideEventView as "RideEvent" {
+        /// What.
+        event: RideEventKind,
+    }
+}
+
+/// One thing that happened on a ride: a message, a call or an event, with its `type` and when it happened.
+pub(in crate::http) struct TimelineEntry(Value);
+
+impl TimelineEntry {
+    fn of(item: TimelineItem, reads_texts: bool) -> Self {
+        let at = Timestamp(item.at()).to_json();
+        let (kind, view) = match item {
+            TimelineItem::Message(message) => ("message", MessageView::of(message, reads_texts).to_json()),
+            TimelineItem::Call(call) => ("call", CallView::from(call).to_json()),
+            TimelineItem::Event(event) => ("ride_event", RideEventView { event: event.event }.to_json()),
+        };
+        let mut entry = view.unwrap_or_default();
+        entry["type"] = kind.into();
+        entry["at"] = at.unwrap_or_default();
+        Self(entry)
+    }
+}
+
+impl ToJSON for TimelineEntry {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+impl Type for TimelineEntry {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "TimelineEntry".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        MessageView::register(registry);
+        CallView::register(registry);
+        RideEventView::register(registry);
+        let tagged = |kind: &str, view: MetaSchemaRef| {
+            let tag = MetaSchema { enum_items: vec![kind.into()], ..MetaSchema::new("string") };
+            let own = MetaSchema {
+                required: vec!["type", "at"],
+                properties: vec![("type", MetaSchemaRef::Inline(Box::new(tag))), ("at", Timestamp::schema_ref())],
+                ..MetaSchema::new("object")
+            };
+            let all_of = vec![view, MetaSchemaRef::Inline(Box::new(own))];
+            MetaSchemaRef::Inline(Box::new(MetaSchema { all_of, ..MetaSchema::ANY }))
+        };
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| MetaSchema {
+            description: Some("One thing that happened on a ride; `type` tells which."),
+            one_of: vec![
+                tagged("message", MessageView::schema_ref()),
+                tagged("call", CallView::schema_ref()),
+                tagged("ride_event", RideEventView::schema_ref()),
+            ],
+            ..MetaSchema::ANY
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+pub(in crate::http) struct RidesApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+#[OpenApi(tag = "Group::Rides")]
+impl RidesApi {
+    /// List rides
+    ///
+    /// A page of rides, by id.
+    #[oai(path = "/v1/rides", method = "get", operation_id = "list_rides")]
+    #[expect(clippy::too_many_arguments, reason = "they are the parameters of the operation")]
+    async fn list(
+        &self,
+        #[oai(scope = "Scope::RidesRead")] _allowed: Allowed<RidesRead>,
+        /// Only those in this status.
+        status: Query<Option<Checked<RideStatus>>>,
+        /// Only those of this customer.
+        customer_id: Query<Option<Checked<PersonId>>>,
+        /// Only those of this driver.
+        driver_id: Query<Option<Checked<PersonId>>>,
+        /// Only those on this number.
+        number_id: Query<Option<Checked<NumberId>>>,
+        /// Only those whose contact window is open, or is not.
+        contact_open: Query<Option<Checked<bool>>>,
+        /// Only the one with this id of yours.
+        external_id: Query<Option<Checked<ExternalId>>>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<RideView>>> {
+        let mut parameters = Parameters::default();
+        let filter = RideFilter {
+            status: parameters.take("status", status.0),
+            customer_id: parameters.take("customer_id", customer_id.0),
+            driver_id: parameters.take("driver_id", driver_id.0),
+            number_id: parameters.take("number_id", number_id.0),
+            contact_open: parameters.take("contact_open", contact_open.0),
+            external_id: parameters.take("external_id", external_id.0),
+        };
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        let now = self.service.now();
+        Ok(List::of(self.service.list_rides(&filter, &page).await?, |ride| RideView::of(ride, now)))
+    }
+
+    /// Create a ride
+    ///
+    /// Picks a proxy number that neither phone holds, and tells both people. From now on every text and call of one
+    /// to that number reaches the other. Where the pool has no number for this pair, the answer is 409
+    /// `number_pool_depleted` with the `limit` that was hit first, and nothing is stored.
+    #[oai(path = "/v1/rides", method = "post", operation_id = "create_ride")]
+    async fn create(
+        &self,
+        #[oai(scope = "Scope::RidesWrite")] allowed: Allowed<RidesWrite>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<NewRideBody>,
+    ) -> Answer<Created<RideView>> {
+        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let body = body.value;
+        let new = NewRide {
+            customer_id: body.customer_id,
+            driver_id: body.driver_id,
+            start: body.start,
+            destination: body.destination,
+            datetime: body.datetime.0,
+            external_id: body.external_id,
+            notify: body.notify.unwrap_or(true),
+        };
+        let ride = self.service.create_ride(&request, &new).await?.value;
+        let (id, version) = (ride.id, ride.version);
+        let view = RideView::of(ride, self.service.now());
+        Ok(Created::new(view).version(version).at(format!("{PATH}/{id}")))
+    }
+
+    /// Get a ride
+    ///
+    /// One ride, with its proxy number and the end of its contact window.
+    #[oai(path = "/v1/rides/:id", method = "get", operation_id = "get_ride")]
+    async fn get(
+        &self,
+        #[oai(scope = "Scope::RidesRead")] _allowed: Allowed<RidesRead>,
+        /// Id of the ride.
+        id: Path<RideId>,
+    ) -> Answer<Found<RideView>> {
+        let ride = self.service.ride(id.0).await?;
+        let version = ride.version;
+        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+    }
+
+    /// Change a ride
+    ///
+    /// Moves its status along `scheduled`, `in_progress`, `completed`, or to `cancelled` from the first two; the same
+    /// status again is no error. Completing leaves contact open for the grace period. Plan and people of a ride that
+    /// has ended stay as they are.
+    #[oai(path = "/v1/rides/:id", method = "patch", operation_id = "edit_ride")]
+    async fn edit(
+        &self,
+        #[oai(scope = "Scope::RidesWrite")] _allowed: Allowed<RidesWrite>,
+        /// Id of the ride.
+        id: Path<RideId>,
+        /// The `ETag` that you saw: 412 if somebody changed the ride since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<RidePatchBody>,
+    ) -> Answer<Found<RideView>> {
+        let patch = RidePatch {
+            customer_id: body.value.customer_id.0,
+            driver_id: body.value.driver_id.0,
+            start: body.value.start.0,
+            destination: body.value.destination.0,
+            datetime: body.value.datetime.0.map(|datetime| datetime.0),
+            status: body.value.status.0,
+            external_id: body.value.external_id.0,
+        };
+        let ride = self.service.edit_ride(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let version = ride.version;
+        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+    }
+
+    /// Delete a ride
+    ///
+    /// Closes contact at once. The number stays barred for both phones until its cool-down is over.
+    #[oai(path = "/v1/rides/:id", method = "delete", operation_id = "delete_ride")]
+    async fn delete(
+        &self,
+        #[oai(scope = "Scope::RidesWrite")] _allowed: Allowed<RidesWrite>,
+        /// Id of the ride.
+        id: Path<RideId>,
+        /// The `ETag` that you saw: 412 if somebody changed the ride since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Answer<NoContent> {
+        self.service.delete_ride(id.0, seen(if_match.0.as_deref())).await?;
+        Ok(NoContent)
+    }
+
+    /// Get a ride's timeline
+    ///
+    /// Every text, call and event of the ride, in order. Texts show their words only with the scope `messages:read`.
+    #[oai(path = "/v1/rides/:id/timeline", method = "get", operation_id = "get_timeline")]
+    async fn timeline(
+        &self,
+        #[oai(scope = "Scope::RidesRead")] allowed: Allowed<RidesRead>,
+        /// Id of the ride.
+        id: Path<RideId>,
+    ) -> Answer<Found<Timeline>> {
+        let items = self.service.timeline(id.0).await?.into_iter();
+        let reads_texts = allowed.reads_texts();
+        Ok(Found::new(Timeline { items: items.map(|item| TimelineEntry::of(item, reads_texts)).collect() }))
+    }
+
+    /// Text a party
+    ///
+    /// Sends a text of yours to the customer or the driver, from the proxy number they know. 409 once contact is
+    /// closed.
+    #[oai(path = "/v1/rides/:id/messages", method = "post", operation_id = "send_text")]
+    async fn send_text(
+        &self,
+        #[oai(scope = "Scope::MessagesWrite")] allowed: Allowed<MessagesWrite>,
+        /// Id of the ride.
+        id: Path<RideId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<PlatformTextBody>,
+    ) -> Answer<Accepted<MessageView>> {
+        let scope = format!("{}", id.0);
+        let what = (scope.as_str(), body.canonical.as_slice());
+        let request = request_id(&self.service, &allowed.caller, "send_text", idempotency_key.0, what)?;
+        let sent = self.service.send_platform_text(&request, id.0, body.value.to, &body.value.text).await?;
+        Ok(Accepted::new(MessageView::of(sent.value, allowed.reads_texts())))
+    }
+}

@@ -1,0 +1,131 @@
+//! Permission as a parameter: a handler that takes [`Allowed<R>`] runs only for callers with that right.
+
+use std::marker::PhantomData;
+
+use poem::{Request, RequestBody, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions, OAuthScopes,
+    registry::{MetaOAuthFlow, MetaOAuthFlows, MetaOAuthScope, MetaSecurityScheme, Registry},
+};
+
+use super::problem::Problem;
+use crate::domain::{client::Caller, scope::Scope};
+
+/// Name of the security scheme in the document.
+pub(super) const SCHEME: &str = "client_credentials";
+
+/// A right that a handler asks for.
+pub(super) trait Right: Send + Sync + 'static {
+    const SCOPE: Scope;
+}
+
+macro_rules! rights {
+    ($($right:ident),+ $(,)?) => {$(
+        pub(super) struct $right;
+
+        impl Right for $right {
+            const SCOPE: Scope = Scope::$right;
+        }
+    )+};
+}
+
+rights!(
+    CustomersRead,
+    CustomersWrite,
+    DriversRead,
+    DriversWrite,
+    NumbersRead,
+    NumbersWrite,
+    RidesRead,
+    RidesWrite,
+    MessagesRead,
+    MessagesWrite,
+    CallsRead,
+    PhoneNumbersReveal,
+    ClientsManage,
+    SimulatorUse,
+);
+
+/// A caller who has the right `R`.
+pub(super) struct Allowed<R> {
+    pub(super) caller: Caller,
+    right: PhantomData<R>,
+}
+
+impl<R> Allowed<R> {
+    /// The caller may see people's phones in clear.
+    pub(super) fn reveals(&self) -> bool {
+        self.caller.scopes.has(Scope::PhoneNumbersReveal)
+    }
+
+    /// The caller may read texts.
+    pub(super) fn reads_texts(&self) -> bool {
+        self.caller.scopes.has(Scope::MessagesRead)
+    }
+}
+
+impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let flow = MetaOAuthFlow {
+            authorization_url: None,
+            token_url: Some("/oauth/token"),
+            refresh_url: None,
+            scopes: Scope::meta(),
+        };
+        let scheme = MetaSecurityScheme {
+            ty: "oauth2",
+            description: Some("Client credentials: the id and secret of an API client."),
+            name: None,
+            key_in: None,
+            scheme: None,
+            bearer_format: None,
+            flows: Some(MetaOAuthFlows {
+                implicit: None,
+                password: None,
+                client_credentials: Some(flow),
+                authorization_code: None,
+            }),
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme(SCHEME, scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let token = bearer(request).ok_or_else(|| Problem::of("unauthorized"))?;
+        let service = super::service(request);
+        let caller = service.authenticate(token).await.map_err(Problem::from)?;
+        if !caller.scopes.has(R::SCOPE) {
+            return Err(Problem::missing_scope(R::SCOPE.as_str()).into());
+        }
+        Ok(Self { caller, right: PhantomData })
+    }
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (kind, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// The scopes in the document. Which operation names which is said beside its path; a test that walks the document
+/// proves that it is the one asked for.
+impl OAuthScopes for Scope {
+    fn meta() -> Vec<MetaOAuthScope> {
+        Self::ALL
+            .iter()
+            .map(|scope| MetaOAuthScope { name: scope.as_str(), description: Some(scope.meaning()) })
+            .collect()
+    }
+
+    fn name(&self) -> &'static str {
+        self.as_str()
+    }
+}

@@ -1,0 +1,180 @@
+//! What stands around every request: an id, a limit on its body, a check of its parameters' names, a line in the log.
+//!
+//! The log names the operation, never the address: addresses of webhooks and of the simulator hold phone numbers.
+
+use std::{sync::Arc, time::Instant};
+
+use poem::{
+    Endpoint, IntoResponse as _, Middleware, Request, Response, Result,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use serde_json::Value;
+use tracing::Instrument as _;
+
+use super::problem::Problem;
+use crate::domain::error::FieldError;
+
+/// Largest body, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the document says of one path.
+struct Known {
+    segments: Vec<Segment>,
+    operations: Vec<Operation>,
+}
+
+enum Segment {
+    Is(String),
+    Any,
+}
+
+struct Operation {
+    method: Method,
+    id: String,
+    parameters: Vec<String>,
+}
+
+impl Known {
+    fn matches(&self, path: &str) -> bool {
+        let mut asked = path.trim_start_matches('/').split('/');
+        self.segments.iter().all(|segment| match (segment, asked.next()) {
+            (Segment::Is(known), Some(asked)) => known == asked,
+            (Segment::Any, Some(asked)) => !asked.is_empty(),
+            (_, None) => false,
+        }) && asked.next().is_none()
+    }
+}
+
+/// The middleware, with the paths of the document.
+pub(super) struct Guard(Arc<Vec<Known>>);
+
+impl Guard {
+    pub(super) fn new(document: &Value) -> Self {
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let known = paths.map(|(path, item)| Known {
+            segments: path
+                .trim_start_matches('/')
+                .split('/')
+                .map(|segment| if segment.starts_with('{') { Segment::Any } else { Segment::Is(segment.to_owned()) })
+                .collect(),
+            operations: item
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(|(method, operation)| {
+                    let parameters = operation["parameters"].as_array().into_iter().flatten();
+                    Some(Operation {
+                        method: method.to_ascii_uppercase().parse().ok()?,
+                        id: operation["operationId"].as_str()?.to_owned(),
+                        parameters: parameters
+                            .filter(|parameter| parameter["in"] == "query")
+                            .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
+                            .collect(),
+                    })
+                })
+                .collect(),
+        });
+        let mut known: Vec<_> = known.collect();
+        // `/customers/search` before `/customers/{id}`.
+        known.sort_by_key(|known| known.segments.iter().filter(|segment| matches!(segment, Segment::Any)).count());
+        Self(Arc::new(known))
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Guard {
+    type Output = Guarded<E>;
+
+    fn transform(&self, inner: E) -> Guarded<E> {
+        Guarded { inner, known: Arc::clone(&self.0) }
+    }
+}
+
+/// An endpoint behind the guard.
+pub(super) struct Guarded<E> {
+    inner: E,
+    known: Arc<Vec<Known>>,
+}
+
+impl<E: Endpoint> Endpoint for Guarded<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let started = Instant::now();
+        let id = request_id(&request);
+        let known = self.known.iter().find(|known| known.matches(request.uri().path()));
+        let operation = known.and_then(|known| known.operations.iter().find(|op| op.method == request.method()));
+        let span = tracing::info_span!("request", id, operation = operation.map(|operation| operation.id.as_str()));
+        async {
+            let mut response = self.answer(request, operation).await;
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                response.headers_mut().insert(header::ALLOW, allowed(known));
+            }
+            if let Ok(id) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            let elapsed_ms = started.elapsed().as_millis();
+            tracing::info!(status = response.status().as_u16(), elapsed_ms, "answered");
+            Ok(response)
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+impl<E: Endpoint> Guarded<E> {
+    async fn answer(&self, mut request: Request, operation: Option<&Operation>) -> Response {
+        if let Some(operation) = operation
+            && request.uri().path().starts_with("/v1/")
+            && let Some(unknown) = unknown_parameters(&request, operation)
+        {
+            return Problem::of("invalid_parameter").with_errors(unknown).into_response();
+        }
+        let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > MAX_BODY) {
+            return Problem::of("body_too_large").into_response();
+        }
+        match request.take_body().into_bytes_limit(MAX_BODY).await {
+            Ok(body) => request.set_body(body),
+            Err(failed) => return Problem::of_framework(&failed.into()).into_response(),
+        }
+        match self.inner.call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+/// A misspelt filter must not quietly list everything.
+fn unknown_parameters(request: &Request, operation: &Operation) -> Option<Vec<FieldError>> {
+    let query = request.uri().query().unwrap_or_default();
+    let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let unknown = names.filter(|name| !operation.parameters.iter().any(|known| known == name));
+    let errors: Vec<_> = unknown
+        .map(|name| {
+            let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            FieldError::new(if plain { &*name } else { "" }, "is not a parameter of this operation")
+        })
+        .collect();
+    (!errors.is_empty()).then_some(errors)
+}
+
+fn allowed(known: Option<&Known>) -> HeaderValue {
+    let methods: Vec<_> = known.into_iter().flat_map(|known| &known.operations).map(|op| op.method.as_str()).collect();
+    HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The caller's own id of the request if it is a UUID, which cannot be a phone number; otherwise a new one.
+fn request_id(request: &Request) -> String {
+    let given = request.header(&REQUEST_ID).filter(|id| is_uuid(id));
+    given.map_or_else(|| crate::service::new_request_id(), str::to_ascii_lowercase)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

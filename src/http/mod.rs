@@ -1,0 +1,101 @@
+//! The HTTP side: the only room that knows poem.
+//!
+//! Handlers in [`api`] are glue. Everything that all operations share stands around them: authentication as a parameter
+//! type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the guard
+//! that gives every request an id, a size and a line in the log ([`guard`]). The OpenAPI document is made from the
+//! same types ([`spec`]).
+
+mod api;
+mod auth;
+mod fields;
+mod guard;
+mod problem;
+mod reply;
+mod scalars;
+pub mod spec;
+
+use std::{sync::Arc, time::Duration};
+
+use poem::{
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, Server,
+    endpoint::make_sync,
+    http::{HeaderValue, StatusCode, header},
+    listener::TcpAcceptor,
+    middleware::CatchPanic,
+};
+use poem_openapi::OpenApiService;
+
+use tokio::net::TcpListener;
+
+use crate::{lifecycle::Stop, service::Service, simulator::Simulator};
+
+/// All operations, as one value.
+type Api = (
+    api::oauth::OAuthApi,
+    api::people::CustomersApi,
+    api::people::DriversApi,
+    api::numbers::NumbersApi,
+    api::rides::RidesApi,
+    api::activity::ActivityApi,
+    api::clients::ClientsApi,
+    api::simulator::SimulatorApi,
+    api::webhooks::WebhooksApi,
+    api::operations::HealthApi,
+);
+
+fn api(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> Api {
+    let service = || Arc::clone(service);
+    (
+        api::oauth::OAuthApi { service: service() },
+        api::people::CustomersApi::new(service()),
+        api::people::DriversApi::new(service()),
+        api::numbers::NumbersApi { service: service() },
+        api::rides::RidesApi { service: service() },
+        api::activity::ActivityApi { service: service() },
+        api::clients::ClientsApi { service: service() },
+        api::simulator::SimulatorApi { simulator },
+        api::webhooks::WebhooksApi { service: service() },
+        api::operations::HealthApi { service: service() },
+    )
+}
+
+/// The whole application over HTTP.
+pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
+    let api = OpenApiService::new(api(service, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
+    let document = spec::document();
+    let guard = guard::Guard::new(&document);
+    let (json, yaml) = (spec::json(&document), spec::yaml(&document));
+    let docs = spec::swagger_page(&api.swagger_ui_html());
+    Route::new()
+        .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))
+        .at("/docs", make_sync(move |_| page("text/html; charset=utf-8", docs.clone())))
+        .at("/openapi.json", make_sync(move |_| page("application/json", json.clone())))
+        .at("/openapi.yaml", make_sync(move |_| page("application/yaml", yaml.clone())))
+        .nest("/", api)
+        .data(Arc::clone(service))
+        .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
+        .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
+        .with(guard)
+}
+
+/// Serves until asked to stop; requests under way then get `drain` to end.
+pub async fn serve(
+    listener: TcpListener,
+    routes: impl Endpoint<Output = Response> + 'static,
+    mut stop: Stop,
+    drain: Duration,
+) -> std::io::Result<()> {
+    let acceptor = TcpAcceptor::from_tokio(listener)?;
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(routes, async move { stop.requested().await }, Some(drain))
+        .await
+}
+
+fn page(content_type: &'static str, body: String) -> Response {
+    Response::builder().header(header::CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
+}
+
+/// The service that [`routes`] put beside every request.
+fn service(request: &Request) -> &Arc<Service> {
+    request.data::<Arc<Service>>().expect("routes() puts the service beside every request")
+}

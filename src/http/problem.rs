@@ -1,0 +1,202 @@
+//! Errors as the caller sees them: problem documents (RFC 9457). The only place that turns an error into HTTP.
+//!
+//! A document names a stable `code` and every wrong field, and repeats nothing of what was sent: it may be personal.
+
+use poem::{
+    Error as PoemError, IntoResponse, Response,
+    error::{MethodNotAllowedError, NotFoundError, ReadBodyError, ResponseError},
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse,
+    error::{AuthorizationError, ContentTypeError, ParsePathError},
+    registry::{MetaResponses, Registry},
+};
+use serde::Serialize;
+
+use crate::domain::error::{Conflict, Error, FieldError, PoolLimit};
+
+/// Every code that is not a [`Conflict`], with its status and meaning: the table in the documentation.
+pub(super) const CODES: &[(&str, u16, &str)] = &[
+    ("malformed_json", 400, "The body is not JSON."),
+    ("malformed_body", 400, "The body does not arrive whole, or is not what its type says."),
+    ("invalid_parameter", 400, "A query parameter or header does not have its form."),
+    ("unauthorized", 401, "There is no valid access token."),
+    ("missing_scope", 403, "The token lacks the scope of this operation."),
+    ("not_found", 404, "There is no such thing, or no longer."),
+    ("method_not_allowed", 405, "The path does not take this method."),
+    ("stale_version", 412, "`If-Match` names another version than the present one."),
+    ("body_too_large", 413, "The body is over 64 KiB."),
+    ("unsupported_media_type", 415, "The body's content type is not the one that this operation takes."),
+    ("invalid_request", 422, "Fields are missing, unknown or wrong: `errors` names each."),
+    ("same_phone", 422, "Customer and driver have the same phone number."),
+    ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
+    ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),
+    ("internal", 500, "Our fault. The request id finds it in the log."),
+    ("unavailable", 503, "The database does not answer."),
+];
+
+/// An error on its way out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{code}")]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    limit: Option<PoolLimit>,
+    retry_after: Option<i64>,
+    challenge: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Field<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// One of [`CODES`].
+    pub(super) fn of(code: &'static str) -> Self {
+        let (_, status, detail) = CODES.iter().find(|(known, ..)| *known == code).unwrap_or(&("internal", 500, ""));
+        let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let challenge = (status == StatusCode::UNAUTHORIZED).then_some("Bearer");
+        Self {
+            status,
+            code,
+            detail: (*detail).to_owned(),
+            errors: Vec::new(),
+            limit: None,
+            retry_after: None,
+            challenge,
+        }
+    }
+
+    pub(super) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    pub(super) fn missing_scope(scope: &'static str) -> Self {
+        Self { detail: format!("This operation needs the scope {scope}."), ..Self::of("missing_scope") }
+    }
+
+    pub(super) fn invalid_token() -> Self {
+        Self { challenge: Some(r#"Bearer error="invalid_token""#), ..Self::of("unauthorized") }
+    }
+
+    fn conflict(conflict: Conflict, limit: Option<PoolLimit>) -> Self {
+        let detail = conflict.detail().to_owned();
+        Self { status: StatusCode::CONFLICT, code: conflict.as_str(), detail, limit, ..Self::of("internal") }
+    }
+
+    /// What an error that no handler made (routing, extraction, a panic) looks like.
+    pub(super) fn of_framework(error: &PoemError) -> Self {
+        if let Some(problem) = error.downcast_ref::<Self>() {
+            return problem.clone();
+        }
+        let is_body = |wanted: fn(&ReadBodyError) -> bool| error.downcast_ref::<ReadBodyError>().is_some_and(wanted);
+        let code = if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
+            "not_found"
+        } else if error.is::<MethodNotAllowedError>() {
+            "method_not_allowed"
+        } else if error.is::<AuthorizationError>() {
+            "unauthorized"
+        } else if error.is::<ContentTypeError>() {
+            "unsupported_media_type"
+        } else if is_body(|cause| matches!(cause, ReadBodyError::PayloadTooLarge)) {
+            "body_too_large"
+        } else if is_body(|_| true) {
+            "malformed_body"
+        } else if error.status().is_client_error() {
+            "invalid_parameter"
+        } else {
+            tracing::error!(status = error.status().as_u16(), "an error nobody foresaw");
+            "internal"
+        };
+        Self::of(code)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::of("not_found"),
+            Error::Conflict(conflict) => Self::conflict(conflict, None),
+            Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(limit)),
+            Error::Invalid(code, errors) => Self::of(code).with_errors(errors),
+            Error::Stale => Self::of("stale_version"),
+            Error::Unauthorized => Self::invalid_token(),
+            Error::Outranked => Self {
+                detail: "Your token lacks a scope that this client has.".to_owned(),
+                ..Self::of("missing_scope")
+            },
+            Error::Busy { retry_after } => {
+                Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
+            }
+            Error::Internal(cause) => {
+                tracing::error!(%cause, "a request failed");
+                Self::of("internal")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = Document {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            errors: self.errors.iter().map(|field| Field { pointer: &field.pointer, detail: &field.detail }).collect(),
+            limit: self.limit.map(PoolLimit::as_str),
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::builder().status(self.status).content_type("application/problem+json").body(body);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn as_response(&self) -> Response {
+        self.clone().into_response()
+    }
+}
+
+/// Which problems an operation can answer is put into the document by [`super::spec`], for all operations alike.
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: Vec::new() }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+/// The result of a handler.
+pub(super) type Answer<T> = Result<T, Problem>;

@@ -1,0 +1,258 @@
+//! The OpenAPI document: what poem-openapi derives from the types, made into a whole and valid 3.1 document.
+//!
+//! The library speaks 3.0 in places (`nullable`, `example` in schemas) and knows nothing of problem documents. What is
+//! put in here is decided by rules over all operations, so that no operation can forget it; the test suite checks
+//! every answer it sees against the result.
+
+use std::collections::{BTreeMap, HashMap};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    OpenApi, OpenApiService,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Api, auth, problem::CODES};
+use crate::domain::error::Conflict;
+
+/// Title of the document.
+pub(super) const TITLE: &str = "Maskline";
+
+const DESCRIPTION: &str = "Lets the two people of a ride call and text each other without either seeing the other's \
+phone number.\n\n\
+**First steps.** Press *Authorize* and sign in with the client that the service printed when it started. Create a \
+customer, a driver and a number (provider `simulator`), then a ride. Both people get a text from the ride's \
+`proxy_number`: look at their phones under *Simulator*, text or call that number as one of them, and look at the \
+other's phone again.\n\n\
+**Lists** go by id: pass `next` as `after` until it is null. **PATCH** leaves absent fields as they are; null clears \
+optional ones. **ETag** and **If-Match** keep concurrent edits apart. **Idempotency-Key** makes a POST safe to repeat.\n\n\
+**Errors** are problem documents (RFC 9457) with one of these codes:\n\n";
+
+/// Everything the operations declare, without the services they need: enough for a document.
+struct Blueprint;
+
+impl OpenApi for Blueprint {
+    fn meta() -> Vec<MetaApi> {
+        Api::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Api::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The document.
+pub fn document() -> Value {
+    let derived = OpenApiService::new(Blueprint, TITLE, env!("CARGO_PKG_VERSION")).spec();
+    let mut document: Value = serde_json::from_str(&derived).unwrap_or_default();
+    document["openapi"] = "3.1.0".into();
+    document["info"] = json!({
+        "title": TITLE,
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": format!("{DESCRIPTION}{}", code_table()),
+        "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+    });
+    // Relative to wherever the document is served.
+    document["servers"] = json!([{ "url": "/" }]);
+    modernise(&mut document);
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            complete(path, method, operation);
+        }
+    }
+    document["components"]["schemas"]["Problem"] = problem_schema();
+    document["components"]["responses"] = problem_responses();
+    document
+}
+
+/// The document as JSON: keys sorted, one form for one content, with a line break at the end.
+pub fn json(document: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The document as YAML.
+pub(super) fn yaml(document: &Value) -> String {
+    serde_yaml::to_string(document).unwrap_or_default()
+}
+
+/// Swagger UI with its assets inside, reading the served document, and remembering who signed in.
+pub(super) fn swagger_page(stock: &str) -> String {
+    let start = stock.find("let spec = ").unwrap_or(stock.len());
+    let end = stock[start..].find("let oauth2RedirectUrl;").map_or(stock.len(), |at| start + at);
+    let page = format!("{}{}", &stock[..start], &stock[end..]);
+    page.replace("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">")
+        .replace("<title>Swagger UI</title>", "<title>Maskline API</title>")
+        .replace(
+            "spec: spec,",
+            "url: '/openapi.json',\n        persistAuthorization: true,\n        tryItOutEnabled: true,\n        \
+             displayRequestDuration: true,\n        docExpansion: 'list',",
+        )
+}
+
+/// Turns 3.0 forms into those of 3.1, and `application/json; charset=utf-8` into `application/json`.
+fn modernise(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.values_mut().for_each(modernise);
+            if object.remove("nullable") == Some(Value::Bool(true)) {
+                allow_null(object);
+            }
+            let is_schema = object.contains_key("type") && !object.contains_key("in");
+            if is_schema && let Some(example) = object.remove("example") {
+                object.insert("examples".to_owned(), json!([example]));
+            }
+            if let Some(schema) = object.remove("application/json; charset=utf-8") {
+                object.insert("application/json".to_owned(), schema);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(modernise),
+        _ => {}
+    }
+}
+
+fn allow_null(schema: &mut Map<String, Value>) {
+    if let Some(Value::String(kind)) = schema.get("type") {
+        let kinds = json!([kind, "null"]);
+        schema.insert("type".to_owned(), kinds);
+    }
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.push(Value::Null);
+    }
+}
+
+/// Puts into an operation what all operations of its kind have.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let scope = operation["security"][0][auth::SCHEME][0].as_str().map(str::to_owned);
+    match &scope {
+        Some(scope) => {
+            let description = operation["description"].as_str().unwrap_or_default();
+            operation["description"] = format!("{description}\n\nScope: `{scope}`.").into();
+        }
+        None => operation["security"] = json!([]),
+    }
+    let statuses = statuses(path, method, operation, scope.is_some());
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for status in statuses {
+            let reference = json!({ "$ref": format!("#/components/responses/Problem{status}") });
+            responses.entry(status.to_string()).or_insert(reference);
+        }
+        let header = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+        for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
+            response["headers"]["X-Request-Id"] = header("Names the request, in the log too.");
+            if status == "201" {
+                response["headers"]["Location"] = header("Path of what was made.");
+            }
+            if method != "delete" && is_versioned(path) {
+                response["headers"]["ETag"] = header("Version, for `If-Match`.");
+            }
+        }
+    }
+}
+
+fn is_versioned(path: &str) -> bool {
+    let item = ["customers", "drivers", "numbers", "rides"].iter().any(|name| path == format!("/v1/{name}/{{id}}"));
+    item
+}
+
+/// Which problems an operation can answer.
+fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u16> {
+    let has = |place: &str| operation["parameters"].as_array().is_some_and(|all| all.iter().any(|p| p["in"] == place));
+    let body = !operation["requestBody"].is_null();
+    let webhook = path.starts_with("/webhooks/");
+    let id = operation["operationId"].as_str().unwrap_or_default();
+    let conflicts = secured
+        && (matches!(method, "patch" | "delete")
+            || id.starts_with("create_")
+            || matches!(id, "send_text" | "rotate_client" | "revoke_client"));
+    let rules = [
+        (400, has("query") || has("header") || body || webhook || (secured && method == "get")),
+        (401, secured || webhook),
+        (403, secured),
+        (404, has("path") || path.starts_with("/v1/simulator/")),
+        (405, webhook),
+        (409, conflicts),
+        (412, matches!(method, "patch" | "delete")),
+        (413, body || webhook),
+        (415, body),
+        (422, body && secured),
+        (429, secured || id == "get_token"),
+        (500, true),
+        (503, id != "live"),
+    ];
+    rules.into_iter().filter_map(|(status, applies)| applies.then_some(status)).collect()
+}
+
+/// Codes and meanings, by status.
+fn codes() -> BTreeMap<u16, Vec<(&'static str, &'static str)>> {
+    let mut codes: BTreeMap<u16, Vec<_>> = BTreeMap::new();
+    for (code, status, meaning) in CODES {
+        codes.entry(*status).or_default().push((*code, *meaning));
+    }
+    let conflicts = Conflict::ALL.iter().map(|conflict| (conflict.as_str(), conflict.detail()));
+    codes.insert(409, conflicts.collect());
+    codes
+}
+
+fn code_table() -> String {
+    let rows = codes().into_iter().flat_map(|(status, codes)| {
+        codes.into_iter().map(move |(code, meaning)| format!("| {status} | `{code}` | {meaning} |\n"))
+    });
+    format!("| Status | Code | Meaning |\n|---|---|---|\n{}", rows.collect::<String>())
+}
+
+fn problem_responses() -> Value {
+    let responses = codes().into_iter().map(|(status, codes)| {
+        let lines: Vec<_> = codes.iter().map(|(code, meaning)| format!("`{code}`: {meaning}")).collect();
+        let example = json!({
+            "type": "about:blank",
+            "title": poem::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()),
+            "status": status,
+            "code": codes[0].0,
+            "detail": codes[0].1,
+        });
+        let content = json!({ "schema": { "$ref": "#/components/schemas/Problem" }, "example": example });
+        let response = json!({ "description": lines.join(" "), "content": { "application/problem+json": content } });
+        (format!("Problem{status}"), response)
+    });
+    Value::Object(responses.collect())
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457). It repeats nothing of what was sent.",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": { "type": "string", "description": "Always `about:blank`: `code` tells problems apart." },
+            "title": { "type": "string", "description": "The status in words." },
+            "status": { "type": "integer", "description": "The HTTP status." },
+            "code": { "type": "string", "description": "Stable name of the problem; see the table above." },
+            "detail": { "type": "string", "description": "The problem in a sentence." },
+            "errors": {
+                "type": "array",
+                "description": "Every wrong field.",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "detail"],
+                    "properties": {
+                        "pointer": {
+                            "type": "string",
+                            "description": "JSON pointer into the body, or the name of a parameter."
+                        },
+                        "detail": { "type": "string", "description": "The rule that was broken." }
+                    }
+                }
+            },
+            "limit": {
+                "type": "string",
+                "description": "With `number_pool_depleted`: the limit that was hit first.",
+                "enum": crate::domain::error::PoolLimit::ALL.iter().map(|limit| limit.as_str()).collect::<Vec<_>>()
+            }
+        }
+    })
+}

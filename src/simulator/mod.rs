@@ -1,0 +1,168 @@
+//! The simulated network: the other side of the simulator's wire.
+//!
+//! It signs webhooks as a provider would and hands them to the same intake, takes sends over the [`Transport`], and
+//! shows every phone what it got. Screens live in the database, so that all replicas show the same.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use chrono::Duration;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use secrecy::SecretString;
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        call::CallStatus,
+        error::{Error, Result},
+        phone::PhoneNumber,
+        text::Body,
+        words::words,
+    },
+    provider::{
+        Endpoint, ProviderRequest, ProviderResponse, Unreached, WebhookRequest, WebhookResponse,
+        simulator::{NAME, SIGNATURE_HEADER, sign, wire},
+    },
+    service::{Intake, Service},
+    store::simulator::{self as screens, EntryKind, ScreenEntry},
+    transport::Transport,
+};
+
+/// How long simulated people talk.
+const TALK: Duration = Duration::seconds(30);
+
+/// The network.
+pub struct Simulator {
+    service: Arc<Service>,
+    secret: SecretString,
+    /// Tells events of this process apart; with the start time, those of all processes.
+    events: AtomicU64,
+    run: String,
+}
+
+words! {
+    /// How a call went, in a word.
+    CallOutcome {
+        /// The other party's phone rang and they talked.
+        Connected = "connected",
+        /// A sentence was said.
+        Announced = "announced",
+    }
+}
+
+/// What a caller heard.
+pub enum Heard {
+    /// The other party's phone rang, and they talked.
+    Connected {
+        /// That phone.
+        rang: PhoneNumber,
+        /// The number on its screen.
+        caller_id: PhoneNumber,
+    },
+    /// A sentence.
+    Announced(String),
+}
+
+impl Simulator {
+    /// A network that shares `secret` with the adapter.
+    pub fn new(service: Arc<Service>, secret: SecretString) -> Self {
+        let run = format!("{:x}-{:x}", service.now().timestamp_millis(), std::process::id());
+        Self { service, secret, events: AtomicU64::new(0), run }
+    }
+
+    fn event_id(&self, kind: &str) -> String {
+        format!("{kind}-{}-{}", self.run, self.events.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Calls one of our webhooks, signed.
+    async fn webhook(&self, endpoint: Endpoint, event: &impl Serialize) -> Result<WebhookResponse> {
+        let body = serde_json::to_string(event).map_err(Error::internal)?;
+        let url = format!("{}/webhooks/{NAME}/{}", self.service.public_base_url(), endpoint.as_str());
+        let signature = sign(&self.secret, &url, &body, self.service.now());
+        let mut headers = HeaderMap::new();
+        headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signature).map_err(Error::internal)?);
+        let request = WebhookRequest { method: Method::POST, url, headers, body: Bytes::from(body) };
+        match self.service.take_webhook(NAME.as_str(), endpoint, &request).await {
+            Intake::Answered(answer) if answer.status.is_success() => Ok(answer),
+            Intake::Answered(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Error::Busy { retry_after: Duration::seconds(1) })
+            }
+            _ => Err(Error::internal("the simulator's webhook was refused")),
+        }
+    }
+
+    /// A phone sends a text to a number.
+    pub async fn send_text(&self, from: &PhoneNumber, to: &PhoneNumber, text: &Body) -> Result<String> {
+        let event = wire::Text {
+            id: self.event_id("text"),
+            from: from.expose().to_owned(),
+            to: to.expose().to_owned(),
+            text: text.expose().to_owned(),
+        };
+        self.webhook(Endpoint::Sms, &event).await?;
+        Ok(event.id)
+    }
+
+    /// A phone calls a number, and everybody picks up and talks for half a minute.
+    pub async fn call(&self, from: &PhoneNumber, to: &PhoneNumber) -> Result<(String, Heard)> {
+        let event =
+            wire::Call { id: self.event_id("call"), from: from.expose().to_owned(), to: to.expose().to_owned() };
+        let answer = self.webhook(Endpoint::Voice, &event).await?;
+        let heard = match serde_json::from_str(&answer.body).map_err(Error::internal)? {
+            wire::Flow::Connect { to, caller_id } => {
+                let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
+                let (rang, caller_id) = (number(&to)?, number(&caller_id)?);
+                self.show(&rang, EntryKind::Call, &caller_id, "").await?;
+                for (status, duration_s) in
+                    [(CallStatus::Answered, None), (CallStatus::Completed, Some(TALK.num_seconds()))]
+                {
+                    let news = wire::Status::Call { call_id: event.id.clone(), status, duration_s };
+                    self.webhook(Endpoint::Status, &news).await?;
+                }
+                Heard::Connected { rang, caller_id }
+            }
+            wire::Flow::Say { text } => {
+                self.show(from, EntryKind::Announcement, to, &text).await?;
+                Heard::Announced(text)
+            }
+        };
+        Ok((event.id, heard))
+    }
+
+    /// What a phone shows, oldest first.
+    pub async fn screen(&self, phone: &PhoneNumber) -> Result<Vec<ScreenEntry>> {
+        screens::screen(&self.service.store, phone).await
+    }
+
+    async fn show(&self, phone: &PhoneNumber, kind: EntryKind, number: &PhoneNumber, words: &str) -> Result<()> {
+        let entry = &ScreenEntry { kind, number: number.clone(), words: words.to_owned(), at: self.service.now() };
+        self.service.store.write(|tx| async move { screens::show(&tx, phone, entry).await }).await
+    }
+
+    /// Takes a send of ours: shows it on the phone, and reports it as delivered.
+    async fn deliver(&self, request: &ProviderRequest) -> Result<String> {
+        let send: wire::Send = serde_json::from_str(&request.body).map_err(Error::internal)?;
+        let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
+        let (from, to) = (number(&send.from)?, number(&send.to)?);
+        self.show(&to, EntryKind::Text, &from, &send.text).await?;
+        self.webhook(Endpoint::Status, &wire::Status::Text { reference: send.reference }).await?;
+        Ok(self.event_id("sent"))
+    }
+}
+
+impl Transport for Simulator {
+    fn exchange(&self, request: ProviderRequest) -> BoxFuture<'_, std::result::Result<ProviderResponse, Unreached>> {
+        Box::pin(async move {
+            let id = self.deliver(&request).await.map_err(|cause| {
+                tracing::error!(%cause, "the simulated network failed");
+                Unreached::Unknown
+            })?;
+            let body = serde_json::to_vec(&wire::Sent { id }).unwrap_or_default();
+            Ok(ProviderResponse { status: StatusCode::CREATED, retry_after: None, body: body.into() })
+        })
+    }
+}
