@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     config::Config,
-    domain::{clock::Clock, error::Error},
+    domain::{clock::Clock, error::Error, phone::PhoneNumber},
     http,
     lifecycle::{Stop, Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
@@ -65,6 +65,7 @@ impl App {
         let listener = TcpListener::bind(config.listen_addr).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
         let base_url = config.public_base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let plans = tokio::task::spawn_blocking(PhoneNumber::warm_up);
         let store = open(&config).await?;
         let mut accounts = config.accounts;
         accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
@@ -84,6 +85,7 @@ impl App {
         let simulator = shared.map(|secret| Arc::new(Simulator::new(Arc::clone(&service), secret)));
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
+        let _ = plans.await;
         Ok(Self { listener, address, base_url, service, simulator, transport, first_client })
     }
 

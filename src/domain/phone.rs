@@ -76,6 +76,11 @@ impl PhoneNumber {
         MatchKey(joined)
     }
 
+    /// Reads the numbering plans into memory, which the first parse would otherwise wait for.
+    pub fn warm_up() {
+        let _ = Self::parse("+31612345678");
+    }
+
     /// ISO 3166 country of the numbering plan, if the number belongs to one (`NL`).
     pub fn country(&self) -> Option<String> {
         let number = phonenumber::parse(None, &self.0).ok()?;

@@ -210,7 +210,9 @@ macro_rules! view {
         impl poem_openapi::types::ToJSON for $name {
             fn to_json(&self) -> Option<serde_json::Value> {
                 let mut object = serde_json::Map::new();
-                $( if let Some(value) = poem_openapi::types::ToJSON::to_json(&self.$field) {
+                $( if let Some(value) = poem_openapi::types::ToJSON::to_json(&self.$field)
+                    && !poem_openapi::types::Type::is_none(&self.$field)
+                {
                     object.insert(stringify!($field).to_owned(), value);
                 } )+
                 Some(serde_json::Value::Object(object))

@@ -54,11 +54,15 @@ impl<T> OnUnique<T> for std::result::Result<T, DbErr> {
 /// Says what failed, for the log.
 pub(super) fn describe(failed: &DbErr) -> String {
     match sqlx_error(failed) {
-        Some(SqlxError::Database(cause)) => format!(
-            "database error {}{}",
-            cause.code().unwrap_or_default(),
-            cause.constraint().map(|name| format!(" on {name}")).unwrap_or_default()
-        ),
+        Some(SqlxError::Database(cause)) => {
+            let code = cause.code().unwrap_or_default();
+            let constraint = cause.constraint().map(|name| format!(" on {name}")).unwrap_or_default();
+            // Classes whose messages speak of statements, resources and the server, never of values.
+            let safe =
+                code == "1" || ["08", "42", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class));
+            let message = if safe { format!(": {}", cause.message()) } else { String::new() };
+            format!("database error {code}{constraint}{message}")
+        }
         Some(SqlxError::Io(cause)) => format!("database connection: {}", cause.kind()),
         Some(SqlxError::ColumnDecode { index, .. }) => format!("database column {index} does not decode"),
         Some(SqlxError::PoolTimedOut) => "no database connection became free in time".to_owned(),

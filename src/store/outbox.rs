@@ -144,25 +144,27 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         number: Option<String>,
         provider: Option<String>,
     }
-    let sql = "SELECT q.*, n.phone_number AS number, n.provider AS provider
+    let bound = "SELECT mine.number_id FROM bindings mine
+        JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
+        WHERE r.contact_until > $2 AND r.deleted_at IS NULL
+            AND mine.phone_index = me.phone_index AND theirs.phone_index = them.phone_index
+            AND mine.contact_until > $2";
+    let sql = format!(
+        "SELECT q.*, n.phone_number AS number, n.provider AS provider
         FROM (
             SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference, m.body_sealed AS body_sealed,
                 m.part_limit AS part_limit, me.phone_sealed AS to_sealed,
-                (SELECT mine.number_id FROM bindings mine
-                    JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
-                    WHERE r.contact_until > $2 AND r.deleted_at IS NULL
-                        AND mine.phone_index = me.phone_index AND theirs.phone_index = them.phone_index
-                        AND mine.contact_until > $2
-                    ORDER BY CASE WHEN mine.ride_id = r.id THEN 0 ELSE 1 END LIMIT 1) AS number_id
+                COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1)) AS number_id
             FROM outbox o
             JOIN messages m ON m.id = o.message_id
             JOIN rides r ON r.id = o.ride_id
             JOIN people me ON me.id = CASE o.to_role WHEN 'customer' THEN r.customer_id ELSE r.driver_id END
             JOIN people them ON them.id = CASE o.to_role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
             WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3
-        ) q LEFT JOIN numbers n ON n.id = q.number_id";
+        ) q LEFT JOIN numbers n ON n.id = q.number_id"
+    );
     let values = [claim.id.0.into(), now.into(), claim.attempt.into()];
-    let Some(found) = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await? else {
+    let Some(found) = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await? else {
         return Ok(None);
     };
     let text = match &found.body_sealed {
