@@ -172,8 +172,15 @@ impl Running {
     }
 }
 
+/// Brings the schema up to date.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    let store = open(&Config { migrate_on_start: true, ..config.clone() }).await?;
+    store.close().await;
+    Ok(())
+}
+
 /// Opens the database with the right keys and the right schema.
-pub async fn open(config: &Config) -> Result<Store, StartError> {
+pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(&config.database, &config.keys).await?;
     if config.migrate_on_start {
         store.migrate().await?;

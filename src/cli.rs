@@ -129,8 +129,7 @@ async fn serve() -> Outcome {
 }
 
 async fn migrate() -> Outcome {
-    let config = Config { migrate_on_start: true, ..configure()? };
-    app::open(&config).await?.close().await;
+    app::migrate(&configure()?).await?;
     println!("The schema is up to date.");
     Ok(())
 }

@@ -1,0 +1,5 @@
+//! The whole suite: the real service over a real socket, on SQLite and on PostgreSQL.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name documents it")]
+
+mod harness;
+mod ride;
