@@ -119,7 +119,10 @@ pub enum Error {
         /// Not before this.
         retry_after: Duration,
     },
-    /// Our fault, or the database's. The cause is logged once and never shown.
+    /// The database cannot be reached. The cause is logged once and never shown.
+    #[error("unavailable: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Our fault. The cause is logged once and never shown.
     #[error("internal: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

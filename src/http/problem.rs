@@ -148,6 +148,10 @@ impl From<Error> for Problem {
             Error::Busy { retry_after } => {
                 Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
             }
+            Error::Unavailable(cause) => {
+                tracing::error!(%cause, "a request failed");
+                Self { retry_after: Some(1), ..Self::of("unavailable") }
+            }
             Error::Internal(cause) => {
                 tracing::error!(%cause, "a request failed");
                 Self::of("internal")

@@ -100,6 +100,17 @@ fn is_busy(failed: &DbErr) -> bool {
         || matches!(sqlx_error(failed), Some(SqlxError::PoolTimedOut))
 }
 
+/// The connection broke or none can be made; or PostgreSQL is starting, stopping, or has no slot left.
+fn is_unreachable(failed: &DbErr) -> bool {
+    match sqlx_error(failed) {
+        Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolClosed) => true,
+        Some(SqlxError::Database(cause)) => cause
+            .code()
+            .is_some_and(|code| code.len() == 5 && ["08", "57P", "53"].iter().any(|class| code.starts_with(class))),
+        _ => matches!(failed, DbErr::Conn(_)),
+    }
+}
+
 /// Whether running the transaction again can help.
 pub(super) fn is_retriable(cause: &Error) -> bool {
     match cause {
@@ -114,7 +125,8 @@ impl From<DbErr> for Error {
             tracing::warn!("no database connection became free in time");
             return Self::Busy { retry_after: chrono::Duration::seconds(1) };
         }
-        Self::internal(StoreError { summary: describe(&failed), retriable: asks_to_retry(&failed) })
+        let cause = StoreError { summary: describe(&failed), retriable: asks_to_retry(&failed) };
+        if is_unreachable(&failed) { Self::Unavailable(cause.into()) } else { Self::internal(cause) }
     }
 }
 

@@ -8,10 +8,7 @@ use std::{
 use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{EncodingKey, Header};
-use poem::{
-    EndpointExt as _, Response, Route, Server, endpoint::make, http::StatusCode, listener::TcpAcceptor,
-    post,
-};
+use poem::{EndpointExt as _, Response, Route, Server, endpoint::make, http::StatusCode, listener::TcpAcceptor, post};
 use serde_json::{Value, json};
 
 use super::{Answer, Api, PUBLIC};
