@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use poem::{
     Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, Server,
     endpoint::make_sync,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     listener::TcpAcceptor,
     middleware::CatchPanic,
 };
@@ -67,7 +67,6 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
     let (json, yaml) = (spec::json(&document), spec::yaml(&document));
     let docs = spec::swagger_page(&api.swagger_ui_html());
     Route::new()
-        .at("/", make_sync(|_| StatusCode::FOUND.with_header(header::LOCATION, "/docs").into_response()))
         .at("/docs", make_sync(move |_| page("text/html; charset=utf-8", docs.clone())))
         .at("/openapi.json", make_sync(move |_| page("application/json", json.clone())))
         .at("/openapi.yaml", make_sync(move |_| page("application/yaml", yaml.clone())))

@@ -138,8 +138,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let statuses = statuses(path, method, operation, scope.is_some());
     if let Some(responses) = operation["responses"].as_object_mut() {
         for status in statuses {
-            let reference = json!({ "$ref": format!("#/components/responses/Problem{status}") });
-            responses.entry(status.to_string()).or_insert(reference);
+            let problem = if path.starts_with("/webhooks/") && matches!(status, 400 | 401 | 503) {
+                json!({ "description": dialect_meaning(status) })
+            } else {
+                json!({ "$ref": format!("#/components/responses/Problem{status}") })
+            };
+            responses.entry(status.to_string()).or_insert(problem);
         }
         let header = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
         for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
@@ -154,9 +158,17 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
+/// What a provider learns from our refusal; the body is in its dialect, or a problem document.
+fn dialect_meaning(status: u16) -> &'static str {
+    match status {
+        400 => "Signed, and yet nothing that this webhook takes.",
+        401 => "Not signed, or not as this provider signs; or the provider is not configured. No effect.",
+        _ => "Not stored: the provider should send it again.",
+    }
+}
+
 fn is_versioned(path: &str) -> bool {
-    let item = ["customers", "drivers", "numbers", "rides"].iter().any(|name| path == format!("/v1/{name}/{{id}}"));
-    item
+    ["customers", "drivers", "numbers", "rides"].iter().any(|name| path == format!("/v1/{name}/{{id}}"))
 }
 
 /// Which problems an operation can answer.

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name documents it")]
 
 mod harness;
+mod messagebird;
+mod operations;
+mod process;
 mod ride;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use poem_openapi::OpenApi;
+use poem::http::StatusCode;
+use poem_openapi::{
+    OpenApi,
+    payload::{PlainText, Response},
+};
 
 use super::Group;
 use crate::{
@@ -32,6 +36,12 @@ pub(in crate::http) struct HealthApi {
 
 #[OpenApi(tag = "Group::Health")]
 impl HealthApi {
+    /// To Swagger UI: people who open the address want to see something.
+    #[oai(path = "/", method = "get", operation_id = "home", hidden = true)]
+    async fn home(&self) -> Response<PlainText<&'static str>> {
+        Response::new(PlainText("/docs")).status(StatusCode::FOUND).header("location", "/docs")
+    }
+
     /// Is it alive?
     ///
     /// The process answers. No scope.

@@ -121,6 +121,11 @@ impl Api {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
+    /// The same client at another address of the service.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let parsed: Method = method.parse().expect("a method");
         let mut request = self.http.request(parsed, format!("{}{path}", self.base)).body(body);
@@ -240,7 +245,7 @@ impl TestApp {
         let more: Vec<_> = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let running = run(&self.db.url, &more, &self.clock).await;
         let base = format!("http://{}", running.address);
-        (running, Api { base, ..self.api.clone() })
+        (running, self.api.at(&base))
     }
 
     pub fn now(&self) -> DateTime<Utc> {

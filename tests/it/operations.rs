@@ -1,0 +1,169 @@
+//! What operators rely on: health, the document, migrations of racing replicas, and the arrows of the house.
+
+use std::{path::Path, sync::Arc};
+
+use maskline::{app::App, clock::SystemClock};
+use serde_json::Value;
+
+use crate::harness::{Kind, TestApp, config_for, on_both_databases, postgres, spec};
+
+on_both_databases! {
+    async fn health_and_documents_need_no_token(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        let anyone = app.with_token("");
+        assert_eq!(anyone.get("/health/live").await.expect(200)["status"], "ok");
+        assert_eq!(anyone.get("/health/ready").await.expect(200)["status"], "ok");
+        let home = anyone.get("/").await;
+        assert_eq!((home.status, home.header("location")), (302, "/docs"));
+        let page = anyone.get("/docs").await;
+        assert!(page.status == 200 && page.text.contains("SwaggerUIBundle") && page.text.contains("/openapi.json"));
+        assert!(!page.text.contains("let spec ="), "the page reads the served document");
+        let committed = std::fs::read_to_string("openapi/openapi.json").unwrap();
+        assert_eq!(anyone.get("/openapi.json").await.text, committed, "the same bytes");
+        let yaml: Value = serde_yaml::from_str(&anyone.get("/openapi.yaml").await.text).unwrap();
+        assert_eq!(yaml, *spec::DOCUMENT);
+        app.finish().await;
+    }
+
+    async fn the_pool_and_the_providers_are_shown(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        app.number("+3197010200001", "simulator").await;
+        app.number("+12025550123", "simulator").await;
+        let pool = app.get("/v1/pool").await.expect(200);
+        assert_eq!((pool["total"].as_i64(), pool["usable"].as_i64(), pool["open"].as_i64()), (Some(2), Some(2), Some(0)));
+        assert_eq!(pool["groups"].as_array().unwrap().len(), 2);
+        let providers = app.get("/v1/providers").await.expect(200);
+        let shown: Vec<_> = providers["items"].as_array().unwrap().iter()
+            .map(|provider| (provider["name"].as_str().unwrap(), provider["configured"].as_bool().unwrap()))
+            .collect();
+        assert_eq!(shown, [("messagebird", false), ("simulator", true)]);
+        assert_eq!(providers["items"][0]["webhooks"]["sms"], "https://mask.test/webhooks/messagebird/sms");
+        app.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_together_migrate_once() {
+    let url = postgres::empty().await;
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let config = config_for(&url, &[]);
+        starting.spawn(async move { App::build(config, Arc::new(SystemClock)).await.map(|app| app.start(false)) });
+    }
+    for started in starting.join_all().await {
+        started.expect("every replica starts").stop().await;
+    }
+}
+
+#[test]
+fn the_document_is_openapi_3_1_and_whole() {
+    let document = &*spec::DOCUMENT;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        assert!(jsonschema::draft202012::meta::is_valid(schema), "{name}");
+    }
+    let text = document.to_string();
+    for old in ["\"nullable\"", "\"exclusiveMinimum\":true", "charset=utf-8"] {
+        assert!(!text.contains(old), "{old} is OpenAPI 3.0");
+    }
+    for operation in spec::operations() {
+        let said = |field: &str| operation.value[field].as_str().is_some_and(|text| !text.is_empty());
+        assert!(said("summary") && said("description"), "{} says what it does", operation.id);
+        if let Some(scope) = &operation.scope {
+            assert!(operation.value["description"].as_str().unwrap().contains(scope.as_str()), "{}", operation.id);
+        }
+        let parameters = operation.value["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters {
+            assert!(parameter["description"].is_string(), "{} of {}", parameter["name"], operation.id);
+        }
+        if operation.id != "get_token" && !operation.value["requestBody"].is_null() {
+            let example = spec::example(&operation).unwrap();
+            assert!(example.as_object().is_some_and(|fields| !fields.is_empty()), "{} has an example", operation.id);
+        }
+    }
+}
+
+/// Which rooms a room may name (design, section 5). What is not listed, it may not.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &["domain"]),
+    ("provider", &["provider", "domain"]),
+    ("store", &["store", "domain"]),
+    ("service", &["service", "store", "provider", "domain"]),
+    ("transport", &["provider"]),
+    ("worker", &["service", "domain", "transport", "lifecycle", "store"]),
+    ("simulator", &["service", "provider", "domain", "store", "transport"]),
+    ("http", &["http", "service", "domain", "provider", "simulator", "store", "lifecycle"]),
+    ("lifecycle", &[]),
+    ("telemetry", &["config"]),
+    ("config", &["domain", "provider", "store"]),
+];
+
+#[test]
+fn rooms_know_only_the_rooms_they_may() {
+    let mut seen = 0;
+    for (file, text) in sources(Path::new("src")) {
+        let room = file.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
+        let Some((_, may)) = ARROWS.iter().find(|(known, _)| *known == room) else { continue };
+        for named in names_after(&text, "crate::") {
+            assert!(may.contains(&named.as_str()) || named == room, "{file} names {named}");
+            seen += 1;
+        }
+        let outside =
+            |library: &str| text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(library));
+        assert!(room == "store" || !outside("sea_orm"), "{file} knows SeaORM");
+        assert!(room == "http" || !outside("poem"), "{file} knows poem");
+        assert!(
+            room != "service" || !outside("provider::messagebird") && !outside("provider::simulator"),
+            "{file} knows an adapter"
+        );
+    }
+    assert!(seen > 50, "the test reads what it means to read");
+}
+
+/// The first path segment after `crate::`, also inside `use crate::{..}`.
+fn names_after(text: &str, root: &str) -> Vec<String> {
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let text = code.as_str();
+    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices(root) {
+        let rest = &text[at + root.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.push(word(rest));
+            continue;
+        };
+        let (mut depth, mut fresh) = (1, true);
+        for (at, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => fresh = true,
+                c if fresh && depth == 1 && c.is_ascii_alphabetic() => {
+                    names.push(word(&list[at..]));
+                    fresh = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            all.extend(sources(&path));
+        } else {
+            all.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    all
+}

@@ -1,0 +1,333 @@
+//! The real binary as a process: killed in the middle, watched for what it says, operated from its command line.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use sea_orm::{ConnectionTrait as _, Database, Statement};
+use serde_json::json;
+
+use crate::{
+    harness::{
+        Api, CLIENT, Kind, TestDatabase,
+        messagebird::{Behaviour, StandIn, Webhooks},
+        on_both_databases, variables,
+    },
+    ride::{ANN, BOB, NUMBER},
+};
+
+const MASKLINE: &str = env!("CARGO_BIN_EXE_maskline");
+
+/// A running service whose output goes to a file.
+struct Service {
+    child: Child,
+    base: String,
+}
+
+impl Service {
+    async fn start(db: &TestDatabase, more: &[(&str, &str)]) -> Self {
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        let address = format!("127.0.0.1:{port}");
+        let log = File::options().create(true).append(true).open(db.folder.path().join("log")).expect("a log");
+        let child = command(db, &[&[("LISTEN_ADDR", address.as_str())], more].concat())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("the binary runs");
+        let service = Self { child, base: format!("http://{address}") };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !reqwest::get(format!("{}/health/ready", service.base)).await.is_ok_and(|answer| answer.status() == 200) {
+            assert!(Instant::now() < deadline, "the service did not get ready:\n{}", log_of(db));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        service
+    }
+
+    /// `kill -9`.
+    fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and a clean end.
+    fn terminate(mut self) {
+        let done = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(done.expect("kill runs").success());
+        assert!(self.child.wait().expect("it ends").success(), "a stop is no failure");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(db: &TestDatabase, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(MASKLINE);
+    command.env_clear().envs(variables(&db.url, more)).current_dir(db.folder.path()).stdin(Stdio::null());
+    command
+}
+
+fn run(db: &TestDatabase, arguments: &[&str], more: &[(&str, &str)]) -> (bool, String) {
+    let output = command(db, more).args(arguments).output().expect("the binary runs");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.success(), said)
+}
+
+fn log_of(db: &TestDatabase) -> String {
+    std::fs::read_to_string(db.folder.path().join("log")).expect("a log")
+}
+
+async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// A ride of Ann's and Bob's over MessageBird, of which nobody is told.
+async fn quiet_ride(api: &Api) {
+    api.number(NUMBER, "messagebird").await;
+    let (ann, bob) = (api.customer("Ann", ANN).await, api.driver("Bob", BOB).await);
+    let soon = (chrono::Utc::now() + chrono::Duration::hours(1)).to_rfc3339();
+    let body = json!({
+        "customer_id": ann, "driver_id": bob, "start": "A", "destination": "B", "datetime": soon, "notify": false,
+    });
+    api.post("/v1/rides", &body).await.expect(201);
+}
+
+fn bodies(bird: &StandIn) -> Vec<String> {
+    bird.sent().iter().map(|sent| sent.body["body"].as_str().unwrap().to_owned()).collect()
+}
+
+on_both_databases! {
+    async fn a_text_that_was_accepted_is_sent_after_kill_9(kind: Kind) {
+        let (db, bird) = (TestDatabase::fresh(kind).await, StandIn::start().await);
+        // The provider is away, so the text is accepted and cannot be sent.
+        let away = [bird.account()[0], bird.account()[1], ("MESSAGEBIRD_BASE_URL", "http://127.0.0.1:9")];
+        let service = Service::start(&db, &away).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        quiet_ride(&api).await;
+        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        assert_eq!(webhooks.text("a1", &ANN[1..], &NUMBER[1..], "Before the kill").await.status, 200);
+        service.kill();
+        assert!(bird.sent().is_empty());
+        let service = Service::start(&db, &bird.account()).await;
+        eventually("the send", async || (bodies(&bird) == ["Before the kill"]).then_some(())).await;
+        service.terminate();
+    }
+
+    async fn a_text_whose_send_was_under_way_is_sent_again_after_kill_9(kind: Kind) {
+        let (db, bird) = (TestDatabase::fresh(kind).await, StandIn::start().await);
+        bird.script([Behaviour::Hang(Duration::from_secs(60))]);
+        let service = Service::start(&db, &bird.account()).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        quiet_ride(&api).await;
+        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        assert_eq!(webhooks.text("a1", &ANN[1..], &NUMBER[1..], "Under way").await.status, 200);
+        eventually("the send", async || (bird.sent().len() == 1).then_some(())).await;
+        service.kill();
+        let service = Service::start(&db, &bird.account()).await;
+        let api = api.at(&service.base);
+        let text = eventually("the second send", async || {
+            let timeline = api.timeline(1).await;
+            timeline.into_iter().find(|item| item["text"] == "Under way" && item["status"] == "sent")
+        }).await;
+        assert_eq!((bird.sent().len(), text["possibly_duplicated"].as_bool()), (2, Some(true)));
+        service.terminate();
+    }
+
+    async fn no_canary_is_in_the_log_the_database_or_an_address(kind: Kind) {
+        const PHONE: &str = "+31651234987";
+        const TEXT: &str = "canary 4711 under the bench";
+        let (db, bird) = (TestDatabase::fresh(kind).await, StandIn::start().await);
+        let more = [&bird.account()[..], &[("RUST_LOG", "trace"), ("LOG_FORMAT", "json")]].concat();
+        let service = Service::start(&db, &more).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        api.number(NUMBER, "messagebird").await;
+        api.number("+3197010200002", "simulator").await;
+        let (ann, bob) = (api.customer("Ann", PHONE).await, api.driver("Bob", BOB).await);
+        let soon = (chrono::Utc::now() + chrono::Duration::hours(1)).to_rfc3339();
+        let body = json!({ "customer_id": ann, "driver_id": bob, "start": "A", "destination": "B", "datetime": soon });
+        for _ in 0..2 {
+            api.post("/v1/rides", &body).await.expect(201);
+        }
+        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        let (ann_digits, number) = (&PHONE[1..], &NUMBER[1..]);
+        // A provider that repeats the number in its refusal, one that answers garbage, one that hangs up.
+        bird.script([
+            Behaviour::Answer(422, vec![], r#"{"errors":[{"code":9,"description":"bad recipient 31651234987"}]}"#),
+            Behaviour::Answer(200, vec![], "31651234987 canary 4711"),
+        ]);
+        webhooks.text("a1", ann_digits, number, TEXT).await;
+        webhooks.text("a2", &BOB[1..], number, TEXT).await;
+        webhooks.text("a3", ann_digits, "3197010299999", TEXT).await;
+        webhooks.call("5b2a1c3e-0000-4000-8000-000000000001", ann_digits, number).await;
+        webhooks.post("/webhooks/messagebird/sms", "forged", Webhooks::text_form("a4", ann_digits, number, TEXT)).await;
+        api.simulate_text(PHONE, "+3197010200002", TEXT).await;
+        api.simulate_call(PHONE, "+3197010200002").await;
+        api.screen(PHONE).await;
+        api.post("/v1/rides/1/messages", &json!({ "to": "customer", "text": TEXT })).await.expect(202);
+        // Mistakes with it, too.
+        for body in [json!({ "name": TEXT, "phone_number": PHONE, "x": TEXT }), json!({ "name": 1, "phone_number": [PHONE] })] {
+            assert_eq!(api.post("/v1/customers", &body).await.status, 422);
+        }
+        let with_key = [("idempotency-key", "k1")];
+        let body = json!({ "name": "Cyd", "phone_number": PHONE });
+        api.json("POST", "/v1/customers", &with_key, &body).await.expect(201);
+        api.json("POST", "/v1/customers", &with_key, &body).await.expect(201);
+        api.post("/v1/customers/search", &json!({ "phone_number": PHONE })).await.expect(200);
+        api.get(&format!("/v1/customers?external_id={PHONE}")).await;
+        api.get(&format!("/v1/customers?{ann_digits}={PHONE}")).await.expect_problem(400, "invalid_parameter");
+        api.raw("GET", &format!("/nowhere/{PHONE}"), &[("x-request-id", PHONE)], Vec::new()).await;
+        eventually("the sends", async || {
+            let open = async |status: &str| api.get(&format!("/v1/messages?status={status}")).await.expect(200);
+            let (queued, sending) = (open("queued").await, open("sending").await);
+            (queued["items"] == json!([]) && sending["items"] == json!([])).then_some(())
+        })
+        .await;
+        assert!(bird.sent().len() >= 5, "two notices, one of them twice, and two texts");
+        for sent in bird.sent() {
+            let address = sent.body["reportUrl"].as_str().unwrap();
+            assert!(!address.contains(ann_digits) && !address.contains("canary"), "{address}");
+            webhooks.report(sent.body["reference"].as_str().unwrap(), ann_digits, "delivered").await;
+        }
+        service.terminate();
+
+        let log = log_of(&db);
+        assert!(log.contains("\"answered\"") && log.contains("a webhook was refused"), "the log says something");
+        let dump = dump(&db, kind).await;
+        for (place, text) in [("log", &log), ("database", &dump)] {
+            for canary in [ann_digits, "651234987", "canary 4711", &BOB[1..]] {
+                assert!(!text.contains(canary), "{canary} is in the {place}");
+                let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+                assert!(!text.contains(&hex), "{canary} is in the {place}, in hexadecimal");
+            }
+        }
+        assert!(dump.contains("Ann"), "the dump holds what is stored in clear");
+    }
+
+    async fn the_command_line_makes_clients_and_reseals(kind: Kind) {
+        const OLD: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        const NEW: &str = "next:CAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let db = TestDatabase::fresh(kind).await;
+        assert_eq!(run(&db, &["migrate"], &[]), (true, "The schema is up to date.\n".to_owned()));
+        let (made, said) = run(&db, &["client", "create", "reader", "--scope", "customers:read customers:write"], &[]);
+        assert!(made, "{said}");
+        let word = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).expect(name).trim().to_owned();
+        let client = (word("client_id"), word("client_secret"));
+        let service = Service::start(&db, &[]).await;
+        let api = Api::sign_in(&service.base, (&client.0, &client.1), None).await;
+        let ann = api.customer("Ann", ANN).await;
+        api.get("/v1/rides").await.expect_problem(403, "missing_scope");
+        service.terminate();
+
+        // A wrong key does not start; a new one in front does, and after the resealing the old one can go.
+        let wrong = [("DATA_KEY", "test:CAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")];
+        assert!(run(&db, &["rekey"], &wrong).1.contains("another key under the id"));
+        let index = [("INDEX_KEY", "CAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")];
+        assert!(run(&db, &["rekey"], &index).1.contains("INDEX_KEY is not the key"));
+        assert!(run(&db, &["rekey"], &[("DATA_KEY", NEW)]).1.contains("lacks the key"));
+        let both = format!("{NEW},{OLD}");
+        let (done, said) = run(&db, &["rekey"], &[("DATA_KEY", &both)]);
+        assert!(done && said.contains("1 values were sealed anew"), "{said}");
+        let service = Service::start(&db, &[("DATA_KEY", NEW)]).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        let ann = api.get(&format!("/v1/customers/{ann}")).await.expect(200);
+        assert_eq!(ann["phone_number"], ANN);
+        service.terminate();
+    }
+}
+
+/// Everything the database holds, as text.
+async fn dump(db: &TestDatabase, kind: Kind) -> String {
+    if kind == Kind::Sqlite {
+        let files = ["maskline.db", "maskline.db-wal"]
+            .map(|name| std::fs::read(db.folder.path().join(name)).unwrap_or_default());
+        return String::from_utf8_lossy(&files.concat()).into_owned();
+    }
+    let open = Database::connect(&db.url).await.expect("the database");
+    let rows = async |sql: &str| {
+        let statement = Statement::from_string(open.get_database_backend(), sql);
+        let rows = open.query_all_raw(statement).await.expect(sql);
+        rows.iter().map(|row| row.try_get_by_index::<String>(0).expect("text")).collect::<Vec<_>>()
+    };
+    let mut all = String::new();
+    for table in rows("SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'").await {
+        all.push_str(&rows(&format!("SELECT t::text FROM \"{table}\" t")).await.join("\n"));
+    }
+    all
+}
+
+#[test]
+fn the_committed_document_is_the_present_one() {
+    let checked = Command::new(MASKLINE).args(["openapi", "--check"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let checked = checked.expect("the binary runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[tokio::test]
+async fn the_first_start_needs_no_configuration_and_keeps_its_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |port: &str| {
+        let mut command = Command::new(MASKLINE);
+        command.env_clear().env("LISTEN_ADDR", format!("127.0.0.1:{port}")).current_dir(folder.path());
+        command.stdout(File::create(folder.path().join("said")).expect("a file")).stderr(Stdio::null());
+        command.spawn().expect("the binary runs")
+    };
+    let said = || std::fs::read_to_string(folder.path().join("said")).unwrap_or_default();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let mut first = start(&port.to_string());
+    eventually("the first start", async || said().contains("client_secret").then_some(())).await;
+    let word = |name: &str| {
+        said().lines().find_map(|line| line.trim().strip_prefix(name).map(|rest| rest.trim().to_owned())).expect(name)
+    };
+    let (client_id, secret) = (word("client_id"), word("client_secret"));
+    assert!(said().contains(&format!("http://127.0.0.1:{port}/docs")));
+    let base = format!("http://127.0.0.1:{port}");
+    let api = Api::sign_in(&base, (&client_id, &secret), None).await;
+    api.customer("Ann", ANN).await;
+    first.kill().and_then(|()| first.wait()).expect("it ends");
+    let mode = std::os::unix::fs::MetadataExt::mode(
+        &std::fs::metadata(folder.path().join("data/maskline.keys")).expect("keys"),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut second = start(&port.to_string());
+    eventually("the second start", async || said().contains("Swagger UI").then_some(())).await;
+    assert!(!said().contains("client_secret"), "the secret is shown once");
+    let api = Api::sign_in(&base, (&client_id, &secret), None).await;
+    assert_eq!(api.get("/v1/customers/1").await.expect(200)["phone_number"], ANN);
+    second.kill().and_then(|()| second.wait()).expect("it ends");
+
+    std::fs::remove_file(folder.path().join("data/maskline.keys")).expect("the keys go");
+    let refused = start(&port.to_string()).wait().expect("it ends");
+    assert!(!refused.success(), "a database without its keys does not start");
+}
+
+#[test]
+fn a_bad_configuration_is_told_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(MASKLINE)
+        .env_clear()
+        .envs([("LISTEN_ADDR", "nowhere"), ("GRACE_PERIOD", "soon"), ("MESSAGEBIRD_API_KEY", "secret-key")])
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for name in ["LISTEN_ADDR", "GRACE_PERIOD", "MESSAGEBIRD_SIGNING_KEY"] {
+        assert!(said.contains(name), "{name} in {said}");
+    }
+    assert!(!output.status.success() && !said.contains("secret-key"));
+    assert!(!Path::new(&folder.path().join("data")).exists(), "nothing is written for a start that fails");
+}
