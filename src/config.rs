@@ -239,7 +239,7 @@ impl Reader<'_> {
             let keys: Option<Vec<_>> = list.expose_secret().split(',').map(data_key).collect();
             self.require(
                 "DATA_KEY must be a list of id:base64key, each key 32 bytes, each id its own",
-                keys.filter(distinct),
+                keys.filter(|keys| distinct(keys)),
             )
         });
         let index = index.and_then(|key| {
@@ -342,7 +342,7 @@ fn data_key(entry: &str) -> Option<DataKey> {
     Some((id.to_owned(), key.into()))
 }
 
-fn distinct(keys: &Vec<DataKey>) -> bool {
+fn distinct(keys: &[DataKey]) -> bool {
     keys.iter().enumerate().all(|(at, (id, _))| keys[..at].iter().all(|(other, _)| other != id))
 }
 

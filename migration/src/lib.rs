@@ -1,6 +1,6 @@
 //! Schema migrations of Maskline, for SQLite and PostgreSQL.
 //!
-//! Migrations are plain SQL with three words that the two databases spell differently (see [`sql`]). They never
+//! Migrations are plain SQL with four words that the two databases spell differently (see `sql` below). They never
 //! import entities: a migration is history and must not change when the code does. Each runs in a transaction;
 //! replicas that start together are serialised by whoever calls the migrator.
 

@@ -168,7 +168,7 @@ fn allowed(known: Option<&Known>) -> HeaderValue {
 /// The caller's own id of the request if it is a UUID, which cannot be a phone number; otherwise a new one.
 fn request_id(request: &Request) -> String {
     let given = request.header(&REQUEST_ID).filter(|id| is_uuid(id));
-    given.map_or_else(|| crate::service::new_request_id(), str::to_ascii_lowercase)
+    given.map_or_else(crate::service::new_request_id, str::to_ascii_lowercase)
 }
 
 fn is_uuid(text: &str) -> bool {

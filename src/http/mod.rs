@@ -1,6 +1,6 @@
 //! The HTTP side: the only room that knows poem.
 //!
-//! Handlers in [`api`] are glue. Everything that all operations share stands around them: authentication as a parameter
+//! Handlers in [`mod@api`] are glue. Everything that all operations share stands around them: authentication as a parameter
 //! type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the guard
 //! that gives every request an id, a size and a line in the log ([`guard`]). The OpenAPI document is made from the
 //! same types ([`spec`]).

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use maskline::clock::{Clock as _, SystemClock};
 use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::json;
 
@@ -99,7 +100,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 async fn quiet_ride(api: &Api) {
     api.number(NUMBER, "messagebird").await;
     let (ann, bob) = (api.customer("Ann", ANN).await, api.driver("Bob", BOB).await);
-    let soon = (chrono::Utc::now() + chrono::Duration::hours(1)).to_rfc3339();
+    let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
     let body = json!({
         "customer_id": ann, "driver_id": bob, "start": "A", "destination": "B", "datetime": soon, "notify": false,
     });
@@ -118,7 +119,7 @@ on_both_databases! {
         let service = Service::start(&db, &away).await;
         let api = Api::sign_in(&service.base, CLIENT, None).await;
         quiet_ride(&api).await;
-        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        let webhooks = Webhooks { api: &api, now: SystemClock.now() };
         assert_eq!(webhooks.text("a1", &ANN[1..], &NUMBER[1..], "Before the kill").await.status, 200);
         service.kill();
         assert!(bird.sent().is_empty());
@@ -133,7 +134,7 @@ on_both_databases! {
         let service = Service::start(&db, &bird.account()).await;
         let api = Api::sign_in(&service.base, CLIENT, None).await;
         quiet_ride(&api).await;
-        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        let webhooks = Webhooks { api: &api, now: SystemClock.now() };
         assert_eq!(webhooks.text("a1", &ANN[1..], &NUMBER[1..], "Under way").await.status, 200);
         eventually("the send", async || (bird.sent().len() == 1).then_some(())).await;
         service.kill();
@@ -157,12 +158,12 @@ on_both_databases! {
         api.number(NUMBER, "messagebird").await;
         api.number("+3197010200002", "simulator").await;
         let (ann, bob) = (api.customer("Ann", PHONE).await, api.driver("Bob", BOB).await);
-        let soon = (chrono::Utc::now() + chrono::Duration::hours(1)).to_rfc3339();
+        let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
         let body = json!({ "customer_id": ann, "driver_id": bob, "start": "A", "destination": "B", "datetime": soon });
         for _ in 0..2 {
             api.post("/v1/rides", &body).await.expect(201);
         }
-        let webhooks = Webhooks { api: &api, now: chrono::Utc::now() };
+        let webhooks = Webhooks { api: &api, now: SystemClock.now() };
         let (ann_digits, number) = (&PHONE[1..], &NUMBER[1..]);
         // A provider that repeats the number in its refusal, one that answers garbage, one that hangs up.
         bird.script([

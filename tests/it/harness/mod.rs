@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Duration, Utc};
 use maskline::{
     app::{App, Running},
-    clock::{Clock as _, ManualClock},
+    clock::{Clock as _, ManualClock, SystemClock},
     config::Config,
 };
 use reqwest::{Method, header::HeaderMap};
@@ -212,7 +212,6 @@ pub fn id(value: &Value) -> i64 {
 /// The application under test. Derefs to the API of its first replica.
 pub struct TestApp {
     pub db: TestDatabase,
-    pub kind: Kind,
     pub clock: Arc<ManualClock>,
     pub api: Api,
     running: Running,
@@ -233,11 +232,11 @@ impl TestApp {
 
     pub async fn with(kind: Kind, more: &[(&str, &str)]) -> Self {
         let db = TestDatabase::fresh(kind).await;
-        let clock = Arc::new(ManualClock::at(Utc::now()));
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let running = run(&db.url, more, &clock).await;
         let api = Api::sign_in(&format!("http://{}", running.address), CLIENT, None).await;
         let variables = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { db, kind, clock, api, running, variables }
+        Self { db, clock, api, running, variables }
     }
 
     /// Another process's worth of the same service on the same database.
@@ -293,12 +292,6 @@ impl TestApp {
     pub async fn finish(self) {
         assert_eq!(self.running.owed().await, 0, "texts are still owed");
         self.running.stop().await;
-    }
-
-    /// Ends a test that leaves texts behind on purpose.
-    pub async fn abandon(self) -> TestDatabase {
-        self.running.stop().await;
-        self.db
     }
 }
 
