@@ -218,7 +218,7 @@ scalar!(
     LocalTime,
     "datetime",
     MetaSchema {
-        example: Some("2026-12-01T18:30:00+01:00".into()),
+        example: Some(super::spec::EXAMPLE_DATETIME.into()),
         ..MetaSchema::new_with_format("string", "date-time")
     }
 );

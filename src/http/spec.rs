@@ -27,7 +27,25 @@ customer, a driver and a number (provider `simulator`), then a ride. Both people
 other's phone again.\n\n\
 **Lists** go by id: pass `next` as `after` until it is null. **PATCH** leaves absent fields as they are; null clears \
 optional ones. **ETag** and **If-Match** keep concurrent edits apart. **Idempotency-Key** makes a POST safe to repeat.\n\n\
-**Errors** are problem documents (RFC 9457) with one of these codes:\n\n";
+**Errors** are problem documents (RFC 9457) that name every wrong field and repeat nothing of what was sent. Their \
+codes are listed with the schema `Problem` below.";
+
+/// The groups of operations, in the order in which somebody new needs them.
+const GROUPS: [&str; 10] = [
+    "Authorization",
+    "Customers",
+    "Drivers",
+    "Numbers",
+    "Rides",
+    "Simulator",
+    "Activity",
+    "Clients",
+    "Webhooks",
+    "Health",
+];
+
+/// The planned time in the examples. A date in a committed document grows old, so the page shows tomorrow's.
+pub(super) const EXAMPLE_DATETIME: &str = "2026-12-01T18:30:00+01:00";
 
 /// Everything the operations declare, without the services they need: enough for a document.
 struct Blueprint;
@@ -52,11 +70,14 @@ pub fn document() -> Value {
     document["info"] = json!({
         "title": TITLE,
         "version": env!("CARGO_PKG_VERSION"),
-        "description": format!("{DESCRIPTION}{}", code_table()),
+        "description": DESCRIPTION,
         "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
     });
-    // Relative to wherever the document is served.
-    document["servers"] = json!([{ "url": "/" }]);
+    // Without servers, addresses are relative to wherever the document is served.
+    document.as_object_mut().map(|document| document.remove("servers"));
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| GROUPS.iter().position(|group| tag["name"] == *group));
+    }
     modernise(&mut document);
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
@@ -82,15 +103,20 @@ pub(super) fn yaml(document: &Value) -> String {
 
 /// Swagger UI with its assets inside, reading the served document, and remembering who signed in.
 pub(super) fn swagger_page(stock: &str) -> String {
-    let start = stock.find("let spec = ").unwrap_or(stock.len());
-    let end = stock[start..].find("let oauth2RedirectUrl;").map_or(stock.len(), |at| start + at);
-    let page = format!("{}{}", &stock[..start], &stock[end..]);
+    let (start, end) = (stock.find("let spec = "), stock.find("let oauth2RedirectUrl;"));
+    let (start, end) = start.zip(end).unwrap_or((stock.len(), stock.len()));
+    let script = format!(
+        "const tomorrow = new Date(Date.now() + 24 * 3600 * 1000).toISOString().slice(0, 19) + 'Z';\n    \
+         fetch('/openapi.json').then(answer => answer.text()).then(text => {{\n    \
+         const spec = JSON.parse(text.replaceAll('{EXAMPLE_DATETIME}', tomorrow));\n    "
+    );
+    let page = format!("{}{script}{}", &stock[..start], &stock[end..]);
     page.replace("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">")
-        .replace("<title>Swagger UI</title>", "<title>Maskline API</title>")
+        .replace("<title>Swagger UI</title>", "<title>Maskline API</title>\n    <link rel=\"icon\" href=\"data:,\">")
         .replace(
-            "spec: spec,",
-            "url: '/openapi.json',\n        persistAuthorization: true,\n        tryItOutEnabled: true,\n        \
-             displayRequestDuration: true,\n        docExpansion: 'list',",
+            "deepLinking: true,\n    })",
+            "deepLinking: true,\n        persistAuthorization: true,\n        tryItOutEnabled: true,\n        \
+             displayRequestDuration: true,\n    })})",
         )
 }
 
@@ -134,6 +160,11 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             operation["description"] = format!("{description}\n\nScope: `{scope}`.").into();
         }
         None => operation["security"] = json!([]),
+    }
+    if operation["operationId"] == "create_driver" {
+        // With the customer's example, the ride of the two would have one phone on both ends.
+        operation["requestBody"]["content"]["application/json"]["example"] =
+            json!({ "name": "Bob de Boer", "phone_number": "+31687654321", "external_id": "driver-204" });
     }
     let statuses = statuses(path, method, operation, scope.is_some());
     if let Some(responses) = operation["responses"].as_object_mut() {
@@ -237,13 +268,13 @@ fn problem_responses() -> Value {
 fn problem_schema() -> Value {
     json!({
         "type": "object",
-        "description": "What went wrong (RFC 9457). It repeats nothing of what was sent.",
+        "description": format!("What went wrong (RFC 9457).\n\n{}", code_table()),
         "required": ["type", "title", "status", "code", "detail"],
         "properties": {
             "type": { "type": "string", "description": "Always `about:blank`: `code` tells problems apart." },
             "title": { "type": "string", "description": "The status in words." },
             "status": { "type": "integer", "description": "The HTTP status." },
-            "code": { "type": "string", "description": "Stable name of the problem; see the table above." },
+            "code": { "type": "string", "description": "Stable name of the problem: one of the table." },
             "detail": { "type": "string", "description": "The problem in a sentence." },
             "errors": {
                 "type": "array",

@@ -58,7 +58,7 @@ request_body! {
         "driver_id": 2,
         "start": "Dam 1, Amsterdam",
         "destination": "Schiphol Airport",
-        "datetime": "2026-12-01T18:30:00+01:00",
+        "datetime": (crate::http::spec::EXAMPLE_DATETIME),
         "external_id": "trip-77012"
     }
 }
