@@ -189,8 +189,16 @@ impl Service {
         let name = ClientName::from_stored("bootstrap".to_owned());
         match given {
             Some((client_id, secret)) => {
-                if clients::by_client_id(&self.store, &client_id).await?.is_none() {
-                    self.store_client(&client_id, &name, secret.expose_secret(), &Scopes::all()).await?;
+                let secret = secret.expose_secret();
+                match clients::by_client_id(&self.store, &client_id).await? {
+                    None => {
+                        self.store_client(&client_id, &name, secret, &Scopes::all()).await?;
+                    }
+                    Some((_, hash)) if !self.secrets.verify(secret, Some(hash.clone())).await? => tracing::warn!(
+                        "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
+                         rotate the client to change its secret"
+                    ),
+                    Some(_) => {}
                 }
                 Ok(None)
             }

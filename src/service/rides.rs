@@ -83,14 +83,15 @@ impl Service {
         let usable = self.providers.configured();
         let times = (timeout_at, window.contact_until);
         bindings::release_expired(tx, pair, now).await?;
-        if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
-            let ride = rides::insert(tx, new, former.number_id, times, now).await?;
-            if bindings::take_over(tx, &former, pair, ride.id, window).await? {
-                return Ok(ride);
-            }
-            return Err(Error::Busy { retry_after: chrono::Duration::seconds(1) });
-        }
         let mut ride: Option<Ride> = None;
+        if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
+            let placed = rides::insert(tx, new, former.number_id, times, now).await?;
+            if bindings::take_over(tx, &former, pair, placed.id, window).await? {
+                return Ok(placed);
+            }
+            // Other people with the same two phones were faster.
+            ride = Some(placed);
+        }
         for _ in 0..MAX_CHOICES {
             let Some(number) = pool::choose(tx, pair, &usable, random::point()).await? else {
                 return Err(Error::PoolDepleted(pool::limit(tx, &usable).await?));

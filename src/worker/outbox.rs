@@ -41,29 +41,31 @@ impl OutboxWorker {
         }
     }
 
+    async fn claim(&self, free: u32) -> Vec<Claim> {
+        if free == 0 {
+            return Vec::new();
+        }
+        self.service.claim_due(free).await.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "the outbox could not be read");
+            Vec::new()
+        })
+    }
+
     /// Sends until told to stop; then finishes what is under way.
     pub async fn run(self, mut stop: Stop) {
         let owed = Arc::clone(self.service.owed());
         let mut running = JoinSet::new();
         loop {
-            let free = AT_ONCE.saturating_sub(running.len());
-            let claims = match self.service.claim_due(u32::try_from(free).unwrap_or(0)).await {
-                Ok(claims) => claims,
-                Err(cause) => {
-                    tracing::error!(%cause, "the outbox could not be read");
-                    Vec::new()
-                }
-            };
-            let full = !claims.is_empty();
-            for claim in claims {
+            let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
+            for claim in self.claim(free).await {
                 running.spawn(work_off(Arc::clone(&self.service), Arc::clone(&self.transport), claim));
             }
             tokio::select! {
                 () = stop.requested() => break,
-                // A finished exchange frees its conversation's next text, and a place.
+                // A finished exchange frees its place, and the next text of its conversation.
                 Some(_) = running.join_next() => {}
-                () = owed.notified(), if running.len() < AT_ONCE => {}
-                () = time::sleep(PERIOD), if !full || running.len() >= AT_ONCE => {}
+                () = owed.notified() => {}
+                () = time::sleep(PERIOD) => {}
             }
         }
         running.join_all().await;
