@@ -4,13 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::{
     config::Config,
     domain::{clock::Clock, error::Error, phone::PhoneNumber},
     http,
-    lifecycle::{Stop, Stopper, stop_switch},
+    lifecycle::{Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
     service::{Parts, Service},
     simulator::Simulator,
@@ -67,6 +70,7 @@ impl App {
         let base_url = config.public_base_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let plans = tokio::task::spawn_blocking(PhoneNumber::warm_up);
         let store = open(&config).await?;
+        let issuer = config.issuer();
         let mut accounts = config.accounts;
         accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
         let shared = accounts.simulator.clone();
@@ -76,6 +80,7 @@ impl App {
             policy: config.policy,
             providers: Registry::new(accounts),
             public_base_url: base_url.clone(),
+            issuer,
             jwt_secret: config.jwt_secret,
         }));
         service.warn_of_orphans().await?;
@@ -108,15 +113,15 @@ impl App {
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
         let outbox = || OutboxWorker::new(Arc::clone(&self.service), Arc::clone(&self.transport));
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         if workers {
-            tasks.push(tokio::spawn(outbox().run(stop.clone())));
-            tasks.push(tokio::spawn(upkeep::run(Arc::clone(&self.service), stop.clone())));
+            tasks.spawn(outbox().run(stop.clone()));
+            tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
         }
         let by_hand = outbox();
         let routes = http::routes(&self.service, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, stop.clone(), DRAIN));
-        Running { address: self.address, service: self.service, outbox: by_hand, stopper, stop, server, tasks }
+        Running { address: self.address, service: self.service, outbox: by_hand, stopper, server, tasks }
     }
 }
 
@@ -127,9 +132,8 @@ pub struct Running {
     service: Arc<Service>,
     outbox: OutboxWorker,
     stopper: Stopper,
-    stop: Stop,
     server: JoinHandle<std::io::Result<()>>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: JoinSet<()>,
 }
 
 impl Running {
@@ -148,24 +152,21 @@ impl Running {
         self.service.owed_count().await.expect("the outbox can be counted")
     }
 
-    /// Serves until the server ends by itself or somebody asks it to stop.
+    /// Waits until a part ends by itself: the server, or a worker that panicked. Half a service is worse than none.
     pub async fn ended(&mut self) {
-        let mut stop = self.stop.clone();
         tokio::select! {
             _ = &mut self.server => {}
-            () = stop.requested() => {}
+            Some(_) = self.tasks.join_next() => {}
         }
     }
 
-    /// Stops: no new requests, those under way are finished, so are sends, and claims are given back.
-    pub async fn stop(self) {
+    /// Stops: no new requests and claims; requests and sends under way are finished.
+    pub async fn stop(mut self) {
         self.stopper.stop();
         if !self.server.is_finished() {
             let _ = self.server.await;
         }
-        for task in self.tasks {
-            let _ = task.await;
-        }
+        while self.tasks.join_next().await.is_some() {}
         if let Ok(service) = Arc::try_unwrap(self.service) {
             service.close().await;
         }

@@ -2,14 +2,18 @@
 
 mod demo;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
 
 use crate::{
     app::{self, App},
-    config::{Config, LogFormat},
+    config::{Config, DEFAULT_LISTEN_ADDR, LogFormat},
     domain::{clock::SystemClock, scope::Scopes, text::ClientName},
     http::spec,
     lifecycle, provider,
@@ -93,14 +97,18 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+fn read_dotenv() -> Outcome {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(wrong) if wrong.not_found() => Ok(()),
+        // The line itself may hold a secret.
+        Err(_) => Err("The file .env cannot be read: each line must be NAME=value".into()),
+    }
+}
+
 /// Reads `.env` and the environment, and starts the log.
 fn configure() -> Result<Config, Box<dyn std::error::Error>> {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
-        Err(wrong) if wrong.not_found() => {}
-        // The line itself may hold a secret.
-        Err(_) => return Err("The file .env cannot be read: each line must be NAME=value".into()),
-    }
+    read_dotenv()?;
     telemetry::init(LogFormat::from_env(&environment));
     Ok(Config::load(&environment)?)
 }
@@ -120,12 +128,14 @@ async fn serve() -> Outcome {
         println!("  client_secret  {}", client.secret.expose_secret());
     }
     let mut running = app.start(true);
-    tokio::select! {
-        () = lifecycle::signal() => tracing::info!("asked to stop"),
-        () = running.ended() => {}
-    }
+    let asked = tokio::select! {
+        () = lifecycle::signal() => true,
+        () = running.ended() => false,
+    };
+    tracing::info!(asked, "stopping");
     running.stop().await;
-    Ok(())
+    // Whoever watches over the process starts it again.
+    if asked { Ok(()) } else { Err("A part of the service ended by itself; see the log".into()) }
 }
 
 async fn migrate() -> Outcome {
@@ -161,6 +171,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         store,
         clock: Arc::new(SystemClock),
         policy: config.policy,
+        issuer: config.issuer(),
         providers: provider::registry::Registry::new(config.accounts),
         public_base_url: config.public_base_url.unwrap_or_default(),
         jwt_secret: config.jwt_secret,
@@ -183,12 +194,18 @@ async fn rekey() -> Outcome {
 }
 
 async fn healthcheck() -> Outcome {
-    let address = environment("LISTEN_ADDR").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let port = address.rsplit(':').next().unwrap_or("8080");
+    read_dotenv()?;
+    let address = environment("LISTEN_ADDR").unwrap_or_else(|| DEFAULT_LISTEN_ADDR.to_owned());
+    let mut address: SocketAddr = address.parse().map_err(|_| "LISTEN_ADDR must be an address and port")?;
+    if address.ip().is_unspecified() {
+        let local: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(local);
+    }
     let response = reqwest::Client::builder()
         .timeout(std::time::Duration::from_secs(3))
+        .no_proxy()
         .build()?
-        .get(format!("http://127.0.0.1:{port}/health/ready"))
+        .get(format!("http://{address}/health/ready"))
         .send()
         .await?;
     if response.status().is_success() { Ok(()) } else { Err("not ready".into()) }

@@ -79,6 +79,8 @@ impl LogFormat {
     }
 }
 
+/// Where it listens unless told otherwise.
+pub const DEFAULT_LISTEN_ADDR: &str = "127.0.0.1:8080";
 const DEFAULT_DATABASE: &str = "sqlite://./data/maskline.db";
 
 impl Config {
@@ -89,6 +91,12 @@ impl Config {
             Some(config) if reader.errors.is_empty() => Ok(config),
             _ => Err(ConfigErrors(reader.errors)),
         }
+    }
+
+    /// Issuer and audience of access tokens: the configured address, so that two installations refuse each other's
+    /// tokens; without one, a name that all replicas share wherever they listen.
+    pub(crate) fn issuer(&self) -> String {
+        self.public_base_url.clone().unwrap_or_else(|| "maskline".to_owned())
     }
 
     /// The file of the embedded database, if it is one.
@@ -104,16 +112,21 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
-        let listen_addr =
-            self.parsed("LISTEN_ADDR", "127.0.0.1:8080", "must be an address and port, such as 0.0.0.0:8080", |text| {
-                text.parse().ok()
-            });
+        let listen_addr = self.parsed(
+            "LISTEN_ADDR",
+            DEFAULT_LISTEN_ADDR,
+            "must be an address and port, such as 0.0.0.0:8080",
+            |text| text.parse().ok(),
+        );
         let public_base_url = self.base_url("PUBLIC_BASE_URL");
         let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
         let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
         if !embedded && !known {
             self.errors.push("DATABASE_URL must begin with sqlite:// or postgres://".to_owned());
+        }
+        if url.expose_secret().contains(":memory:") {
+            self.errors.push("DATABASE_URL must name a file: a database in memory would lose what it owes".to_owned());
         }
         let bootstrap_client = self.bootstrap();
         let policy = self.policy();
@@ -191,7 +204,7 @@ impl Reader<'_> {
                 signing_keys,
                 base_url: base_url.unwrap_or_else(|| messagebird::DEFAULT_BASE_URL.to_owned()),
             }),
-            (None, None) => None,
+            (None, None) if base_url.is_none() => None,
             _ => {
                 self.errors.push(
                     "MESSAGEBIRD_API_KEY and MESSAGEBIRD_SIGNING_KEY belong together: set both or none".to_owned(),
@@ -224,8 +237,10 @@ impl Reader<'_> {
             }
         }
         for (name, value) in &given {
-            if value.is_none() && (!embedded || self.errors.is_empty()) {
+            if value.is_none() && !embedded {
                 self.errors.push(format!("{name} is required with PostgreSQL"));
+            } else if value.is_none() && self.errors.is_empty() {
+                self.errors.push(format!("{name} is not in the file of keys beside the database"));
             }
         }
         let [(_, jwt_secret), (_, data), (_, index)] = given;

@@ -5,8 +5,10 @@
 //! ```text
 //! main -> cli -> app -> everything
 //! http, worker, simulator -> service, domain (webhooks and the simulator also provider)
-//! service -> store, provider (trait only), domain
+//! service -> store, provider (trait and registry), domain
 //! store, provider -> domain -> nothing of ours
+//!
+//! The store's filters and the simulator's screen entries are plain data: http names them too.
 //! ```
 //!
 //! What is public here is what the binary and the integration tests need.

@@ -109,6 +109,7 @@ CREATE TABLE bindings (
 CREATE UNIQUE INDEX bindings_number_phone ON bindings (number_id, phone_index);
 CREATE UNIQUE INDEX bindings_ride ON bindings (ride_id, role);
 CREATE INDEX bindings_phone ON bindings (phone_index, barred_until);
+CREATE INDEX bindings_barred ON bindings (barred_until);
 
 CREATE TABLE ride_events (
     id {id},
@@ -202,14 +203,15 @@ CREATE TABLE clients (
 CREATE UNIQUE INDEX clients_client_id ON clients (client_id);
 
 CREATE TABLE idempotency_keys (
+    id {id},
     client_id BIGINT NOT NULL REFERENCES clients (id),
     operation TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
     fingerprint {bytes} NOT NULL,
     snapshot_sealed {bytes},
-    created_at {time} NOT NULL,
-    PRIMARY KEY (client_id, operation, idempotency_key)
+    created_at {time} NOT NULL
 );
+CREATE UNIQUE INDEX idempotency_keys_request ON idempotency_keys (client_id, operation, idempotency_key);
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 
 CREATE TABLE key_checks (

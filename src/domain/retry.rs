@@ -2,8 +2,8 @@
 
 use chrono::Duration;
 
-/// Tries after which a text is given up as failed. With the gaps of [`pause`] that is about an hour and a half.
-pub const MAX_ATTEMPTS: i32 = 12;
+/// Tries after which a text is given up as failed. With the gaps of [`pause`] that is after 45 to 92 minutes.
+pub const MAX_ATTEMPTS: i32 = 16;
 
 const FIRST: Duration = Duration::seconds(1);
 const LONGEST: Duration = Duration::minutes(15);

@@ -114,7 +114,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
             response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            let elapsed_ms = started.elapsed().as_millis();
+            let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(status = response.status().as_u16(), elapsed_ms, "answered");
             Ok(response)
         }

@@ -21,8 +21,8 @@ use crate::{
 /// How long a token lives.
 pub const TOKEN_LIFETIME: Duration = Duration::hours(1);
 
-/// Signs and reads access tokens (JWT, HS256). Issuer and audience are this installation's own address, so that a
-/// token of another one is refused even if both share a secret.
+/// Signs and reads access tokens (JWT, HS256). Issuer and audience name this installation, so that a token of another
+/// one is refused even if both share a secret.
 pub(super) struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,

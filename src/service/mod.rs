@@ -59,6 +59,8 @@ pub struct Parts {
     pub providers: Registry,
     /// Where the world reaches us.
     pub public_base_url: String,
+    /// Issuer and audience of access tokens.
+    pub issuer: String,
     /// Signs access tokens.
     pub jwt_secret: secrecy::SecretString,
 }
@@ -66,7 +68,7 @@ pub struct Parts {
 impl Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let tokens = auth::Tokens::new(&parts.jwt_secret, &parts.public_base_url);
+        let tokens = auth::Tokens::new(&parts.jwt_secret, &parts.issuer);
         Self {
             store: parts.store,
             clock: parts.clock,

@@ -25,6 +25,7 @@ impl Service {
         let now = self.now();
         let owner = &self.store.phone_index(&new.phone);
         self.write_once(request, |tx| async move {
+            numbers::lock_line(&tx, owner).await?;
             if people::phone_is_known(&tx, owner).await? {
                 return Err(Conflict::NumberIsPersonsPhone.into());
             }
@@ -78,6 +79,6 @@ impl Service {
 
     /// How many numbers there are, by provider and country.
     pub async fn pool(&self) -> Result<Vec<PoolCount>> {
-        pool::count(&self.store, self.now()).await
+        pool::count(&self.store, &self.providers.configured(), self.now()).await
     }
 }

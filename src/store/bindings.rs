@@ -131,7 +131,7 @@ pub async fn number_is_open(db: &impl Db, number: NumberId, now: Time) -> Result
 
 /// Forgets bindings whose cool-down is over, oldest first, at most `limit`; answers how many.
 pub async fn prune(tx: &Tx, now: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM bindings WHERE id IN (SELECT id FROM bindings WHERE barred_until <= $1 LIMIT $2)";
+    let sql = "DELETE FROM bindings WHERE id IN (SELECT id FROM bindings WHERE barred_until <= $1 ORDER BY barred_until LIMIT $2)";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     Ok(tx.conn().execute_raw(statement(tx, sql, [now.into(), limit.into()])).await?.rows_affected())
 }

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue::Set, FromQueryResult, QuerySelect as _, entity::prelude::*, sea_query::Expr};
 
 use super::{
-    Db, Tx,
+    Db, PhoneIndex, Tx,
     entity::numbers::{ActiveModel, Column, Entity, Model},
     error::{self, OnUnique as _, uq},
     row,
@@ -107,6 +107,19 @@ pub async fn list(db: &impl Db, filter: &NumberFilter, page: &PageRequest, now: 
     }
     let models = super::page(select, Column::Id, page).all(db.conn()).await?;
     Ok(Page::cut(with_use(db, models, now).await?, page, |number| number.id.0))
+}
+
+/// Keeps a line from becoming a person's phone and a number of the pool at the same time: whoever makes it either
+/// first takes this lock, which ends with the transaction, and then looks for the other.
+pub async fn lock_line(tx: &Tx, line: &PhoneIndex) -> Result<()> {
+    let Some(first) = line.0.first_chunk::<8>() else { return Ok(()) };
+    // SQLite has one writer, and that is us.
+    if tx.conn().get_database_backend() == sea_orm::DbBackend::Postgres {
+        let key = i64::from_be_bytes(*first);
+        let lock = super::statement(tx, "SELECT pg_advisory_xact_lock($1)", [key.into()]);
+        tx.conn().execute_raw(lock).await?;
+    }
+    Ok(())
 }
 
 /// The pool has this number.

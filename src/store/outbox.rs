@@ -189,7 +189,7 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     }))
 }
 
-/// Settles a claimed part. `false` if the claim was lost, or a report came first: then nothing changes.
+/// Settles a claimed part; when one fails, the parts behind it are pointless and fail with it. `false` if the claim was lost, or a report came first: then nothing changes.
 pub async fn settle(
     tx: &Tx,
     message: MessageId,
@@ -211,6 +211,14 @@ pub async fn settle(
         .await?;
     if moved.rows_affected == 0 {
         return Ok(false);
+    }
+    if state == PartState::Failed {
+        Entity::update_many()
+            .col_expr(Column::State, Expr::value(PartState::Failed.as_str()))
+            .filter(Column::MessageId.eq(message.0))
+            .filter(Column::State.eq(PartState::Owed.as_str()))
+            .exec(tx.conn())
+            .await?;
     }
     derive(tx, message, times.unwrap_or_default(), reason, now).await?;
     Ok(true)

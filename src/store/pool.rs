@@ -86,18 +86,20 @@ pub struct PoolCount {
     pub cooling: i64,
 }
 
-/// Counts the pool.
-pub async fn count(db: &impl Db, now: crate::domain::clock::Time) -> Result<Vec<PoolCount>> {
+/// Counts the pool; numbers of other providers than the `usable` ones are in the total only.
+pub async fn count(db: &impl Db, usable: &[ProviderName], now: crate::domain::clock::Time) -> Result<Vec<PoolCount>> {
     let sql = format!(
         "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
             COUNT(CASE WHEN q.usable THEN 1 END) AS usable,
             COUNT(CASE WHEN q.open THEN 1 END) AS open,
             COUNT(CASE WHEN q.cooling AND NOT q.open THEN 1 END) AS cooling
-        FROM (SELECT n.provider, n.country, ({ASSIGNABLE}) AS usable,
+        FROM (SELECT n.provider, n.country, ({ASSIGNABLE} AND n.provider IN ({})) AS usable,
                 EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1) AS open,
                 EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.barred_until > $1) AS cooling
             FROM numbers n WHERE n.deleted_at IS NULL) q
-        GROUP BY q.provider, q.country ORDER BY q.provider, q.country"
+        GROUP BY q.provider, q.country ORDER BY q.provider, q.country",
+        marks(usable, 2)
     );
-    Ok(PoolCount::find_by_statement(statement(db, &sql, [now.into()])).all(db.conn()).await?)
+    let values = std::iter::once(now.into()).chain(names(usable));
+    Ok(PoolCount::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?)
 }

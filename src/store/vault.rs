@@ -98,15 +98,6 @@ impl Vault {
 
     pub(crate) fn seal(&self, purpose: Purpose, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let (id, key) = self.data.first().ok_or(SealError::UnknownKey)?;
-        Self::seal_with(id, key, purpose, plain)
-    }
-
-    /// Seals with a certain key, for its key check.
-    pub(crate) fn seal_by(&self, id: &str, purpose: Purpose, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        Self::seal_with(id, self.key(id)?, purpose, plain)
-    }
-
-    fn seal_with(id: &str, key: &RandomizedNonceKey, purpose: Purpose, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut secret = plain.to_vec();
         let nonce = key.seal_in_place_append_tag(purpose.aad(), &mut secret).map_err(|_| SealError::Refused)?;
         let length = u8::try_from(id.len()).map_err(|_| SealError::BadKey)?;

@@ -241,9 +241,9 @@ on_both_databases! {
 
     async fn a_provider_that_stays_away_ends_in_a_dead_letter(kind: Kind) {
         let (mut app, bird, ride) = with_ride(kind).await;
-        bird.script(vec![Behaviour::Answer(503, vec![], ""); 12]);
+        bird.script(vec![Behaviour::Answer(503, vec![], ""); 16]);
         webhooks(&app).text("a1", DIGITS.0, DIGITS.2, "one").await.expect_taken();
-        for _ in 0..12 {
+        for _ in 0..16 {
             assert_eq!(app.send_due().await, 1);
             app.advance(Duration::minutes(16)).await;
         }
