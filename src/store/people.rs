@@ -41,6 +41,12 @@ fn person(db: &impl Db, model: Model) -> Result<Person> {
     })
 }
 
+/// The form in which names are compared by their start.
+fn name_key(name: &str) -> String {
+    // A sigma is written differently where a word ends, and words asked for end where a name goes on.
+    name.to_lowercase().replace('ς', "σ")
+}
+
 fn living(role: Role) -> Select<Entity> {
     Entity::find().filter(Column::Role.eq(role.as_str())).filter(Column::DeletedAt.is_null())
 }
@@ -64,7 +70,7 @@ pub async fn list(db: &impl Db, role: Role, filter: &PeopleFilter, page: &PageRe
         select = select.filter(Column::ExternalId.eq(external_id.as_str()));
     }
     if let Some(prefix) = &filter.name_prefix {
-        let literal = prefix.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let literal = name_key(prefix).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         select = select.filter(Column::NameKey.like(LikeExpr::new(format!("{literal}%")).escape('\\')));
     }
     let models = super::page(select, Column::Id, page).all(db.conn()).await?;
@@ -90,7 +96,7 @@ pub async fn insert(tx: &Tx, role: Role, new: &NewPerson, now: Time) -> Result<P
     let model = ActiveModel {
         role: Set(role.as_str().to_owned()),
         name: Set(Some(new.name.as_str().to_owned())),
-        name_key: Set(Some(new.name.as_str().to_lowercase())),
+        name_key: Set(Some(name_key(new.name.as_str()))),
         phone_index: Set(Some(index.0)),
         phone_sealed: Set(Some(row::seal_phone(tx, &new.phone)?)),
         language: Set(new.language.as_ref().map(|language| language.as_str().to_owned())),
@@ -110,7 +116,7 @@ pub async fn update(tx: &Tx, after: &Person, now: Time) -> Result<Person> {
     let model = ActiveModel {
         id: Set(after.id.0),
         name: Set(Some(after.name.as_str().to_owned())),
-        name_key: Set(Some(after.name.as_str().to_lowercase())),
+        name_key: Set(Some(name_key(after.name.as_str()))),
         phone_index: Set(Some(index.0)),
         phone_sealed: Set(Some(row::seal_phone(tx, &after.phone)?)),
         language: Set(after.language.as_ref().map(|language| language.as_str().to_owned())),

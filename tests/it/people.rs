@@ -197,6 +197,21 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_sigma_is_a_sigma_wherever_it_stands(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        for people in ROLES {
+            for name in ["ΟΔΥΣΣΕΥΣ", "Νίκος"] {
+                app.post(people, &json!({ "name": name, "phone_number": ANN })).await.expect(201);
+            }
+            for (prefix, expected) in [("ΟΔΥΣ", "ΟΔΥΣΣΕΥΣ"), ("οδυσσευς", "ΟΔΥΣΣΕΥΣ"), ("ΝΊΚΟΣ", "Νίκος")]
+            {
+                let query: String = url::form_urlencoded::byte_serialize(prefix.as_bytes()).collect();
+                assert_eq!(names(&app, &format!("{people}?name={query}")).await, [expected], "{prefix}");
+            }
+        }
+        app.finish().await;
+    }
+
     async fn a_list_goes_on_where_its_last_page_ended(kind: Kind) {
         let app = TestApp::start(kind).await;
         for people in ROLES {
