@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     clock::Time,
-    error::{Conflict, Result},
+    error::{Conflict, Error, Result},
     ids::NumberId,
     number::{Capabilities, NewNumber, Number, NumberStatus, ProviderName},
     page::{Page, PageRequest},
@@ -145,7 +145,8 @@ pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time
             placed.update(tx.conn()).await?
         }
     };
-    number(model, Use::default())
+    let found = with_use(tx, vec![model], now).await?.pop();
+    found.ok_or_else(|| Error::internal("a number just stored is not there"))
 }
 
 /// Where a number stands on the circle from which numbers are chosen at random points: its id with the bits in

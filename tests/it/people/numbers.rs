@@ -145,6 +145,20 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_number_that_comes_back_tells_when_it_was_last_given_to_a_ride(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        let (ann, bob, number_id) = ann_and_bob(&app).await;
+        let ride = app.ride(ann, bob).await.expect(201);
+        app.send_due().await;
+        app.delete(&format!("/v1/rides/{}", id(&ride))).await.expect(204);
+        let path = format!("{PATH}/{number_id}");
+        app.delete(&path).await.expect(204);
+        let revived = app.post(PATH, &number(NUMBER)).await.expect(201);
+        assert_eq!(revived["last_assigned_at"], ride["created_at"]);
+        assert_eq!(app.get(&path).await.expect(200), revived);
+        app.finish().await;
+    }
+
     async fn a_number_that_is_not_active_gets_no_new_ride(kind: Kind) {
         let app = TestApp::start(kind).await;
         let (ann, bob, first) = ann_and_bob(&app).await;
