@@ -89,6 +89,17 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_client_id_that_no_database_can_hold_is_unknown(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        for id in ["\0", "tests\0", "\u{fffd}"] {
+            let form = [GRANT, ("client_id", id), ("client_secret", CLIENT.1)];
+            refused(&app.with_token("").form(TOKEN, &form, &[]).await, 401, "invalid_client");
+            refused(&request_with(&app, &basic(id, CLIENT.1)).await, 401, "invalid_client");
+        }
+        refused(&request_with(&app, &basic("%00", "%00")).await, 401, "invalid_client");
+        app.finish().await;
+    }
+
     async fn a_token_request_says_everything_once(kind: Kind) {
         let app = TestApp::start(kind).await;
         refused(&request(&app, &[]).await, 400, "invalid_request");
