@@ -121,6 +121,15 @@ on_both_databases! {
         world.app.finish().await;
     }
 
+    async fn a_body_that_nobody_asked_for_has_64_kib_at_most_too(kind: Kind) {
+        let world = World::start(kind).await;
+        for path in ["/v1/clients/1/rotate", "/v1/clients/1/revoke", "/webhooks/simulator/sms"] {
+            let answer = world.raw("POST", path, &[], padded(LIMIT + 1)).await;
+            refused(&answer, 413, "body_too_large");
+        }
+        world.unchanged().await;
+    }
+
     async fn a_body_in_chunks_has_64_kib_at_most_too(kind: Kind) {
         let world = World::start(kind).await;
         for (size, status) in [(LIMIT + 1, "413"), (10 * LIMIT, "413"), (LIMIT, "201")] {

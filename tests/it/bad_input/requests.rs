@@ -68,6 +68,17 @@ on_both_databases! {
         world.unchanged().await;
     }
 
+    async fn an_unknown_parameter_is_named_unless_its_name_could_be_personal(kind: Kind) {
+        let world = World::start(kind).await;
+        for operation in spec::operations().into_iter().filter(|operation| operation.path.starts_with("/v1/")) {
+            let path = world.path(&operation).replace("{phone_number}", ANN);
+            let answer =
+                send(&world, &operation, &format!("{path}?colour=red&{CANARY}=1&%2B31611122233&limits=5")).await;
+            assert_eq!(refused(&answer, 400, "invalid_parameter"), ["", "", "colour", "limits"], "{}", operation.id);
+        }
+        world.unchanged().await;
+    }
+
     async fn a_parameter_has_its_form(kind: Kind) {
         let world = World::start(kind).await;
         for (name, values) in [
