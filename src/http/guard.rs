@@ -1,4 +1,5 @@
-//! What stands around every request: an id, a limit on its body, a check of its parameters' names, a line in the log.
+//! What stands around every request: an id, a limit on its body, a check of its parameters' names and of its headers, a
+//! line in the log.
 //!
 //! The log names the operation, never the address: addresses of webhooks and of the simulator hold phone numbers.
 
@@ -33,6 +34,7 @@ struct Operation {
     method: Method,
     id: String,
     parameters: Vec<String>,
+    headers: Vec<String>,
 }
 
 impl Known {
@@ -64,13 +66,15 @@ impl Guard {
                 .flatten()
                 .filter_map(|(method, operation)| {
                     let parameters = operation["parameters"].as_array().into_iter().flatten();
+                    let named = |place: &str| {
+                        let there = parameters.clone().filter(|parameter| parameter["in"] == place);
+                        there.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+                    };
                     Some(Operation {
                         method: method.to_ascii_uppercase().parse().ok()?,
                         id: operation["operationId"].as_str()?.to_owned(),
-                        parameters: parameters
-                            .filter(|parameter| parameter["in"] == "query")
-                            .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
-                            .collect(),
+                        parameters: named("query"),
+                        headers: named("header"),
                     })
                 })
                 .collect(),
@@ -131,6 +135,9 @@ impl<E: Endpoint> Guarded<E> {
         {
             return Problem::of("invalid_parameter").with_errors(unknown).into_response();
         }
+        if let Some(unreadable) = operation.and_then(|operation| unreadable_headers(&request, operation)) {
+            return Problem::of("invalid_parameter").with_errors(unreadable).into_response();
+        }
         let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         if declared.is_some_and(|length| length > MAX_BODY) {
             return Problem::of("body_too_large").into_response();
@@ -157,6 +164,22 @@ fn unknown_parameters(request: &Request, operation: &Operation) -> Option<Vec<Fi
             FieldError::new(if plain { &*name } else { "" }, "is not a parameter of this operation")
         })
         .collect();
+    (!errors.is_empty()).then_some(errors)
+}
+
+/// The framework passes over header values that it cannot read, and takes the first of several: a key or a version that
+/// the caller did send would quietly not count.
+fn unreadable_headers(request: &Request, operation: &Operation) -> Option<Vec<FieldError>> {
+    let wrong = |name: &String| {
+        let mut values = request.headers().get_all(name.as_str()).iter();
+        let detail = match (values.next(), values.next()) {
+            (Some(value), None) if value.to_str().is_err() => "must be visible ASCII characters",
+            (Some(_), Some(_)) => "must not be repeated",
+            _ => return None,
+        };
+        Some(FieldError::new(name, detail))
+    };
+    let errors: Vec<_> = operation.headers.iter().filter_map(wrong).collect();
     (!errors.is_empty()).then_some(errors)
 }
 

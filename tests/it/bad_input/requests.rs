@@ -219,6 +219,25 @@ on_both_databases! {
         world.app.finish().await;
     }
 
+    async fn a_header_that_cannot_be_read_is_not_left_out(kind: Kind) {
+        let world = World::start(kind).await;
+        for operation in spec::operations() {
+            let parameters = operation.value["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            for header in parameters.iter().filter(|parameter| parameter["in"] == "header") {
+                let name = header["name"].as_str().unwrap();
+                for values in [vec!["canary-7f3aé"], vec!["\"1\"", "canary-7f3a"], vec!["*", "*"]] {
+                    let headers: Vec<_> = values.into_iter().map(|value| (name, value)).collect();
+                    let answer = match operation.method.as_str() {
+                        "DELETE" => world.raw("DELETE", &world.path(&operation), &headers, Vec::new()).await,
+                        method => world.json(method, &world.path(&operation), &headers, &world.good(&operation)).await,
+                    };
+                    assert_eq!(refused(&answer, 400, "invalid_parameter"), [name], "{}", operation.id);
+                }
+            }
+        }
+        world.unchanged().await;
+    }
+
     async fn only_a_uuid_is_taken_as_the_name_of_a_request(kind: Kind) {
         let world = World::start(kind).await;
         let uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8";
