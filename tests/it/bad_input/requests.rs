@@ -173,6 +173,20 @@ on_both_databases! {
         world.unchanged().await;
     }
 
+    async fn a_path_that_is_no_text_is_not_found(kind: Kind) {
+        let world = World::start(kind).await;
+        let templates = spec::operations().into_iter().filter(|operation| operation.path.starts_with("/v1/"));
+        let paths = templates
+            .map(|operation| (operation.path.replace("{id}", "%ff").replace("{phone_number}", "%ff"), operation));
+        let paths: Vec<_> = paths.filter(|(path, _)| path.contains('%')).collect();
+        assert!(paths.len() > 15, "the document has paths with parameters");
+        for (path, operation) in paths {
+            refused(&send(&world, &operation, &path).await, 404, "not_found");
+        }
+        refused(&world.get("/%ff").await, 404, "not_found");
+        world.unchanged().await;
+    }
+
     async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes(kind: Kind) {
         let world = World::start(kind).await;
         for path in spec::DOCUMENT["paths"].as_object().unwrap().keys() {
