@@ -10,7 +10,7 @@ use crate::{
         phone::PhoneNumber,
     },
     store::{
-        Db, numbers,
+        Tx, numbers,
         people::{self, PeopleFilter},
         rides,
     },
@@ -87,8 +87,9 @@ impl Service {
     }
 }
 
-async fn refuse_pool_number(db: &impl Db, phone: &PhoneNumber) -> Result<()> {
-    match numbers::is_pooled(db, &phone.match_key()).await? {
+async fn refuse_pool_number(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
+    people::hold_phone(tx, phone).await?;
+    match numbers::is_pooled(tx, &phone.match_key()).await? {
         true => Err(Conflict::PhoneIsPoolNumber.into()),
         false => Ok(()),
     }

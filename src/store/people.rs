@@ -1,12 +1,15 @@
 //! Customers and drivers.
 
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::LikeExpr};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait as _, DbBackend, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    sea_query::LikeExpr,
+};
 
 use super::{
     Db, PhoneIndex, Tx,
     entity::people::{ActiveModel, Column, Entity, Model},
     error::{OnUnique as _, UnknownValue, uq},
-    row,
+    row, statement,
 };
 use crate::domain::{
     clock::Time,
@@ -14,6 +17,7 @@ use crate::domain::{
     ids::PersonId,
     page::{Page, PageRequest},
     person::{NewPerson, Person, Role},
+    phone::PhoneNumber,
     text::{ExternalId, Language, Name},
 };
 
@@ -82,6 +86,17 @@ pub async fn list(db: &impl Db, role: Role, filter: &PeopleFilter, page: &PageRe
 pub async fn with_phone(db: &impl Db, role: Role, phone: &PhoneIndex) -> Result<Vec<Person>> {
     let select = living(role).filter(Column::PhoneIndex.eq(phone.0.clone())).order_by_asc(Column::Id).limit(200);
     select.all(db.conn()).await?.into_iter().map(|model| person(db, model)).collect()
+}
+
+/// Until this transaction ends, nobody else makes this phone a person's or the pool's: whether it is the other already
+/// can be asked, and stays true. SQLite's one writer needs no lock.
+pub async fn hold_phone(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
+    if tx.conn().get_database_backend() == DbBackend::Postgres {
+        let index = tx.vault().phone_index(&phone.match_key());
+        let key = index.0.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte));
+        tx.conn().execute_raw(statement(tx, "SELECT pg_advisory_xact_lock($1)", [key.into()])).await?;
+    }
+    Ok(())
 }
 
 /// Somebody, in whatever role, has this phone.

@@ -319,6 +319,27 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_phone_never_becomes_a_persons_and_the_pools_at_once(kind: Kind) {
+        let app = TestApp::start(kind).await;
+        for (people, first) in [(ROLES[0], 10), (ROLES[1], 30)] {
+            let zoe =
+                app.post(people, &json!({ "name": "Zoe", "phone_number": BOB })).await.header("location").to_owned();
+            for last in first..first + 15 {
+                let phone = format!("+316111222{last}");
+                let (number, person, patch) = (
+                    json!({ "phone_number": phone, "provider": "simulator" }),
+                    json!({ "name": "Ann", "phone_number": phone }),
+                    json!({ "phone_number": phone }),
+                );
+                let (number, person, patch) =
+                    tokio::join!(app.post("/v1/numbers", &number), app.post(people, &person), app.patch(&zoe, &patch));
+                let statuses = (number.status, person.status, patch.status);
+                assert!(matches!(statuses, (201, 409, 409) | (409, 201, 200)), "{statuses:?}");
+            }
+        }
+        app.finish().await;
+    }
+
     async fn somebody_with_open_contact_keeps_their_phone_and_their_record(kind: Kind) {
         let mut app = TestApp::start(kind).await;
         let (ann, bob, _) = ann_and_bob(&app).await;
