@@ -414,9 +414,18 @@ impl<T: Field> ParseFromParameter for Checked<T> {
     }
 }
 
-/// Collects what is wrong with the parameters of a request.
-#[derive(Default)]
+/// Query parameters that the operation does not have, as the guard found them.
+#[derive(Clone)]
+pub(super) struct Strays(pub(super) Vec<FieldError>);
+
+/// Collects what is wrong with the parameters of a request, beginning with those that it does not have.
 pub(super) struct Parameters(Vec<FieldError>);
+
+impl<'a> FromRequest<'a> for Parameters {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        Ok(Self(request.data::<Strays>().map(|strays| strays.0.clone()).unwrap_or_default()))
+    }
+}
 
 impl Parameters {
     /// Takes a parameter; a wrong one counts as absent until [`finish`](Self::finish) tells.

@@ -1,4 +1,5 @@
-//! What stands around every request: an id, a limit on its body, a check of its parameters' names, a line in the log.
+//! What stands around every request: an id, a limit on its body, a check of its parameters' names and of its headers, a
+//! line in the log.
 //!
 //! The log names the operation, never the address: addresses of webhooks and of the simulator hold phone numbers.
 
@@ -11,7 +12,7 @@ use poem::{
 use serde_json::Value;
 use tracing::Instrument as _;
 
-use super::problem::Problem;
+use super::{fields::Strays, problem::Problem};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -33,6 +34,7 @@ struct Operation {
     method: Method,
     id: String,
     parameters: Vec<String>,
+    headers: Vec<String>,
 }
 
 impl Known {
@@ -64,13 +66,15 @@ impl Guard {
                 .flatten()
                 .filter_map(|(method, operation)| {
                     let parameters = operation["parameters"].as_array().into_iter().flatten();
+                    let named = |place: &str| {
+                        let there = parameters.clone().filter(|parameter| parameter["in"] == place);
+                        there.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+                    };
                     Some(Operation {
                         method: method.to_ascii_uppercase().parse().ok()?,
                         id: operation["operationId"].as_str()?.to_owned(),
-                        parameters: parameters
-                            .filter(|parameter| parameter["in"] == "query")
-                            .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
-                            .collect(),
+                        parameters: named("query"),
+                        headers: named("header"),
                     })
                 })
                 .collect(),
@@ -125,11 +129,16 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn answer(&self, mut request: Request, operation: Option<&Operation>) -> Response {
-        if let Some(operation) = operation
-            && request.uri().path().starts_with("/v1/")
-            && let Some(unknown) = unknown_parameters(&request, operation)
-        {
-            return Problem::of("invalid_parameter").with_errors(unknown).into_response();
+        if let Some(operation) = operation.filter(|_| request.uri().path().starts_with("/v1/")) {
+            let unknown = unknown_parameters(&request, operation);
+            if operation.parameters.is_empty() && !unknown.is_empty() {
+                return Problem::of("invalid_parameter").with_errors(unknown).into_response();
+            }
+            // The handler checks the values of those it knows, and names all that are wrong together.
+            request.set_data(Strays(unknown));
+        }
+        if let Some(unreadable) = operation.and_then(|operation| unreadable_headers(&request, operation)) {
+            return Problem::of("invalid_parameter").with_errors(unreadable).into_response();
         }
         let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
         if declared.is_some_and(|length| length > MAX_BODY) {
@@ -147,16 +156,31 @@ impl<E: Endpoint> Guarded<E> {
 }
 
 /// A misspelt filter must not quietly list everything.
-fn unknown_parameters(request: &Request, operation: &Operation) -> Option<Vec<FieldError>> {
+fn unknown_parameters(request: &Request, operation: &Operation) -> Vec<FieldError> {
     let query = request.uri().query().unwrap_or_default();
     let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     let unknown = names.filter(|name| !operation.parameters.iter().any(|known| known == name));
-    let errors: Vec<_> = unknown
+    unknown
         .map(|name| {
             let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             FieldError::new(if plain { &*name } else { "" }, "is not a parameter of this operation")
         })
-        .collect();
+        .collect()
+}
+
+/// The framework passes over header values that it cannot read, and takes the first of several: a key or a version that
+/// the caller did send would quietly not count.
+fn unreadable_headers(request: &Request, operation: &Operation) -> Option<Vec<FieldError>> {
+    let wrong = |name: &String| {
+        let mut values = request.headers().get_all(name.as_str()).iter();
+        let detail = match (values.next(), values.next()) {
+            (Some(value), None) if value.to_str().is_err() => "must be visible ASCII characters",
+            (Some(_), Some(_)) => "must not be repeated",
+            _ => return None,
+        };
+        Some(FieldError::new(name, detail))
+    };
+    let errors: Vec<_> = operation.headers.iter().filter_map(wrong).collect();
     (!errors.is_empty()).then_some(errors)
 }
 

@@ -4,7 +4,7 @@
 
 use poem::{
     Error as PoemError, IntoResponse, Response,
-    error::{MethodNotAllowedError, NotFoundError, ReadBodyError, ResponseError},
+    error::{MethodNotAllowedError, NotFoundError, ParsePathError as UndecodablePath, ReadBodyError, ResponseError},
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
@@ -110,7 +110,8 @@ impl Problem {
             return problem.clone();
         }
         let is_body = |wanted: fn(&ReadBodyError) -> bool| error.downcast_ref::<ReadBodyError>().is_some_and(wanted);
-        let code = if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
+        let no_such_path = error.is::<NotFoundError>() || error.is::<ParsePathError>() || error.is::<UndecodablePath>();
+        let code = if no_such_path {
             "not_found"
         } else if error.is::<MethodNotAllowedError>() {
             "method_not_allowed"

@@ -213,14 +213,15 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
             || id.starts_with("create_")
             || matches!(id, "send_text" | "rotate_client" | "revoke_client"));
     let rules = [
-        (400, has("query") || has("header") || body || webhook || (secured && method == "get")),
+        // Every operation under /v1 refuses parameters that it does not know.
+        (400, has("query") || has("header") || body || webhook || secured),
         (401, secured || webhook),
         (403, secured),
         (404, has("path") || path.starts_with("/v1/simulator/")),
         (405, webhook),
         (409, conflicts),
         (412, matches!(method, "patch" | "delete")),
-        (413, body || webhook),
+        (413, body || webhook || method == "post"),
         (415, body),
         (422, body && secured),
         (429, secured || id == "get_token"),

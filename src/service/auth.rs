@@ -247,7 +247,7 @@ impl Service {
     }
 
     /// Revokes a client; its tokens die with it. Nobody can revoke the client they came in with: that is how one
-    /// locks oneself out.
+    /// locks oneself out. Nor one that may do more.
     pub async fn revoke_client(&self, caller: &Caller, id: ClientId) -> Result<Client> {
         if caller.id == id {
             return Err(Conflict::OwnClient.into());
@@ -255,6 +255,10 @@ impl Service {
         let now = self.now();
         self.store
             .write(|tx| async move {
+                let client = clients::find(&tx, id).await?.ok_or(Error::NotFound)?;
+                if !caller.scopes.covers(&client.scopes) {
+                    return Err(Error::Outranked);
+                }
                 clients::revoke(&tx, id, now).await?;
                 clients::find(&tx, id).await?.ok_or(Error::NotFound)
             })

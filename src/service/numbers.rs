@@ -25,7 +25,7 @@ impl Service {
         let now = self.now();
         let owner = &self.store.phone_index(&new.phone);
         self.write_once(request, |tx| async move {
-            numbers::lock_line(&tx, owner).await?;
+            people::hold_phone(&tx, &new.phone).await?;
             if people::phone_is_known(&tx, owner).await? {
                 return Err(Conflict::NumberIsPersonsPhone.into());
             }

@@ -21,7 +21,7 @@ impl Service {
     pub async fn create_person(&self, request: &RequestId, role: Role, new: &NewPerson) -> Result<Once<Person>> {
         let now = self.now();
         self.write_once(request, |tx| async move {
-            self.refuse_pool_number(&tx, &new.phone).await?;
+            refuse_pool_number(&tx, &new.phone).await?;
             people::insert(&tx, role, new, now).await
         })
         .await
@@ -64,7 +64,7 @@ impl Service {
                     if rides::has_open_contact(&tx, role, id, now).await? {
                         return Err(Conflict::ContactWindowOpen.into());
                     }
-                    self.refuse_pool_number(&tx, &after.phone).await?;
+                    refuse_pool_number(&tx, &after.phone).await?;
                 }
                 people::update(&tx, &after, now).await
             })
@@ -85,12 +85,12 @@ impl Service {
             })
             .await
     }
+}
 
-    async fn refuse_pool_number(&self, tx: &Tx, phone: &PhoneNumber) -> Result<()> {
-        numbers::lock_line(tx, &self.store.phone_index(phone)).await?;
-        match numbers::is_pooled(tx, &phone.match_key()).await? {
-            true => Err(Conflict::PhoneIsPoolNumber.into()),
-            false => Ok(()),
-        }
+async fn refuse_pool_number(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
+    people::hold_phone(tx, phone).await?;
+    match numbers::is_pooled(tx, &phone.match_key()).await? {
+        true => Err(Conflict::PhoneIsPoolNumber.into()),
+        false => Ok(()),
     }
 }

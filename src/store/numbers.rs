@@ -3,14 +3,14 @@
 use sea_orm::{ActiveValue::Set, FromQueryResult, QuerySelect as _, entity::prelude::*, sea_query::Expr};
 
 use super::{
-    Db, PhoneIndex, Tx,
+    Db, Tx,
     entity::numbers::{ActiveModel, Column, Entity, Model},
     error::{self, OnUnique as _, uq},
     row,
 };
 use crate::domain::{
     clock::Time,
-    error::{Conflict, Result},
+    error::{Conflict, Error, Result},
     ids::NumberId,
     number::{Capabilities, NewNumber, Number, NumberStatus, ProviderName},
     page::{Page, PageRequest},
@@ -109,19 +109,6 @@ pub async fn list(db: &impl Db, filter: &NumberFilter, page: &PageRequest, now: 
     Ok(Page::cut(with_use(db, models, now).await?, page, |number| number.id.0))
 }
 
-/// Keeps a line from becoming a person's phone and a number of the pool at the same time: whoever makes it either
-/// first takes this lock, which ends with the transaction, and then looks for the other.
-pub async fn lock_line(tx: &Tx, line: &PhoneIndex) -> Result<()> {
-    let Some(first) = line.0.first_chunk::<8>() else { return Ok(()) };
-    // SQLite has one writer, and that is us.
-    if tx.conn().get_database_backend() == sea_orm::DbBackend::Postgres {
-        let key = i64::from_be_bytes(*first);
-        let lock = super::statement(tx, "SELECT pg_advisory_xact_lock($1)", [key.into()]);
-        tx.conn().execute_raw(lock).await?;
-    }
-    Ok(())
-}
-
 /// The pool has this number.
 pub async fn is_pooled(db: &impl Db, key: &MatchKey) -> Result<bool> {
     Ok(living().filter(Column::MatchKey.eq(key.expose())).one(db.conn()).await?.is_some())
@@ -158,7 +145,8 @@ pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time
             placed.update(tx.conn()).await?
         }
     };
-    number(model, Use::default())
+    let found = with_use(tx, vec![model], now).await?.pop();
+    found.ok_or_else(|| Error::internal("a number just stored is not there"))
 }
 
 /// Where a number stands on the circle from which numbers are chosen at random points: its id with the bits in

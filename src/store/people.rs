@@ -1,12 +1,15 @@
 //! Customers and drivers.
 
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::LikeExpr};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait as _, DbBackend, QueryOrder as _, QuerySelect as _, entity::prelude::*,
+    sea_query::LikeExpr,
+};
 
 use super::{
     Db, PhoneIndex, Tx,
     entity::people::{ActiveModel, Column, Entity, Model},
     error::{OnUnique as _, UnknownValue, uq},
-    row,
+    row, statement,
 };
 use crate::domain::{
     clock::Time,
@@ -14,6 +17,7 @@ use crate::domain::{
     ids::PersonId,
     page::{Page, PageRequest},
     person::{NewPerson, Person, Role},
+    phone::PhoneNumber,
     text::{ExternalId, Language, Name},
 };
 
@@ -41,6 +45,12 @@ fn person(db: &impl Db, model: Model) -> Result<Person> {
     })
 }
 
+/// The form in which names are compared by their start.
+fn name_key(name: &str) -> String {
+    // A sigma is written differently where a word ends, and words asked for end where a name goes on.
+    name.to_lowercase().replace('ς', "σ")
+}
+
 fn living(role: Role) -> Select<Entity> {
     Entity::find().filter(Column::Role.eq(role.as_str())).filter(Column::DeletedAt.is_null())
 }
@@ -64,7 +74,7 @@ pub async fn list(db: &impl Db, role: Role, filter: &PeopleFilter, page: &PageRe
         select = select.filter(Column::ExternalId.eq(external_id.as_str()));
     }
     if let Some(prefix) = &filter.name_prefix {
-        let literal = prefix.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let literal = name_key(prefix).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         select = select.filter(Column::NameKey.like(LikeExpr::new(format!("{literal}%")).escape('\\')));
     }
     let models = super::page(select, Column::Id, page).all(db.conn()).await?;
@@ -76,6 +86,17 @@ pub async fn list(db: &impl Db, role: Role, filter: &PeopleFilter, page: &PageRe
 pub async fn with_phone(db: &impl Db, role: Role, phone: &PhoneIndex) -> Result<Vec<Person>> {
     let select = living(role).filter(Column::PhoneIndex.eq(phone.0.clone())).order_by_asc(Column::Id).limit(200);
     select.all(db.conn()).await?.into_iter().map(|model| person(db, model)).collect()
+}
+
+/// Until this transaction ends, nobody else makes this phone a person's or the pool's: whether it is the other already
+/// can be asked, and stays true. SQLite's one writer needs no lock.
+pub async fn hold_phone(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
+    if tx.conn().get_database_backend() == DbBackend::Postgres {
+        let index = tx.vault().phone_index(&phone.match_key());
+        let key = index.0.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte));
+        tx.conn().execute_raw(statement(tx, "SELECT pg_advisory_xact_lock($1)", [key.into()])).await?;
+    }
+    Ok(())
 }
 
 /// Somebody, in whatever role, has this phone.
@@ -90,7 +111,7 @@ pub async fn insert(tx: &Tx, role: Role, new: &NewPerson, now: Time) -> Result<P
     let model = ActiveModel {
         role: Set(role.as_str().to_owned()),
         name: Set(Some(new.name.as_str().to_owned())),
-        name_key: Set(Some(new.name.as_str().to_lowercase())),
+        name_key: Set(Some(name_key(new.name.as_str()))),
         phone_index: Set(Some(index.0)),
         phone_sealed: Set(Some(row::seal_phone(tx, &new.phone)?)),
         language: Set(new.language.as_ref().map(|language| language.as_str().to_owned())),
@@ -110,7 +131,7 @@ pub async fn update(tx: &Tx, after: &Person, now: Time) -> Result<Person> {
     let model = ActiveModel {
         id: Set(after.id.0),
         name: Set(Some(after.name.as_str().to_owned())),
-        name_key: Set(Some(after.name.as_str().to_lowercase())),
+        name_key: Set(Some(name_key(after.name.as_str()))),
         phone_index: Set(Some(index.0)),
         phone_sealed: Set(Some(row::seal_phone(tx, &after.phone)?)),
         language: Set(after.language.as_ref().map(|language| language.as_str().to_owned())),

@@ -1,8 +1,11 @@
 //! The whole suite: the real service over a real socket, on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name documents it")]
 
+mod auth;
+mod bad_input;
 mod harness;
 mod messagebird;
 mod operations;
+mod people;
 mod process;
 mod ride;

@@ -46,6 +46,7 @@ impl ActivityApi {
         ride_id: Query<Option<Checked<RideId>>>,
         /// Only those in this status.
         status: Query<Option<Checked<MessageStatus>>>,
+        mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
         /// The `next` of the page before.
@@ -53,7 +54,6 @@ impl ActivityApi {
         /// By id, ascending or descending.
         order: Query<Option<Checked<SortOrder>>>,
     ) -> Answer<Found<List<MessageView>>> {
-        let mut parameters = Parameters::default();
         let filter = MessageFilter {
             ride_id: parameters.take("ride_id", ride_id.0),
             status: parameters.take("status", status.0),
@@ -88,6 +88,7 @@ impl ActivityApi {
         ride_id: Query<Option<Checked<RideId>>>,
         /// Only those in this status.
         status: Query<Option<Checked<CallStatus>>>,
+        mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
         /// The `next` of the page before.
@@ -95,7 +96,6 @@ impl ActivityApi {
         /// By id, ascending or descending.
         order: Query<Option<Checked<SortOrder>>>,
     ) -> Answer<Found<List<CallView>>> {
-        let mut parameters = Parameters::default();
         let filter =
             CallFilter { ride_id: parameters.take("ride_id", ride_id.0), status: parameters.take("status", status.0) };
         let page = page(&mut parameters, limit.0, after.0, order.0);

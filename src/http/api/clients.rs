@@ -55,6 +55,7 @@ impl ClientsApi {
     async fn list(
         &self,
         #[oai(scope = "Scope::ClientsManage")] _allowed: Allowed<ClientsManage>,
+        mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
         /// The `next` of the page before.
@@ -62,7 +63,6 @@ impl ClientsApi {
         /// By id, ascending or descending.
         order: Query<Option<Checked<SortOrder>>>,
     ) -> Answer<Found<List<ClientView>>> {
-        let mut parameters = Parameters::default();
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
         Ok(List::of(self.service.list_clients(&page).await?, |client| ClientView::of(client, None)))

@@ -138,7 +138,6 @@ impl NumbersApi {
     ///
     /// A page of the pool, by id.
     #[oai(path = "/v1/numbers", method = "get", operation_id = "list_numbers")]
-    #[expect(clippy::too_many_arguments, reason = "they are the parameters of the operation")]
     async fn list(
         &self,
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
@@ -148,6 +147,7 @@ impl NumbersApi {
         status: Query<Option<Checked<NumberStatus>>>,
         /// Only those in this country (ISO 3166).
         country: Query<Option<Checked<Country>>>,
+        mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
         /// The `next` of the page before.
@@ -155,7 +155,6 @@ impl NumbersApi {
         /// By id, ascending or descending.
         order: Query<Option<Checked<SortOrder>>>,
     ) -> Answer<Found<List<NumberView>>> {
-        let mut parameters = Parameters::default();
         let filter = NumberFilter {
             provider: parameters.take("provider", provider.0),
             status: parameters.take("status", status.0),

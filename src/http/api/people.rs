@@ -91,8 +91,12 @@ struct People {
 }
 
 impl People {
-    async fn list<R>(&self, allowed: Allowed<R>, listing: Listing) -> Answer<Found<List<PersonView>>> {
-        let mut parameters = Parameters::default();
+    async fn list<R>(
+        &self,
+        allowed: Allowed<R>,
+        mut parameters: Parameters,
+        listing: Listing,
+    ) -> Answer<Found<List<PersonView>>> {
         let filter = PeopleFilter {
             external_id: parameters.take("external_id", listing.external_id),
             name_prefix: parameters.take("name", listing.name).map(|words| words.0),
@@ -181,6 +185,7 @@ macro_rules! people_api {
                 external_id: Query<Option<Checked<ExternalId>>>,
                 /// Only those whose name starts so, whatever the case.
                 name: Query<Option<Checked<Words>>>,
+                parameters: Parameters,
                 /// At most so many items.
                 limit: Query<Option<Checked<Limit>>>,
                 /// The `next` of the page before.
@@ -195,7 +200,7 @@ macro_rules! people_api {
                     after: after.0,
                     order: order.0,
                 };
-                self.0.list(allowed, listing).await
+                self.0.list(allowed, parameters, listing).await
             }
 
             /// Create

@@ -192,7 +192,6 @@ impl RidesApi {
     ///
     /// A page of rides, by id.
     #[oai(path = "/v1/rides", method = "get", operation_id = "list_rides")]
-    #[expect(clippy::too_many_arguments, reason = "they are the parameters of the operation")]
     async fn list(
         &self,
         #[oai(scope = "Scope::RidesRead")] _allowed: Allowed<RidesRead>,
@@ -208,6 +207,7 @@ impl RidesApi {
         contact_open: Query<Option<Checked<bool>>>,
         /// Only the one with this id of yours.
         external_id: Query<Option<Checked<ExternalId>>>,
+        mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
         /// The `next` of the page before.
@@ -215,7 +215,6 @@ impl RidesApi {
         /// By id, ascending or descending.
         order: Query<Option<Checked<SortOrder>>>,
     ) -> Answer<Found<List<RideView>>> {
-        let mut parameters = Parameters::default();
         let filter = RideFilter {
             status: parameters.take("status", status.0),
             customer_id: parameters.take("customer_id", customer_id.0),

@@ -54,9 +54,10 @@ fn find(method: &str, path: &str) -> Option<Operation> {
         known.len() == asked.len()
             && known.iter().zip(&asked).all(|(known, asked)| known == asked || known.starts_with('{'))
     };
-    let mut fitting: Vec<_> = operations().into_iter().filter(|op| op.method == method && fits(&op.path)).collect();
-    fitting.sort_by_key(|op| op.path.matches('{').count());
-    (!fitting.is_empty()).then(|| fitting.remove(0))
+    let fitting: Vec<_> = operations().into_iter().filter(|op| fits(&op.path)).collect();
+    // `/customers/search` before `/customers/{id}`, whatever the method.
+    let nearest = fitting.iter().map(|op| op.path.matches('{').count()).min()?;
+    fitting.into_iter().find(|op| op.method == method && op.path.matches('{').count() == nearest)
 }
 
 /// Fails if the document does not say that this operation can answer so.
