@@ -214,10 +214,6 @@ impl Service {
         let now = self.now();
         self.store
             .write(|tx| async move {
-                // A replica that starts at the same moment may have made it.
-                if let Some((client, _)) = clients::by_client_id(&tx, client_id).await? {
-                    return Ok(client);
-                }
                 clients::insert(&tx, NewClient { client_id, name, secret_hash: hash, scopes }, now).await
             })
             .await

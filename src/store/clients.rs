@@ -1,16 +1,17 @@
 //! API clients.
 
-use sea_orm::{ActiveValue::Set, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{ConnectionTrait as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
 
 use super::{
     Db, Tx,
-    entity::clients::{ActiveModel, Column, Entity, Model},
+    entity::clients::{Column, Entity, Model},
     error::UnknownValue,
+    statement,
 };
 use crate::domain::{
     client::Client,
     clock::Time,
-    error::Result,
+    error::{Error, Result},
     ids::ClientId,
     page::{Page, PageRequest},
     scope::{Scope, Scopes},
@@ -72,17 +73,20 @@ pub async fn any(db: &impl Db) -> Result<bool> {
     Ok(Entity::find().limit(1).one(db.conn()).await?.is_some())
 }
 
-/// Stores a new client.
+/// Stores a new client, unless one signs in with this id: replicas that start together make the first one together.
 pub async fn insert(tx: &Tx, new: NewClient<'_>, now: Time) -> Result<Client> {
-    let model = ActiveModel {
-        client_id: Set(new.client_id.to_owned()),
-        name: Set(new.name.as_str().to_owned()),
-        secret_hash: Set(new.secret_hash.to_owned()),
-        scopes: Set(new.scopes.to_string()),
-        created_at: Set(now),
-        ..Default::default()
-    };
-    client(model.insert(tx.conn()).await?)
+    let sql = "INSERT INTO clients (client_id, name, secret_hash, scopes, created_at) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (client_id) DO NOTHING";
+    let values = [
+        new.client_id.into(),
+        new.name.as_str().into(),
+        new.secret_hash.into(),
+        new.scopes.to_string().into(),
+        now.into(),
+    ];
+    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    let stored = by_client_id(tx, new.client_id).await?;
+    stored.map(|(client, _)| client).ok_or_else(|| Error::internal("a client just stored is not there"))
 }
 
 /// Replaces a client's secret; `false` if it is unknown or revoked.

@@ -79,6 +79,15 @@ on_both_databases! {
         world.unchanged().await;
     }
 
+    async fn unknown_and_wrong_parameters_are_named_together(kind: Kind) {
+        let world = World::start(kind).await;
+        for (operation, _) in lists() {
+            let answer = world.get(&format!("{}?limit=0&colour=red&order=up", operation.path)).await;
+            assert_eq!(refused(&answer, 400, "invalid_parameter"), ["colour", "limit", "order"], "{}", operation.id);
+        }
+        world.unchanged().await;
+    }
+
     async fn a_parameter_has_its_form(kind: Kind) {
         let world = World::start(kind).await;
         for (name, values) in [
