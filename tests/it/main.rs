@@ -3,6 +3,7 @@
 
 mod auth;
 mod bad_input;
+mod demo;
 mod harness;
 mod messagebird;
 mod operations;

@@ -1,0 +1,112 @@
+//! A small client of the API: what a platform's backend needs to talk to it, and a line on the page for each request.
+
+use std::time::Duration;
+
+use http::{Method, header};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::{Result, terminal::Terminal};
+use crate::app::FirstClient;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    token: Option<String>,
+    terminal: Terminal,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+/// The part of a problem document that tells what went wrong.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    detail: String,
+}
+
+struct Sent {
+    kind: &'static str,
+    body: String,
+}
+
+impl Client {
+    pub(super) fn new(terminal: Terminal, base_url: &str) -> Result<Self> {
+        // The server is on this machine: a proxy in the environment is not for it.
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        Ok(Self { http, base_url: base_url.to_owned(), token: None, terminal })
+    }
+
+    /// OAuth 2 client credentials, with the client's id and secret in the form.
+    pub(super) async fn sign_in(&mut self, first: &FirstClient) -> Result<()> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &first.client_id)
+            .append_pair("client_secret", first.secret.expose_secret())
+            .finish();
+        let form = Sent { kind: "application/x-www-form-urlencoded", body };
+        let token: Token = self.told(Method::POST, "/oauth/token", Some(form)).await?;
+        self.token = Some(token.access_token);
+        Ok(())
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        self.told(Method::POST, path, Some(json(body))).await
+    }
+
+    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        self.told(Method::PATCH, path, Some(json(body))).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.told(Method::GET, path, None).await
+    }
+
+    /// A GET without a line on the page, for asking again and again; answers the JSON as it came.
+    pub(super) async fn look(&self, path: &str) -> Result<String> {
+        let (status, body) = self.exchange(&Method::GET, path, None).await?;
+        accepted(&Method::GET, path, status, body)
+    }
+
+    async fn told<T: DeserializeOwned>(&self, method: Method, path: &str, sent: Option<Sent>) -> Result<T> {
+        let (status, body) = self.exchange(&method, path, sent).await?;
+        self.terminal.request(&method, path, status)?;
+        let body = accepted(&method, path, status, body)?;
+        Ok(serde_json::from_str(&body).map_err(|_| format!("{method} {path} did not answer what it should"))?)
+    }
+
+    async fn exchange(&self, method: &Method, path: &str, sent: Option<Sent>) -> Result<(http::StatusCode, String)> {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base_url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(sent) = sent {
+            request = request.header(header::CONTENT_TYPE, sent.kind).body(sent.body);
+        }
+        let unanswered = |cause: reqwest::Error| format!("{method} {path} got no answer: {}", cause.without_url());
+        let response = request.send().await.map_err(unanswered)?;
+        Ok((response.status(), response.text().await.map_err(unanswered)?))
+    }
+}
+
+fn json(body: &Value) -> Sent {
+    Sent { kind: "application/json", body: body.to_string() }
+}
+
+fn accepted(method: &Method, path: &str, status: http::StatusCode, body: String) -> Result<String> {
+    if status.is_success() {
+        return Ok(body);
+    }
+    let why = match serde_json::from_str::<Problem>(&body) {
+        Ok(Problem { code, detail }) => format!("{code}: {detail}"),
+        Err(_) => "without saying why".to_owned(),
+    };
+    Err(format!("{method} {path} was answered {status}, {why}").into())
+}
