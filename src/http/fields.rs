@@ -225,9 +225,9 @@ pub(super) use object_schema;
 pub(super) use request_body;
 pub(super) use view;
 
-/// Delegates the schema side of a wrapper to what it wraps.
+/// Delegates the schema side of a wrapper to what it wraps, with null allowed or not.
 macro_rules! delegate_type {
-    ($wrapper:ident, required: $required:expr) => {
+    ($wrapper:ident, required: $required:expr, nullable: $nullable:literal) => {
         impl<T: Type> Type for $wrapper<T> {
             const IS_REQUIRED: bool = $required;
             type RawValueType = T::RawValueType;
@@ -238,7 +238,10 @@ macro_rules! delegate_type {
             }
 
             fn schema_ref() -> MetaSchemaRef {
-                T::schema_ref()
+                match $nullable {
+                    true => T::schema_ref().merge(MetaSchema { nullable: true, ..MetaSchema::ANY }),
+                    false => T::schema_ref(),
+                }
             }
 
             fn register(registry: &mut Registry) {
@@ -258,7 +261,7 @@ macro_rules! delegate_type {
 
 /// A field of a PATCH that cannot be cleared: absent leaves it as it is.
 pub(super) struct Keep<T>(pub(super) Option<T>);
-delegate_type!(Keep, required: false);
+delegate_type!(Keep, required: false, nullable: false);
 
 impl<T: Field> Field for Keep<T> {
     fn read(value: Value) -> Result<Self, String> {
@@ -275,32 +278,7 @@ impl<T: Field> Field for Keep<T> {
 
 /// A field of a PATCH that `null` clears: absent leaves it as it is.
 pub(super) struct Clear<T>(pub(super) Option<Option<T>>);
-
-impl<T: Type> Type for Clear<T> {
-    const IS_REQUIRED: bool = false;
-    type RawValueType = T::RawValueType;
-    type RawElementValueType = T::RawElementValueType;
-
-    fn name() -> Cow<'static, str> {
-        T::name()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref().merge(MetaSchema { nullable: true, ..MetaSchema::ANY })
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self::RawValueType> {
-        None
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
-        Box::new(std::iter::empty())
-    }
-}
+delegate_type!(Clear, required: false, nullable: true);
 
 impl<T: Field> Field for Clear<T> {
     fn read(value: Value) -> Result<Self, String> {
@@ -317,32 +295,7 @@ impl<T: Field> Field for Clear<T> {
 
 /// A field of an answer that is always there, and null when there is nothing.
 pub(super) struct Nullable<T>(pub(super) Option<T>);
-
-impl<T: Type> Type for Nullable<T> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = T::RawValueType;
-    type RawElementValueType = T::RawElementValueType;
-
-    fn name() -> Cow<'static, str> {
-        T::name()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref().merge(MetaSchema { nullable: true, ..MetaSchema::ANY })
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self::RawValueType> {
-        None
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
-        Box::new(std::iter::empty())
-    }
-}
+delegate_type!(Nullable, required: true, nullable: true);
 
 impl<T: ToJSON> ToJSON for Nullable<T> {
     fn to_json(&self) -> Option<Value> {
@@ -387,7 +340,7 @@ where
 
 /// A query parameter that is checked by the handler together with the others.
 pub(super) struct Checked<T>(Result<T, String>);
-delegate_type!(Checked, required: T::IS_REQUIRED);
+delegate_type!(Checked, required: T::IS_REQUIRED, nullable: false);
 
 impl<T: Field> ParseFromParameter for Checked<T> {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {

@@ -75,89 +75,53 @@ impl WebhooksApi {
     }
 }
 
-#[OpenApi(tag = "Group::Webhooks")]
-impl WebhooksApi {
-    /// A phone sent a text
-    ///
-    /// Called by a provider, with its signature. No scope.
-    #[oai(path = "/webhooks/:provider/sms", method = "post", operation_id = "webhook_sms_post")]
-    async fn sms_post(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Sms, request, body).await
-    }
+/// Declares the operations: every webhook by POST and by GET, since providers differ in which they use.
+macro_rules! webhooks {
+    ($( $endpoint:ident $path:tt: $summary:tt, $description:tt;
+        POST $post:ident $post_id:tt; GET $get:ident $get_id:tt; )+) => {
+        #[OpenApi(tag = "Group::Webhooks")]
+        impl WebhooksApi {
+            $(
+                #[doc = $summary]
+                #[doc = ""]
+                #[doc = $description]
+                #[oai(path = $path, method = "post", operation_id = $post_id)]
+                async fn $post(
+                    &self,
+                    /// Name of the provider.
+                    provider: Path<String>,
+                    request: &Request,
+                    body: Body,
+                ) -> Answer<Dialect> {
+                    self.take(&provider.0, Endpoint::$endpoint, request, body).await
+                }
 
-    /// A phone sent a text
-    ///
-    /// Called by a provider that sends GET, with its signature. No scope.
-    #[oai(path = "/webhooks/:provider/sms", method = "get", operation_id = "webhook_sms_get")]
-    async fn sms_get(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Sms, request, body).await
-    }
+                #[doc = $summary]
+                #[doc = ""]
+                #[doc = $description]
+                #[oai(path = $path, method = "get", operation_id = $get_id)]
+                async fn $get(
+                    &self,
+                    /// Name of the provider.
+                    provider: Path<String>,
+                    request: &Request,
+                    body: Body,
+                ) -> Answer<Dialect> {
+                    self.take(&provider.0, Endpoint::$endpoint, request, body).await
+                }
+            )+
+        }
+    };
+}
 
-    /// A phone calls
-    ///
-    /// Called by a provider, with its signature; the answer is a call flow. No scope.
-    #[oai(path = "/webhooks/:provider/voice", method = "post", operation_id = "webhook_voice_post")]
-    async fn voice_post(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Voice, request, body).await
-    }
-
-    /// A phone calls
-    ///
-    /// Called by a provider that sends GET, with its signature; the answer is a call flow. No scope.
-    #[oai(path = "/webhooks/:provider/voice", method = "get", operation_id = "webhook_voice_get")]
-    async fn voice_get(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Voice, request, body).await
-    }
-
-    /// News of a text or a call
-    ///
-    /// Called by a provider, with its signature. No scope.
-    #[oai(path = "/webhooks/:provider/status", method = "post", operation_id = "webhook_status_post")]
-    async fn status_post(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Status, request, body).await
-    }
-
-    /// News of a text or a call
-    ///
-    /// Called by a provider that sends GET, with its signature. No scope.
-    #[oai(path = "/webhooks/:provider/status", method = "get", operation_id = "webhook_status_get")]
-    async fn status_get(
-        &self,
-        /// Name of the provider.
-        provider: Path<String>,
-        request: &Request,
-        body: Body,
-    ) -> Answer<Dialect> {
-        self.take(&provider.0, Endpoint::Status, request, body).await
-    }
+webhooks! {
+    Sms "/webhooks/:provider/sms":
+        "A phone sent a text", "Called by a provider, with its signature and by the method it uses. No scope.";
+        POST sms_post "webhook_sms_post"; GET sms_get "webhook_sms_get";
+    Voice "/webhooks/:provider/voice":
+        "A phone calls", "Called by a provider, with its signature; the answer is a call flow. No scope.";
+        POST voice_post "webhook_voice_post"; GET voice_get "webhook_voice_get";
+    Status "/webhooks/:provider/status":
+        "News of a text or a call", "Called by a provider, with its signature. No scope.";
+        POST status_post "webhook_status_post"; GET status_get "webhook_status_get";
 }
