@@ -3,13 +3,17 @@
 //!
 //! The log names the operation, never the address: addresses of webhooks and of the simulator hold phone numbers.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use poem::{
     Endpoint, IntoResponse as _, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use serde_json::Value;
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::{fields::Strays, problem::Problem};
@@ -17,6 +21,8 @@ use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take to arrive: whoever sends a byte at a time must not hold a place for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the document says of one path.
@@ -144,9 +150,10 @@ impl<E: Endpoint> Guarded<E> {
         if declared.is_some_and(|length| length > MAX_BODY) {
             return Problem::of("body_too_large").into_response();
         }
-        match request.take_body().into_bytes_limit(MAX_BODY).await {
-            Ok(body) => request.set_body(body),
-            Err(failed) => return Problem::of_framework(&failed.into()).into_response(),
+        match timeout(PATIENCE, request.take_body().into_bytes_limit(MAX_BODY)).await {
+            Ok(Ok(body)) => request.set_body(body),
+            Err(_) => return Problem::of("malformed_body").into_response(),
+            Ok(Err(failed)) => return Problem::of_framework(&failed.into()).into_response(),
         }
         match self.inner.call(request).await {
             Ok(response) => response.into_response(),
