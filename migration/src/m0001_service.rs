@@ -78,6 +78,7 @@ CREATE TABLE rides (
     ended_at {time},
     timeout_at {time} NOT NULL,
     contact_until {time} NOT NULL,
+    contact_floor {time},
     external_id TEXT,
     customer_seq BIGINT NOT NULL,
     driver_seq BIGINT NOT NULL,
@@ -223,7 +224,7 @@ CREATE TABLE simulator_screens (
     id {id},
     phone_index {bytes} NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('text', 'call', 'announcement')),
-    number TEXT NOT NULL,
+    number_sealed {bytes} NOT NULL,
     body_sealed {bytes},
     at {time} NOT NULL
 );

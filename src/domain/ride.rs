@@ -155,6 +155,9 @@ pub struct Ride {
     pub timeout_at: Time,
     /// When contact closes, as things stand.
     pub contact_until: Time,
+    /// Contact that a former ride of the same two phones had left when this one took its number over: however this
+    /// one ends, they keep it.
+    pub contact_floor: Option<Time>,
     /// The platform's id, unique among rides.
     pub external_id: Option<ExternalId>,
     /// Counts edits; the ETag.
@@ -213,14 +216,16 @@ impl Ride {
     pub fn reschedule(&mut self, datetime: DateTime<FixedOffset>, timeout_at: Time, policy: &ContactPolicy) {
         self.datetime = datetime;
         self.timeout_at = timeout_at;
-        self.contact_until = timeout_at + policy.grace;
+        let first = timeout_at + policy.grace;
+        self.contact_until = self.contact_floor.map_or(first, |floor| floor.max(first));
     }
 
     fn end(&mut self, status: RideStatus, by: EndedBy, at: Time, grace: Duration) {
         self.status = status;
         self.ended_by = Some(by);
         self.ended_at = Some(at);
-        self.contact_until = self.contact_until.min(at + grace);
+        let kept = self.contact_floor.map_or(at + grace, |floor| floor.max(at + grace));
+        self.contact_until = self.contact_until.min(kept);
     }
 }
 
@@ -297,6 +302,7 @@ mod tests {
             ended_at: None,
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
+            contact_floor: None,
             external_id: None,
             version: 1,
             created_at: noon(),
@@ -320,6 +326,14 @@ mod tests {
         let first = ride.contact_until;
         ride.move_to(RideStatus::Cancelled, first + Duration::hours(5), &POLICY).expect("cancels");
         assert_eq!(ride.contact_until, first);
+    }
+
+    #[test]
+    fn what_was_left_of_a_former_window_is_kept() {
+        let floor = noon() + Duration::hours(20);
+        let mut ride = Ride { contact_floor: Some(floor), ..ride() };
+        ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
+        assert_eq!(ride.contact_until, floor);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::{
     store::{
         Tx,
         bindings::{self, Pair},
-        numbers, people, pool,
-        rides::{self, RideFilter},
+        numbers, outbox, people, pool,
+        rides::{self, RideFilter, RideTimes},
     },
 };
 
@@ -81,12 +81,19 @@ impl Service {
     ) -> Result<Ride> {
         let now = self.now();
         let usable = self.providers.configured();
-        let times = (timeout_at, window.contact_until);
+        let times = RideTimes { timeout_at, contact_until: window.contact_until, contact_floor: None };
         bindings::release_expired(tx, pair, now).await?;
         let mut ride: Option<Ride> = None;
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
+            let contact_until = former.open_until.map_or(window.contact_until, |open| open.max(window.contact_until));
+            let times = RideTimes { contact_until, contact_floor: former.open_until, ..times };
             let placed = rides::insert(tx, new, former.number_id, times, now).await?;
-            if bindings::take_over(tx, &former, pair, placed.id, window).await? {
+            if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact_until)).await? {
+                for role in [Role::Customer, Role::Driver] {
+                    let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
+                    outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
+                }
+                rides::hand_over(tx, former.ride_id, now).await?;
                 return Ok(placed);
             }
             // Other people with the same two phones were faster.
@@ -152,6 +159,9 @@ impl Service {
             .write(|tx| async move {
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, ride.version)?;
+                // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
+                // its people's phones and its number may be others' by now.
+                let ride = self.end_if_overdue(&tx, ride).await?;
                 let (after, events) = self.apply(&ride, patch)?;
                 if events.is_empty() {
                     return Ok(ride);
@@ -165,6 +175,17 @@ impl Service {
                 rides::update(&tx, &after, now).await
             })
             .await
+    }
+
+    /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
+    async fn end_if_overdue(&self, tx: &Tx, mut ride: Ride) -> Result<Ride> {
+        if ride.status.is_ended() || ride.timeout_at > self.now() {
+            return Ok(ride);
+        }
+        ride.time_out(&self.policy);
+        bindings::set_window(tx, ride.id, self.policy.window(ride.contact_until)).await?;
+        rides::record(tx, ride.id, RideEventKind::Completed, ride.timeout_at).await?;
+        rides::update(tx, &ride, self.now()).await
     }
 
     /// The ride after the edit, and what happened to it.
@@ -230,15 +251,9 @@ impl Service {
         for id in &overdue {
             self.store
                 .write(|tx| async move {
-                    let Some(mut ride) = rides::find_locked(&tx, *id).await? else { return Ok(()) };
-                    // It may have been ended or put off since it was listed.
-                    if ride.status.is_ended() || ride.timeout_at > now {
-                        return Ok(());
+                    if let Some(ride) = rides::find_locked(&tx, *id).await? {
+                        self.end_if_overdue(&tx, ride).await?;
                     }
-                    ride.time_out(&self.policy);
-                    bindings::set_window(&tx, *id, self.policy.window(ride.contact_until)).await?;
-                    rides::record(&tx, *id, RideEventKind::Completed, ride.timeout_at).await?;
-                    rides::update(&tx, &ride, now).await?;
                     Ok(())
                 })
                 .await?;

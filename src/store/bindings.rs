@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult, entity::prelude::*, sea_que
 use super::{
     Db, PhoneIndex, Tx,
     entity::bindings::{Column, Entity},
-    lock, statement,
+    lock, row, statement,
 };
 use crate::domain::{
     clock::Time,
@@ -73,6 +73,10 @@ pub struct FormerRide {
     pub ride_id: RideId,
     /// Its number; the row is locked against draining.
     pub number_id: NumberId,
+    /// What the new ride's customer was in it.
+    pub customer_was: Role,
+    /// The end of its contact window, if that is open still.
+    pub open_until: Option<Time>,
 }
 
 /// Finds a number that these two phones hold with each other and with no live ride.
@@ -81,9 +85,12 @@ pub async fn former_of_pair(tx: &Tx, pair: &Pair, usable: &[ProviderName], now: 
     struct Row {
         ride_id: i64,
         number_id: i64,
+        role: String,
+        contact_until: Time,
     }
     let sql = format!(
-        "SELECT mine.ride_id AS ride_id, mine.number_id AS number_id
+        "SELECT mine.ride_id AS ride_id, mine.number_id AS number_id, mine.role AS role,
+            mine.contact_until AS contact_until
         FROM bindings mine
         JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
         JOIN rides r ON r.id = mine.ride_id
@@ -98,7 +105,15 @@ pub async fn former_of_pair(tx: &Tx, pair: &Pair, usable: &[ProviderName], now: 
     let values = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
     let values = values.into_iter().chain(usable.iter().map(|name| name.as_str().into()));
     let row = Row::find_by_statement(statement(tx, &sql, values)).one(tx.conn()).await?;
-    Ok(row.map(|row| FormerRide { ride_id: RideId(row.ride_id), number_id: NumberId(row.number_id) }))
+    row.map(|row| {
+        Ok(FormerRide {
+            ride_id: RideId(row.ride_id),
+            number_id: NumberId(row.number_id),
+            customer_was: row::role(&row.role)?,
+            open_until: Some(row.contact_until).filter(|until| *until > now),
+        })
+    })
+    .transpose()
 }
 
 /// Hands the two rows of a former ride over to a new one; `false` if somebody else was faster.

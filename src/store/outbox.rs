@@ -7,18 +7,20 @@
 use std::collections::HashSet;
 
 use chrono::Duration;
-use sea_orm::{ActiveValue::Set, FromQueryResult, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, FromQueryResult, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     Db, Tx,
     entity::outbox::{ActiveModel, Column, Entity},
     error::UnknownValue,
-    lock, messages, row, statement,
+    lock, messages, rides, row, statement,
     vault::Purpose,
 };
 use crate::domain::{
     clock::Time,
-    error::Result,
+    error::{Error, Result},
     ids::{MessageId, RideId, SendId},
     message::{PartState, status_of_parts},
     number::ProviderName,
@@ -287,6 +289,32 @@ async fn derive(
         delivered_at: delivered_at.or(all_there.then_some(now)),
     };
     messages::progress(tx, message, progress).await
+}
+
+/// Moves what is owed to a party of a former ride to the front of the same person's conversation of a new one that
+/// took its number over: those texts were promised while contact was open, and it still is.
+pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Time) -> Result<()> {
+    let owed = Entity::find()
+        .filter(Column::RideId.eq(from.0.0))
+        .filter(Column::ToRole.eq(from.1.as_str()))
+        .filter(Expr::cust("state = 'owed'"))
+        .order_by_asc(Column::Seq)
+        .lock_exclusive()
+        .all(tx.conn())
+        .await?;
+    let count = i32::try_from(owed.len()).map_err(Error::internal)?;
+    let Some(first) = rides::take_places(tx, to.0, to.1, count, now).await? else { return Ok(()) };
+    for (seq, part) in (first..).zip(owed) {
+        let moved = ActiveModel {
+            id: Set(part.id),
+            ride_id: Set(to.0.0),
+            to_role: Set(to.1.as_str().to_owned()),
+            seq: Set(seq),
+            ..Default::default()
+        };
+        moved.update(tx.conn()).await?;
+    }
+    Ok(())
 }
 
 /// Parts that are owed still.

@@ -59,6 +59,7 @@ struct Row {
     ended_at: Option<DateTimeUtc>,
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
+    contact_floor: Option<DateTimeUtc>,
     external_id: Option<String>,
     version: i64,
     created_at: DateTimeUtc,
@@ -84,6 +85,7 @@ impl TryFrom<Row> for Ride {
             ended_at: row.ended_at,
             timeout_at: row.timeout_at,
             contact_until: row.contact_until,
+            contact_floor: row.contact_floor,
             external_id: row.external_id.map(ExternalId::from_stored),
             version: row.version,
             created_at: row.created_at,
@@ -139,9 +141,19 @@ pub async fn list(db: &impl Db, filter: &RideFilter, page: &PageRequest, now: Ti
     Ok(Page::cut(rides, page, |ride| ride.id.0))
 }
 
+/// The times of a ride to be made.
+#[derive(Clone, Copy)]
+pub struct RideTimes {
+    /// See [`Ride::timeout_at`].
+    pub timeout_at: Time,
+    /// See [`Ride::contact_until`].
+    pub contact_until: Time,
+    /// See [`Ride::contact_floor`].
+    pub contact_floor: Option<Time>,
+}
+
 /// Stores a new ride on this number.
-pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: (Time, Time), now: Time) -> Result<Ride> {
-    let (timeout_at, contact_until) = times;
+pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: RideTimes, now: Time) -> Result<Ride> {
     let model = ActiveModel {
         customer_id: Set(new.customer_id.0),
         driver_id: Set(new.driver_id.0),
@@ -151,8 +163,9 @@ pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: (Time, T
         datetime: Set(new.datetime.with_timezone(&Utc)),
         utc_offset_s: Set(new.datetime.offset().fix().local_minus_utc()),
         status: Set(RideStatus::Scheduled.as_str().to_owned()),
-        timeout_at: Set(timeout_at),
-        contact_until: Set(contact_until),
+        timeout_at: Set(times.timeout_at),
+        contact_until: Set(times.contact_until),
+        contact_floor: Set(times.contact_floor),
         external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
         customer_seq: Set(0),
         driver_seq: Set(0),
@@ -194,6 +207,18 @@ pub async fn delete(tx: &Tx, ride: &Ride, now: Time) -> Result<()> {
         .col_expr(Column::DeletedAt, Expr::value(now))
         .col_expr(Column::ContactUntil, Expr::value(ride.contact_until.min(now)))
         .filter(Column::Id.eq(ride.id.0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Closes the contact window of a ride whose number a new ride of the same two phones took over: from now on contact
+/// goes by the new one.
+pub async fn hand_over(tx: &Tx, id: RideId, now: Time) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::ContactUntil, Expr::value(now))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::ContactUntil.gt(now))
         .exec(tx.conn())
         .await?;
     Ok(())

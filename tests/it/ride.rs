@@ -301,6 +301,27 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn a_ride_whose_time_is_up_cannot_be_put_off_though_no_worker_has_ended_it(kind: Kind) {
+        let mut app = TestApp::start(kind).await;
+        let (ann, bob, _) = ann_and_bob(&app).await;
+        let path = format!("/v1/rides/{}", id(&app.ride(ann, bob).await.expect(201)));
+        app.send_due().await;
+        app.advance(Duration::hours(49)).await;
+        // Contact is closed, so Ann may change her phone, and somebody else may get her old one.
+        app.patch(&format!("/v1/customers/{ann}"), &json!({ "phone_number": "+31611111111" })).await.expect(200);
+        app.customer("Eve", ANN).await;
+        let later = (app.now() + Duration::days(3)).to_rfc3339();
+        app.patch(&path, &json!({ "datetime": later })).await.expect_problem(409, "ride_ended");
+        app.patch(&path, &json!({ "status": "in_progress" })).await.expect_problem(409, "invalid_transition");
+        app.simulate_text(ANN, NUMBER, "Eve here").await;
+        assert_eq!(app.send_due().await, 0);
+        let ended = app.patch(&path, &json!({ "external_id": "t-1" })).await.expect(200);
+        assert_eq!((ended["status"].as_str(), ended["ended_by"].as_str()), (Some("completed"), Some("timeout")));
+        let events: Vec<_> = app.timeline(1).await.iter().filter_map(|item| item["event"].as_str().map(str::to_owned)).collect();
+        assert_eq!(events, ["created", "completed", "contact_closed", "updated"]);
+        app.finish().await;
+    }
+
     async fn rides_are_listed_by_what_they_are(kind: Kind) {
         let app = TestApp::start(kind).await;
         let (ann, bob, number) = ann_and_bob(&app).await;

@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub(crate) ended_at: Option<DateTimeUtc>,
     pub(crate) timeout_at: DateTimeUtc,
     pub(crate) contact_until: DateTimeUtc,
+    pub(crate) contact_floor: Option<DateTimeUtc>,
     pub(crate) external_id: Option<String>,
     pub(crate) customer_seq: i64,
     pub(crate) driver_seq: i64,
