@@ -9,11 +9,11 @@ use std::{
 };
 
 use poem::{
-    Endpoint, IntoResponse as _, Middleware, Request, Response, Result,
+    Body, Endpoint, IntoResponse as _, Middleware, Request, Response, Result,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
 use super::{fields::Strays, problem::Problem};
@@ -21,6 +21,8 @@ use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// How much of a larger one is read and dropped, in bytes.
+const DROPPED: u64 = 1024 * 1024;
 /// How long a body may take to arrive: whoever sends a byte at a time must not hold a place for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -146,20 +148,29 @@ impl<E: Endpoint> Guarded<E> {
         if let Some(unreadable) = operation.and_then(|operation| unreadable_headers(&request, operation)) {
             return Problem::of("invalid_parameter").with_errors(unreadable).into_response();
         }
-        let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-        if declared.is_some_and(|length| length > MAX_BODY) {
-            return Problem::of("body_too_large").into_response();
-        }
-        match timeout(PATIENCE, request.take_body().into_bytes_limit(MAX_BODY)).await {
-            Ok(Ok(body)) => request.set_body(body),
-            Err(_) => return Problem::of("malformed_body").into_response(),
-            Ok(Err(failed)) => return Problem::of_framework(&failed.into()).into_response(),
+        match timeout(PATIENCE, read(request.take_body())).await {
+            Ok(Ok(Some(body))) => request.set_body(body),
+            Ok(Ok(None)) => return Problem::of("body_too_large").into_response(),
+            Ok(Err(_)) | Err(_) => return Problem::of("malformed_body").into_response(),
         }
         match self.inner.call(request).await {
             Ok(response) => response.into_response(),
             Err(error) => error.into_response(),
         }
     }
+}
+
+/// Reads a body; `None` if it is too large. What is too much is read and dropped, up to a point: whoever is still
+/// writing when the connection closes may never see the answer.
+async fn read(body: Body) -> std::io::Result<Option<Vec<u8>>> {
+    let mut reader = body.into_async_read();
+    let mut whole = Vec::new();
+    (&mut reader).take(MAX_BODY as u64 + 1).read_to_end(&mut whole).await?;
+    if whole.len() <= MAX_BODY {
+        return Ok(Some(whole));
+    }
+    tokio::io::copy(&mut reader.take(DROPPED), &mut tokio::io::sink()).await?;
+    Ok(None)
 }
 
 /// A misspelt filter must not quietly list everything.
@@ -199,7 +210,7 @@ fn allowed(known: Option<&Known>) -> HeaderValue {
 /// The caller's own id of the request if it is a UUID, which cannot be a phone number; otherwise a new one.
 fn request_id(request: &Request) -> String {
     let given = request.header(&REQUEST_ID).filter(|id| is_uuid(id));
-    given.map_or_else(crate::service::new_request_id, str::to_ascii_lowercase)
+    given.map_or_else(|| crate::service::random_name("req"), str::to_ascii_lowercase)
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -29,6 +29,9 @@ use tokio::net::TcpListener;
 
 use crate::{lifecycle::Stop, service::Service, simulator::Simulator};
 
+/// A connection on which nothing moves for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// All operations, as one value.
 type Api = (
     api::oauth::OAuthApi,
@@ -86,6 +89,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     Server::new_with_acceptor(acceptor)
+        .idle_timeout(IDLE)
         .run_with_graceful_shutdown(routes, async move { stop.requested().await }, Some(drain))
         .await
 }

@@ -221,7 +221,7 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
         (405, webhook),
         (409, conflicts),
         (412, matches!(method, "patch" | "delete")),
-        (413, body || webhook || method == "post"),
+        (413, true),
         (415, body),
         (422, body && secured),
         (429, secured || id == "get_token"),

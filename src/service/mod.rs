@@ -130,7 +130,7 @@ fn expect_version(seen: Option<i64>, present: i64) -> Result<()> {
     }
 }
 
-/// A name for a request that came without one.
-pub fn new_request_id() -> String {
-    random::name("req")
+/// A name that nobody else has, behind a prefix that tells what it names.
+pub fn random_name(prefix: &str) -> String {
+    random::name(prefix)
 }

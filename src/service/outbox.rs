@@ -67,11 +67,12 @@ impl Service {
     /// Writes down what came of a dispatch.
     pub async fn finish(
         &self,
-        dispatch: Dispatch,
-        response: std::result::Result<ProviderResponse, Unreached>,
+        dispatch: &Dispatch,
+        response: &std::result::Result<ProviderResponse, Unreached>,
     ) -> Result<()> {
         let Dispatch { claim, message, provider } = dispatch;
-        let outcome = match &response {
+        let (claim, message) = (*claim, *message);
+        let outcome = match response {
             Ok(response) => provider.read_outcome(response),
             Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
             Err(Unreached::Unknown) => SendOutcome::InDoubt,
@@ -108,7 +109,8 @@ impl Service {
         if claim.attempt >= retry::MAX_ATTEMPTS {
             return self.settle(message, claim, PartState::Failed, None, Some(at_last.as_str())).await;
         }
-        let due_at = self.now() + retry::pause(claim.attempt, random::unit(), after);
+        let attempt = if in_doubt { claim.attempt + retry::DOUBT } else { claim.attempt };
+        let due_at = self.now() + retry::pause(attempt, random::unit(), after);
         self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt).await }).await
     }
 

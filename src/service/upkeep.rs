@@ -19,7 +19,7 @@ const SCREENS_KEPT: Duration = Duration::days(7);
 /// No provider lets a call last longer; one that still is open then ended without our being told.
 const LONGEST_CALL: Duration = Duration::hours(4);
 /// How much one round does.
-const BATCH: u64 = 500;
+const BATCH: u64 = 5000;
 
 impl Service {
     /// One round of upkeep.
@@ -29,15 +29,12 @@ impl Service {
             tracing::info!(ended, "rides timed out");
         }
         let now = self.now();
-        self.store
-            .write(|tx| async move {
-                calls::forget(&tx, now - LONGEST_CALL).await?;
-                bindings::prune(&tx, now, BATCH).await?;
-                inbox::prune(&tx, now - INBOX_KEPT).await?;
-                idempotency::prune(&tx, now - ANSWERS_KEPT).await?;
-                simulator::prune(&tx, now - SCREENS_KEPT).await?;
-                Ok(())
-            })
-            .await
+        // Each in a transaction of its own and a batch at a time: a backlog of one must not stop the others.
+        self.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL).await }).await?;
+        self.store.write(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await?;
+        self.store.write(|tx| async move { inbox::prune(&tx, now - INBOX_KEPT, BATCH).await }).await?;
+        self.store.write(|tx| async move { idempotency::prune(&tx, now - ANSWERS_KEPT, BATCH).await }).await?;
+        self.store.write(|tx| async move { simulator::prune(&tx, now - SCREENS_KEPT).await }).await?;
+        Ok(())
     }
 }

@@ -39,7 +39,7 @@ const TALK: Duration = Duration::seconds(30);
 pub struct Simulator {
     service: Arc<Service>,
     secret: SecretString,
-    /// Tells events of this process apart; with the start time, those of all processes.
+    /// Tells the events of this process apart, and its name those of all processes.
     events: AtomicU64,
     run: String,
 }
@@ -70,7 +70,7 @@ pub enum Heard {
 impl Simulator {
     /// A network that shares `secret` with the adapter.
     pub fn new(service: Arc<Service>, secret: SecretString) -> Self {
-        let run = format!("{:x}-{:x}", service.now().timestamp_millis(), std::process::id());
+        let run = crate::service::random_name("");
         Self { service, secret, events: AtomicU64::new(0), run }
     }
 

@@ -1,11 +1,13 @@
 //! Calls.
 
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     Db, Tx,
     entity::calls::{ActiveModel, Column, Entity, Model},
-    row,
+    row, statement,
 };
 use crate::domain::{
     call::{Call, CallStatus},
@@ -87,22 +89,23 @@ pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &st
     select.one(tx.conn()).await?.map(call).transpose()
 }
 
-/// Stores a call.
+/// Stores a call, unless there is one under the provider's id: the inbox forgets ids that calls keep.
 pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
-    let ended = new.status.is_ended().then_some(now);
-    let model = ActiveModel {
-        ride_id: Set(new.ride_id.map(|id| id.0)),
-        from_role: Set(new.from_role.map(|role| role.as_str().to_owned())),
-        status: Set(new.status.as_str().to_owned()),
-        reason: Set(new.reason.map(str::to_owned)),
-        provider: Set(new.provider.as_str().to_owned()),
-        provider_call_id: Set(new.provider_call_id.to_owned()),
-        number_id: Set(new.number_id.map(|id| id.0)),
-        started_at: Set(now),
-        ended_at: Set(ended),
-        ..Default::default()
-    };
-    model.insert(tx.conn()).await?;
+    let sql = "INSERT INTO calls
+                   (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (provider, provider_call_id) DO NOTHING";
+    let values = [
+        new.ride_id.map(|id| id.0).into(),
+        new.from_role.map(Role::as_str).into(),
+        new.status.as_str().into(),
+        new.reason.into(),
+        new.provider.as_str().into(),
+        new.provider_call_id.into(),
+        new.number_id.map(|id| id.0).into(),
+        now.into(),
+        new.status.is_ended().then_some(now).into(),
+    ];
+    tx.conn().execute_raw(statement(tx, sql, values)).await?;
     Ok(())
 }
 

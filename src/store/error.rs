@@ -95,19 +95,21 @@ fn asks_to_retry(failed: &DbErr) -> bool {
     matches!(cause.code().as_deref(), Some("40001" | "40P01" | "5" | "6" | "261" | "517"))
 }
 
+/// A statement waited too long, for a lock as a rule: whoever holds it will be done soon.
 fn is_busy(failed: &DbErr) -> bool {
-    matches!(failed, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
-        || matches!(sqlx_error(failed), Some(SqlxError::PoolTimedOut))
+    let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
+    matches!(cause.code().as_deref(), Some("57014" | "55P03"))
 }
 
 /// The connection broke or none can be made; or PostgreSQL is starting, stopping, or has no slot left.
 fn is_unreachable(failed: &DbErr) -> bool {
     match sqlx_error(failed) {
-        Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolClosed) => true,
+        // A pool that has nobody to connect to says that it timed out.
+        Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::PoolTimedOut) => true,
         Some(SqlxError::Database(cause)) => cause
             .code()
             .is_some_and(|code| code.len() == 5 && ["08", "57P", "53"].iter().any(|class| code.starts_with(class))),
-        _ => matches!(failed, DbErr::Conn(_)),
+        _ => matches!(failed, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)),
     }
 }
 
@@ -122,7 +124,7 @@ pub(super) fn is_retriable(cause: &Error) -> bool {
 impl From<DbErr> for Error {
     fn from(failed: DbErr) -> Self {
         if is_busy(&failed) {
-            tracing::warn!("no database connection became free in time");
+            tracing::warn!(cause = %describe(&failed), "the database is busy");
             return Self::Busy { retry_after: chrono::Duration::seconds(1) };
         }
         let cause = StoreError { summary: describe(&failed), retriable: asks_to_retry(&failed) };

@@ -70,8 +70,10 @@ pub async fn keep(tx: &Tx, key: &RequestKey, snapshot: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Forgets keys from before `before`.
-pub async fn prune(tx: &Tx, before: Time) -> Result<u64> {
-    let sql = "DELETE FROM idempotency_keys WHERE created_at < $1";
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into()])).await?.rows_affected())
+/// Forgets keys from before `before`, at most `limit`.
+pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
+    let sql = "DELETE FROM idempotency_keys WHERE id IN
+               (SELECT id FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
 }

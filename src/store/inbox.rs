@@ -28,8 +28,10 @@ pub async fn take(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str, 
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
 
-/// Forgets events from before `before`: no provider repeats them any more.
-pub async fn prune(tx: &Tx, before: Time) -> Result<u64> {
-    let sql = "DELETE FROM inbox WHERE received_at < $1";
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into()])).await?.rows_affected())
+/// Forgets events from before `before`, at most `limit`: no provider repeats them any more.
+pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
+    let sql = "DELETE FROM inbox WHERE (provider, kind, event_key) IN
+               (SELECT provider, kind, event_key FROM inbox WHERE received_at < $1 ORDER BY received_at LIMIT $2)";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
 }

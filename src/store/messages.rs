@@ -117,10 +117,16 @@ pub(super) struct Progress {
     pub(super) delivered_at: Option<Time>,
 }
 
-/// Locks a text's row: whoever moves one of its parts also derives its status.
-pub(super) async fn lock(tx: &Tx, id: MessageId) -> Result<Option<(Option<Time>, Option<Time>)>> {
+/// Locks a text's row: whoever moves one of its parts also derives its status. Answers how far the text has come.
+pub(super) async fn lock(tx: &Tx, id: MessageId) -> Result<Progress> {
     let model = Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
-    Ok(model.map(|model| (model.sent_at, model.delivered_at)))
+    let model = model.ok_or_else(|| Error::internal("a part has no text"))?;
+    Ok(Progress {
+        status: row::word(MessageStatus::parse, "status", &model.status)?,
+        reason: model.reason,
+        sent_at: model.sent_at,
+        delivered_at: model.delivered_at,
+    })
 }
 
 pub(super) async fn progress(tx: &Tx, id: MessageId, progress: Progress) -> Result<()> {

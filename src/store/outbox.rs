@@ -201,7 +201,7 @@ pub async fn settle(
     reason: Option<&str>,
     now: Time,
 ) -> Result<bool> {
-    let times = messages::lock(tx, message).await?;
+    let before = messages::lock(tx, message).await?;
     let moved = Entity::update_many()
         .col_expr(Column::State, Expr::value(state.as_str()))
         .col_expr(Column::InFlight, Expr::value(false))
@@ -222,13 +222,13 @@ pub async fn settle(
             .exec(tx.conn())
             .await?;
     }
-    derive(tx, message, times.unwrap_or_default(), reason, now).await?;
+    derive(tx, message, before, reason, now).await?;
     Ok(true)
 }
 
 /// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it.
 pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, in_doubt: bool) -> Result<()> {
-    let times = messages::lock(tx, message).await?;
+    let before = messages::lock(tx, message).await?;
     let moved = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(due_at))
         .col_expr(Column::InFlight, Expr::value(in_doubt))
@@ -238,7 +238,7 @@ pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, i
         .exec(tx.conn())
         .await?;
     if moved.rows_affected > 0 {
-        derive(tx, message, times.unwrap_or_default(), None, due_at).await?;
+        derive(tx, message, before, None, due_at).await?;
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
         return Ok(false);
     };
     let message = MessageId(found.message_id);
-    let times = messages::lock(tx, message).await?;
+    let before = messages::lock(tx, message).await?;
     // Read again under the lock: whoever held it may have moved this part.
     let Some(found) = Entity::find_by_id(found.id).one(tx.conn()).await? else { return Ok(false) };
     let state = row::word(PartState::parse, "state", &found.state)?;
@@ -262,7 +262,7 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
             ..Default::default()
         };
         moved.update(tx.conn()).await?;
-        derive(tx, message, times.unwrap_or_default(), reason, now).await?;
+        derive(tx, message, before, reason, now).await?;
     }
     Ok(true)
 }
@@ -271,7 +271,7 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
 async fn derive(
     tx: &Tx,
     message: MessageId,
-    (sent_at, delivered_at): (Option<Time>, Option<Time>),
+    before: messages::Progress,
     reason: Option<&str>,
     now: Time,
 ) -> Result<()> {
@@ -284,9 +284,10 @@ async fn derive(
     let ended_badly = present.contains(&PartState::Failed) || present.contains(&PartState::Undelivered);
     let progress = messages::Progress {
         status: status_of_parts(&states),
-        reason: reason.filter(|_| ended_badly).map(str::to_owned),
-        sent_at: sent_at.or(all_out.then_some(now)),
-        delivered_at: delivered_at.or(all_there.then_some(now)),
+        // The first part that ended badly says why; news of the others do not take that back.
+        reason: before.reason.or_else(|| reason.map(str::to_owned)).filter(|_| ended_badly),
+        sent_at: before.sent_at.or(all_out.then_some(now)),
+        delivered_at: before.delivered_at.or(all_there.then_some(now)),
     };
     messages::progress(tx, message, progress).await
 }

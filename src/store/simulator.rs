@@ -30,7 +30,7 @@ words! {
 pub struct ScreenEntry {
     /// What it is.
     pub kind: EntryKind,
-    /// The number on the screen: always a proxy number.
+    /// The number on the screen: the proxy number, or whatever this phone dialled.
     pub number: PhoneNumber,
     /// The words, if any.
     pub words: String,
@@ -44,7 +44,8 @@ pub async fn show(tx: &Tx, phone: &PhoneNumber, entry: &ScreenEntry) -> Result<(
     let model = ActiveModel {
         phone_index: Set(tx.vault().phone_index(&phone.match_key()).0),
         kind: Set(entry.kind.as_str().to_owned()),
-        number: Set(entry.number.expose().to_owned()),
+        // Whatever was dialled: a proxy number as a rule, but a phone can dial anybody.
+        number_sealed: Set(row::seal_phone(tx, &entry.number)?),
         body_sealed: Set(words.map(|words| tx.vault().seal(Purpose::Text, words)).transpose()?),
         at: Set(entry.at),
         ..Default::default()
@@ -64,7 +65,7 @@ pub async fn screen(db: &impl Db, phone: &PhoneNumber) -> Result<Vec<ScreenEntry
             None => String::new(),
         };
         let kind = row::word(EntryKind::parse, "kind", &model.kind)?;
-        Ok(ScreenEntry { kind, number: row::number_phone(&model.number)?, words, at: model.at })
+        Ok(ScreenEntry { kind, number: row::open_phone(db, &model.number_sealed)?, words, at: model.at })
     });
     entries.collect()
 }

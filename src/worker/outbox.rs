@@ -72,6 +72,10 @@ impl OutboxWorker {
     }
 }
 
+/// Pauses between tries to write an outcome down, in milliseconds; together they are shorter than what an exchange
+/// leaves of the lease.
+const FINISH_AGAIN: [u64; 6] = [200, 500, 1000, 2000, 4000, 8000];
+
 async fn work_off(service: Arc<Service>, transport: Arc<dyn Transport>, claim: Claim) {
     if let Err(cause) = send(&service, transport.as_ref(), claim).await {
         // The lease gives the part back.
@@ -82,5 +86,13 @@ async fn work_off(service: Arc<Service>, transport: Arc<dyn Transport>, claim: C
 async fn send(service: &Service, transport: &dyn Transport, claim: Claim) -> Result<()> {
     let Some((request, dispatch)) = service.prepare(claim).await? else { return Ok(()) };
     let response = transport.exchange(request).await;
-    service.finish(dispatch, response).await
+    // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
+    for pause in FINISH_AGAIN {
+        match service.finish(&dispatch, &response).await {
+            Ok(()) => return Ok(()),
+            Err(cause) => tracing::warn!(%cause, "an outcome could not be written down yet"),
+        }
+        time::sleep(Duration::from_millis(pause)).await;
+    }
+    service.finish(&dispatch, &response).await
 }

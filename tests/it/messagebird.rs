@@ -258,7 +258,9 @@ on_both_databases! {
         bird.script([Behaviour::Answer(500, vec![], "oops"), Behaviour::Accept, Behaviour::Answer(500, vec![], "oops")]);
         webhooks(&app).text("a1", DIGITS.0, DIGITS.2, "doubt").await.expect_taken();
         app.send_due().await;
-        app.clock.advance(Duration::seconds(2));
+        app.clock.advance(Duration::seconds(30));
+        assert_eq!(app.send_due().await, 0, "a report gets its chance first");
+        app.clock.advance(Duration::seconds(120));
         app.send_due().await;
         assert_eq!(words(&bird.take()), ["doubt", "doubt"]);
         let doubt = message(&app, ride, "doubt").await;
@@ -268,7 +270,7 @@ on_both_databases! {
         app.send_due().await;
         let sent = bird.take();
         webhooks(&app).report(sent[0].body["reference"].as_str().unwrap(), DIGITS.1, "delivered").await.expect_taken();
-        app.clock.advance(Duration::minutes(1));
+        app.clock.advance(Duration::minutes(5));
         assert_eq!(app.send_due().await, 0, "a settled text is not sent again");
         let settled = message(&app, ride, "settled").await;
         assert_eq!((settled["status"].as_str(), settled["possibly_duplicated"].as_bool()), (Some("delivered"), Some(false)));

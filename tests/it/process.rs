@@ -165,10 +165,10 @@ on_both_databases! {
         }
         let webhooks = Webhooks { api: &api, now: SystemClock.now() };
         let (ann_digits, number) = (&PHONE[1..], &NUMBER[1..]);
-        // A provider that repeats the number in its refusal, one that answers garbage, one that hangs up.
+        // A provider that repeats the number in its refusal, and one that is away and says it then.
         bird.script([
             Behaviour::Answer(422, vec![], r#"{"errors":[{"code":9,"description":"bad recipient 31651234987"}]}"#),
-            Behaviour::Answer(200, vec![], "31651234987 canary 4711"),
+            Behaviour::Answer(503, vec![], "31651234987 canary 4711"),
         ]);
         webhooks.text("a1", ann_digits, number, TEXT).await;
         webhooks.text("a2", &BOB[1..], number, TEXT).await;
@@ -177,6 +177,7 @@ on_both_databases! {
         webhooks.post("/webhooks/messagebird/sms", "forged", Webhooks::text_form("a4", ann_digits, number, TEXT)).await;
         api.simulate_text(PHONE, "+3197010200002", TEXT).await;
         api.simulate_call(PHONE, "+3197010200002").await;
+        api.simulate_call(BOB, PHONE).await;
         api.screen(PHONE).await;
         api.post("/v1/rides/1/messages", &json!({ "to": "customer", "text": TEXT })).await.expect(202);
         // Mistakes with it, too.

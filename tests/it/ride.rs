@@ -133,6 +133,38 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn the_next_ride_of_a_pair_carries_on_what_is_left_of_the_one_before(kind: Kind) {
+        let mut app = TestApp::start(kind).await;
+        let (ann, bob, number) = ann_and_bob(&app).await;
+        let first = app.ride(ann, bob).await.expect(201);
+        app.send_due().await;
+        finish_ride(&app, id(&first)).await;
+        let promised = app.get("/v1/rides/1").await.expect(200)["contact_until"].clone();
+        // Owed when the next ride takes the number over: still sent, and before the new confirmations.
+        app.simulate_text(ANN, NUMBER, "My umbrella!").await;
+        app.simulate_text(BOB, NUMBER, "Which one?").await;
+        app.tick();
+        let second = app.ride(ann, bob).await.expect(201);
+        assert_eq!(second["number_id"], number);
+        app.send_due().await;
+        let screen = app.screen(BOB).await;
+        assert_eq!(texts(&screen)[1], "My umbrella!");
+        assert!(texts(&screen)[2].starts_with("Hello Bob."));
+        assert_eq!(texts(&app.screen(ANN).await)[1], "Which one?");
+        let first = app.get("/v1/rides/1").await.expect(200);
+        assert_eq!(first["contact_open"], false, "contact goes by the new ride now");
+        app.post("/v1/rides/1/messages", &json!({ "to": "customer", "text": "x" })).await
+            .expect_problem(409, "contact_closed");
+        // However the new one ends, the two keep what they were promised.
+        let cancelled = app.patch("/v1/rides/2", &json!({ "status": "cancelled" })).await.expect(200);
+        assert_eq!(cancelled["contact_until"], promised);
+        app.advance(Duration::hours(24) - Duration::seconds(2)).await;
+        assert_eq!(app.simulate_call(ANN, NUMBER).await["outcome"], "connected");
+        app.advance(Duration::seconds(1)).await;
+        assert_eq!(app.simulate_call(ANN, NUMBER).await["outcome"], "announced");
+        app.finish().await;
+    }
+
     async fn nobody_else_gets_the_number_before_the_cool_down_is_over(kind: Kind) {
         let mut app = TestApp::start(kind).await;
         let (ann, bob, number) = ann_and_bob(&app).await;
@@ -315,6 +347,7 @@ on_both_databases! {
         app.patch(&path, &json!({ "status": "in_progress" })).await.expect_problem(409, "invalid_transition");
         app.simulate_text(ANN, NUMBER, "Eve here").await;
         assert_eq!(app.send_due().await, 0);
+        app.tick();
         let ended = app.patch(&path, &json!({ "external_id": "t-1" })).await.expect(200);
         assert_eq!((ended["status"].as_str(), ended["ended_by"].as_str()), (Some("completed"), Some("timeout")));
         let events: Vec<_> = app.timeline(1).await.iter().filter_map(|item| item["event"].as_str().map(str::to_owned)).collect();

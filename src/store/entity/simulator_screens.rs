@@ -9,7 +9,7 @@ pub(crate) struct Model {
     pub(crate) id: i64,
     pub(crate) phone_index: Vec<u8>,
     pub(crate) kind: String,
-    pub(crate) number: String,
+    pub(crate) number_sealed: Vec<u8>,
     pub(crate) body_sealed: Option<Vec<u8>>,
     pub(crate) at: DateTimeUtc,
 }
