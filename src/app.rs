@@ -19,7 +19,7 @@ use crate::{
     simulator::Simulator,
     store::{self, Store},
     transport::{HttpTransport, Transport},
-    worker::{outbox::OutboxWorker, upkeep},
+    worker::{outbox::OutboxWorker, questions, upkeep},
 };
 
 /// Requests under way get this long to end when the process is asked to stop.
@@ -117,11 +117,13 @@ impl App {
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
+            tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
         }
         let by_hand = outbox();
         let routes = http::routes(&self.service, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, stop.clone(), DRAIN));
-        Running { address: self.address, service: self.service, outbox: by_hand, stopper, server, tasks }
+        let transport = self.transport;
+        Running { address: self.address, service: self.service, transport, outbox: by_hand, stopper, server, tasks }
     }
 }
 
@@ -130,6 +132,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     service: Arc<Service>,
+    transport: Arc<dyn Transport>,
     outbox: OutboxWorker,
     stopper: Stopper,
     server: JoinHandle<std::io::Result<()>>,
@@ -140,6 +143,11 @@ impl Running {
     /// Sends everything that is due now; answers how many claims were worked off. For tests, which drive time by hand.
     pub async fn send_due(&self) -> usize {
         self.outbox.tick().await.expect("the outbox can be worked off")
+    }
+
+    /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
+    pub async fn ask_due(&self) -> usize {
+        questions::tick(&self.service, &self.transport).await.expect("calls can be asked about")
     }
 
     /// One round of upkeep. For tests, like [`send_due`](Self::send_due).
@@ -161,13 +169,15 @@ impl Running {
     }
 
     /// Stops: no new requests and claims; requests and sends under way are finished.
-    pub async fn stop(mut self) {
-        self.stopper.stop();
-        if !self.server.is_finished() {
-            let _ = self.server.await;
+    pub async fn stop(self) {
+        let Self { service, transport, outbox, stopper, server, mut tasks, .. } = self;
+        stopper.stop();
+        if !server.is_finished() {
+            let _ = server.await;
         }
-        while self.tasks.join_next().await.is_some() {}
-        if let Ok(service) = Arc::try_unwrap(self.service) {
+        while tasks.join_next().await.is_some() {}
+        drop((transport, outbox));
+        if let Ok(service) = Arc::try_unwrap(service) {
             service.close().await;
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is printed and no value is repeated in an error: it may be a secret.
 
+mod accounts;
 mod local_keys;
 
 use std::{
@@ -16,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     domain::ride::ContactPolicy,
-    provider::{messagebird, registry::Accounts},
+    provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
 };
 
@@ -130,8 +131,8 @@ impl Reader<'_> {
         }
         let bootstrap_client = self.bootstrap();
         let policy = self.policy();
-        let accounts = Accounts { messagebird: self.messagebird(), simulator: None };
-        let real = accounts.messagebird.is_some();
+        let accounts = self.accounts();
+        let real = accounts.is_any();
         if real && public_base_url.is_none() {
             self.errors.push("PUBLIC_BASE_URL is required with a provider: its webhooks are signed for it".to_owned());
         }
@@ -188,26 +189,6 @@ impl Reader<'_> {
             _ => {
                 self.errors.push(
                     "BOOTSTRAP_CLIENT_ID and BOOTSTRAP_CLIENT_SECRET belong together: set both or none".to_owned(),
-                );
-                None
-            }
-        }
-    }
-
-    fn messagebird(&mut self) -> Option<messagebird::Config> {
-        let api_key = self.secret("MESSAGEBIRD_API_KEY");
-        let signing_keys = self.secret_list("MESSAGEBIRD_SIGNING_KEY");
-        let base_url = self.base_url("MESSAGEBIRD_BASE_URL");
-        match (api_key, signing_keys) {
-            (Some(api_key), Some(signing_keys)) => Some(messagebird::Config {
-                api_key,
-                signing_keys,
-                base_url: base_url.unwrap_or_else(|| messagebird::DEFAULT_BASE_URL.to_owned()),
-            }),
-            (None, None) if base_url.is_none() => None,
-            _ => {
-                self.errors.push(
-                    "MESSAGEBIRD_API_KEY and MESSAGEBIRD_SIGNING_KEY belong together: set both or none".to_owned(),
                 );
                 None
             }
@@ -291,13 +272,6 @@ impl Reader<'_> {
             },
             (None, None) => None,
         }
-    }
-
-    fn secret_list(&mut self, name: &str) -> Option<Vec<SecretString>> {
-        let list = self.secret(name)?;
-        let keys: Vec<_> = list.expose_secret().split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
-        let keys = (!keys.is_empty()).then(|| keys.into_iter().map(SecretString::from).collect());
-        self.require(&format!("{name} must be a key, or several with commas between them"), keys)
     }
 
     fn parsed<T>(&mut self, name: &str, default: &str, rule: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {

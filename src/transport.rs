@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use http::header::RETRY_AFTER;
-
 use crate::provider::{ProviderRequest, ProviderResponse, Unreached};
+use futures_util::future::BoxFuture;
 
 /// Longest time for a whole exchange. Leases are longer than this.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,12 +37,7 @@ impl HttpTransport {
             outgoing = outgoing.header(name, value);
         }
         let mut response = outgoing.send().await.map_err(|failed| unreached(&failed))?;
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok())
-            .map(|seconds| chrono::Duration::seconds(seconds.into()));
+        let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while body.len() < MAX_RESPONSE {
             match response.chunk().await {
@@ -54,7 +47,7 @@ impl HttpTransport {
             }
         }
         body.truncate(MAX_RESPONSE);
-        Ok(ProviderResponse { status, retry_after, body: body.into() })
+        Ok(ProviderResponse { status, headers, body: body.into() })
     }
 }
 

@@ -12,6 +12,7 @@ use sea_orm_migration::{
 pub use sea_orm_migration::MigratorTrait;
 
 mod m0001_service;
+mod m0002_providers;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -19,7 +20,7 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_service::Migration)]
+        vec![Box::new(m0001_service::Migration), Box::new(m0002_providers::Migration)]
     }
 }
 

@@ -89,6 +89,78 @@ fn a_provider_switches_the_simulator_off_and_needs_an_address() {
     assert_eq!(config.accounts.messagebird.expect("an account").signing_keys.len(), 2);
 }
 
+/// Every account, whole.
+const ACCOUNTS: [(&str, &[(&str, &str)]); 5] = [
+    ("plivo", &[("PLIVO_AUTH_ID", "MAXXXXXXXXXXXXXXXXXX"), ("PLIVO_AUTH_TOKEN", "a,b")]),
+    (
+        "bandwidth",
+        &[
+            ("BANDWIDTH_ACCOUNT_ID", "5500001"),
+            ("BANDWIDTH_APPLICATION_ID", "93de2206-9669-4e07-948d-329f4b722ee2"),
+            ("BANDWIDTH_USERNAME", "user"),
+            ("BANDWIDTH_PASSWORD", "password"),
+            ("BANDWIDTH_WEBHOOK_USERNAME", "hook"),
+            ("BANDWIDTH_WEBHOOK_PASSWORD", "a,b"),
+        ],
+    ),
+    ("twilio", &[("TWILIO_ACCOUNT_SID", "ACXXXXXXXXXXXXXXXXXX"), ("TWILIO_AUTH_TOKEN", "a,b")]),
+    (
+        "vonage",
+        &[
+            ("VONAGE_APPLICATION_ID", "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"),
+            ("VONAGE_PRIVATE_KEY", include_str!("../../tests/fixtures/providers/vonage/test-key.pem")),
+            ("VONAGE_API_KEY", "a1b2c3d4"),
+            ("VONAGE_SIGNATURE_SECRET", "a,b"),
+        ],
+    ),
+    ("telnyx", &[("TELNYX_API_KEY", "KEY0"), ("TELNYX_PUBLIC_KEY", "cMTKnGEM0cQI+6GlwXVy3fL8U2T2Kxjr2+NYGLyCQOM=")]),
+];
+
+#[test]
+fn accounts_are_whole_or_absent() {
+    for (name, account) in ACCOUNTS {
+        let with_address: Vec<_> = account.iter().copied().chain([("PUBLIC_BASE_URL", "https://mask.test")]).collect();
+        let config = load(&postgres(&with_address)).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        let accounts = config.accounts;
+        let there = [
+            ("plivo", accounts.plivo.is_some()),
+            ("bandwidth", accounts.bandwidth.is_some()),
+            ("twilio", accounts.twilio.is_some()),
+            ("vonage", accounts.vonage.is_some()),
+            ("telnyx", accounts.telnyx.is_some()),
+            ("messagebird", accounts.messagebird.is_some()),
+        ];
+        assert!(there.iter().all(|(other, there)| *there == (*other == name)), "{name}: {there:?}");
+        assert!(!config.simulator && mistakes(account).contains("PUBLIC_BASE_URL"));
+        for (left_out, _) in account {
+            let rest: Vec<_> = with_address.iter().copied().filter(|(name, _)| name != left_out).collect();
+            let said = mistakes(&rest);
+            assert!(said.contains(&format!("Missing: {left_out}")), "{said}");
+        }
+        let address = format!("{}_BASE_URL", name.to_uppercase());
+        let said = mistakes(&[(&address, "https://api.test"), ("PUBLIC_BASE_URL", "https://mask.test")]);
+        assert!(said.contains("set all or none"), "an address without an account: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_key_or_an_id_is_said_at_the_start() {
+    for (name, wrong) in [
+        ("PLIVO_AUTH_ID", "MA/../Account"),
+        ("TWILIO_ACCOUNT_SID", "AC 1"),
+        ("BANDWIDTH_ACCOUNT_ID", "1?x"),
+        ("BANDWIDTH_WEBHOOK_USERNAME", "hook:er"),
+        ("VONAGE_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----"),
+        ("TELNYX_PUBLIC_KEY", "cMTKnGEM0cQI"),
+        ("PLIVO_ACCEPT_SIGNATURE_V2", "maybe"),
+    ] {
+        let account = ACCOUNTS.iter().flat_map(|(_, account)| account.iter().copied());
+        let account = account.filter(|(other, _)| *other != name).chain([(name, wrong)]);
+        let said = mistakes(&account.chain([("PUBLIC_BASE_URL", "https://mask.test")]).collect::<Vec<_>>());
+        assert!(said.contains(&format!("{name} must be")) && !said.contains(wrong), "{name}: {said}");
+    }
+}
+
 #[test]
 fn data_keys_have_ids_of_their_own() {
     assert!(mistakes(&[("DATA_KEY", &format!("a:{KEY},b:{KEY}"))]).is_empty());

@@ -35,27 +35,26 @@ words! {
 }
 
 impl CallStatus {
-    /// How far along the life of a call this is. Reports come late, twice and in any order: only one that is further
-    /// along counts, and of two endings the first stays.
-    pub fn rank(self) -> u8 {
+    /// How much this says of a call: news that say more win, whichever came first. Of two endings the one that is
+    /// nearer to a conversation wins: that the caller hung up is true of every call in the end.
+    fn rank(self) -> u8 {
         match self {
             Self::Connecting => 0,
             Self::Ringing => 1,
             Self::Answered => 2,
             Self::Unknown => 3,
-            Self::Completed | Self::Busy | Self::NoAnswer | Self::Failed | Self::Cancelled => 4,
-            Self::Rejected => 5,
+            Self::Cancelled => 4,
+            Self::NoAnswer => 5,
+            Self::Busy => 6,
+            Self::Failed => 7,
+            Self::Completed => 8,
+            Self::Rejected => 9,
         }
     }
 
-    /// The call is over.
-    pub fn is_ended(self) -> bool {
-        self.rank() >= 3
-    }
-
-    /// What a report makes of the present status.
-    pub fn after_report(self, reported: Self) -> Self {
-        if reported.rank() > self.rank() { reported } else { self }
+    /// The call is over, and somebody said so.
+    pub fn is_ending(self) -> bool {
+        matches!(self, Self::Cancelled | Self::NoAnswer | Self::Busy | Self::Failed | Self::Completed | Self::Rejected)
     }
 }
 
@@ -83,25 +82,35 @@ pub struct Call {
 }
 
 impl Call {
-    /// Takes in a report; says whether anything changed.
-    pub fn report(&mut self, status: CallStatus, duration_s: Option<i64>, now: Time) -> bool {
-        let next = self.status.after_report(status);
-        let duration_s = self.duration_s.or(duration_s.filter(|_| next == CallStatus::Completed));
-        if next == self.status && duration_s == self.duration_s {
+    /// Takes in news; says whether anything changed.
+    ///
+    /// News come late, repeated and in any order, from both legs of a call, and end in the same record in any order:
+    /// the earliest time, the longest duration, the status that says most. A call that was answered and has ended was
+    /// completed, however its end was called. `duration_s` counts only with `Completed`.
+    pub fn report(&mut self, news: CallStatus, duration_s: Option<i64>, at: Time) -> bool {
+        use CallStatus::{Answered, Completed, Connecting, Rejected, Unknown};
+        if self.status == Rejected || matches!(news, Connecting | Unknown | Rejected) {
             return false;
         }
-        if next == CallStatus::Answered {
-            self.answered_at = Some(now);
-        }
-        if next.is_ended() && self.ended_at.is_none() {
-            self.ended_at = Some(now);
-        }
-        if next == CallStatus::Completed && self.answered_at.is_none() {
-            self.answered_at = duration_s.map(|s| now - chrono::Duration::seconds(s));
-        }
-        self.status = next;
-        self.duration_s = duration_s;
-        true
+        let before = (self.status, self.answered_at, self.ended_at, self.duration_s);
+        let duration_s = duration_s.filter(|_| news == Completed);
+        let picked_up = match news {
+            Answered => Some(at),
+            _ => duration_s.and_then(chrono::Duration::try_seconds).and_then(|talk| at.checked_sub_signed(talk)),
+        };
+        self.answered_at = earliest(self.answered_at, picked_up);
+        self.ended_at = earliest(self.ended_at, news.is_ending().then_some(at));
+        self.duration_s = self.duration_s.max(duration_s);
+        let status = if news.rank() > self.status.rank() { news } else { self.status };
+        self.status = if status.is_ending() && self.answered_at.is_some() { Completed } else { status };
+        before != (self.status, self.answered_at, self.ended_at, self.duration_s)
+    }
+}
+
+fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -122,7 +131,16 @@ pub enum CallFlow {
         /// Its language, as a BCP 47 tag for a voice.
         language: &'static str,
     },
+    /// Hang up: all is said.
+    HangUp,
 }
+
+/// How long the other party's phone rings, in seconds, before the call counts as not answered. Shorter than what most
+/// networks allow before they pass a call on to a mailbox, which would answer in the other party's place.
+pub const RING_SECONDS: u32 = 25;
+
+/// How long two parties can talk, in seconds: the longest that every provider takes.
+pub const TALK_SECONDS: u32 = 7200;
 
 #[cfg(test)]
 mod tests {
@@ -145,28 +163,64 @@ mod tests {
         }
     }
 
-    #[test]
-    fn reports_in_any_order_end_in_one_record() {
-        let now = call().started_at;
-        let news = [(CallStatus::Ringing, None), (CallStatus::Answered, None), (CallStatus::Completed, Some(42))];
-        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
-            let mut call = call();
-            for at in order {
-                call.report(news[at].0, news[at].1, now);
-            }
-            assert_eq!((call.status, call.duration_s, call.ended_at), (CallStatus::Completed, Some(42), Some(now)));
-            assert!(call.answered_at.is_some());
-            assert!(!call.report(CallStatus::Completed, Some(42), now), "a repeat changes nothing");
+    fn second(seconds: i64) -> Time {
+        call().started_at + chrono::Duration::seconds(seconds)
+    }
+
+    type News = (CallStatus, Option<i64>, Time);
+
+    fn after(news: &[News]) -> (CallStatus, Option<Time>, Option<Time>, Option<i64>) {
+        let mut call = call();
+        for (status, duration_s, at) in news {
+            call.report(*status, *duration_s, *at);
         }
+        (call.status, call.answered_at, call.ended_at, call.duration_s)
+    }
+
+    #[test]
+    fn both_legs_end_in_one_record() {
+        use CallStatus::{Answered, Busy, Cancelled, Completed, Ringing};
+        let talked = [
+            (Ringing, None, second(2)),
+            (Answered, None, second(8)),
+            (Completed, Some(42), second(50)),
+            (Cancelled, None, second(51)),
+        ];
+        assert_eq!(after(&talked), (Completed, Some(second(8)), Some(second(50)), Some(42)));
+        assert_eq!(after(&[talked[1], talked[3]]).0, Completed, "they talked, and one of them hung up");
+        assert_eq!(after(&[talked[3], talked[1]]).0, Completed);
+        assert_eq!(after(&[talked[0], talked[3]]), (Cancelled, None, Some(second(51)), None));
+        let busy = [(Busy, None, second(9)), (Cancelled, None, second(20))];
+        assert_eq!(after(&busy), (Busy, None, Some(second(9)), None));
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_is_found_again() {
+        let mut call = Call { status: CallStatus::Unknown, ..call() };
+        assert!(!call.report(CallStatus::Ringing, None, second(1)));
+        assert!(call.report(CallStatus::NoAnswer, None, second(30)));
+        assert_eq!(call.status, CallStatus::NoAnswer);
+    }
+
+    fn news() -> impl Strategy<Value = News> {
+        let duration = proptest::option::of(0..100i64);
+        (proptest::sample::select(CallStatus::ALL), duration, (0..200i64).prop_map(second))
     }
 
     proptest! {
         #[test]
-        fn an_ending_stays(first in proptest::sample::select(CallStatus::ALL), second in proptest::sample::select(CallStatus::ALL)) {
-            prop_assert!(first.after_report(second).rank() >= first.rank());
-            if first.rank() >= 4 {
-                prop_assert!(second == CallStatus::Rejected || first.after_report(second) == first);
-            }
+        fn reports_in_any_order_end_in_one_record(
+            (first, other) in proptest::collection::vec(news(), 0..6).prop_flat_map(|news| (Just(news.clone()), Just(news).prop_shuffle()))
+        ) {
+            prop_assert_eq!(after(&first), after(&other));
+            let twice = [first.clone(), other].concat();
+            prop_assert_eq!(after(&twice), after(&first), "a repeat changes nothing");
+        }
+
+        #[test]
+        fn nobody_talks_on_a_rejected_call(news in news()) {
+            let mut call = Call { status: CallStatus::Rejected, ..call() };
+            prop_assert!(!call.report(news.0, news.1, news.2));
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct InboundText {
     pub body: Body,
     /// Addresses of pictures, as the provider gave them.
     pub media: Vec<String>,
+    /// A word such as STOP, START or HELP that the provider has acted on and answered by itself: it is meant for the
+    /// provider, not for the other party.
+    pub keyword: bool,
 }
 
 /// A call from a phone.
@@ -105,10 +108,16 @@ pub struct CallReport {
     pub key: String,
     /// The provider's id of the call.
     pub call_key: String,
-    /// What the call has become.
+    /// What the call has become: ringing, answered, or an ending. The end of the caller's side alone is `Cancelled`;
+    /// if they talked, [`Call::report`](super::call::Call::report) makes `Completed` of it.
     pub status: CallStatus,
-    /// How long they talked, in seconds.
+    /// How long they talked, in seconds; only with `Completed`.
     pub duration_s: Option<i64>,
+    /// When it happened, where the provider says; otherwise it happened now.
+    pub at: Option<Time>,
+    /// The caller is still on the line, and our answer says what happens next. The provider must tell the same by
+    /// another way too, because a caller is never left waiting for our database.
+    pub caller_waits: bool,
 }
 
 words! {

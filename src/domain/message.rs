@@ -117,7 +117,7 @@ words! {
         ProviderNotConfigured = "provider_not_configured",
         /// The network gave it up.
         Undeliverable = "undeliverable",
-        /// It had no words, and pictures are not carried on.
+        /// It had no words, and pictures could not be passed on.
         NothingToSend = "nothing_to_send",
     }
 }
@@ -150,6 +150,8 @@ pub struct Message {
     pub body: Body,
     /// Addresses of pictures.
     pub media: Vec<String>,
+    /// The number or its provider cannot carry pictures: they were not passed on.
+    pub media_dropped: bool,
     /// Where it stands.
     pub status: MessageStatus,
     /// Why, where it ended badly.
@@ -199,6 +201,8 @@ pub struct NewMessage {
     pub parts: i32,
     /// Longest part in characters, as the provider's limit was when the text was split.
     pub part_limit: i32,
+    /// Pictures in a part, likewise; 0 if they are not passed on.
+    pub media_limit: i32,
     /// See [`Message::received_at`].
     pub received_at: Option<Time>,
 }

@@ -17,6 +17,10 @@ pub const NO_CONTACT: &str =
 /// What a caller hears while we cannot look up their ride.
 pub const OUT_OF_ORDER: &str = "We cannot connect your call right now. Please try again in a few minutes.";
 
+/// What a caller hears whose other party did not pick up.
+pub const NOT_REACHED: &str =
+    "The other person cannot be reached at the moment. Please try again later, or send a text.";
+
 /// What a confirmation tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirmation<'a> {

@@ -108,6 +108,22 @@ impl Language {
     }
 }
 
+/// Divides a text with pictures into parts that a provider takes: at most `limit` characters and `media_limit` pictures
+/// each, in order, with the first pictures beside the first words. With a `media_limit` of 0 there are only words.
+pub fn parts<'a>(
+    body: &'a Body,
+    media: &'a [String],
+    limit: usize,
+    media_limit: usize,
+) -> Vec<(&'a str, &'a [String])> {
+    let media = if media_limit == 0 { &[] } else { media };
+    let pieces = if body.is_empty() && !media.is_empty() { Vec::new() } else { body.split(limit) };
+    let pictures: Vec<_> = media.chunks(media_limit.max(1)).collect();
+    (0..pieces.len().max(pictures.len()))
+        .map(|at| (pieces.get(at).copied().unwrap_or_default(), pictures.get(at).copied().unwrap_or_default()))
+        .collect()
+}
+
 /// The words of a text. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(String);

@@ -6,18 +6,30 @@
 //!
 //! Only a verified request can be read: [`Verified`] is made in this room alone, by an adapter's `verify`.
 
+pub mod bandwidth;
+#[cfg(test)]
+mod contract;
 pub mod messagebird;
+pub mod plivo;
 pub mod registry;
 pub mod simulator;
+pub mod telnyx;
+pub mod twilio;
+pub mod vonage;
 mod wire;
 
 use bytes::Bytes;
 use chrono::Duration;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header::RETRY_AFTER};
 
 use crate::domain::{
-    call::CallFlow, clock::Time, contact::ProviderEvent, message::ProviderCode, number::ProviderName,
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
+    number::{Capabilities, ProviderName},
     phone::PhoneNumber,
+    words::words,
 };
 
 /// Which of a provider's webhooks was called.
@@ -95,6 +107,9 @@ pub enum Unverified {
     /// No signature at all.
     #[error("no signature")]
     Missing,
+    /// No credentials yet: this provider sends them only when it is asked to, so this is how every event begins.
+    #[error("no credentials yet")]
+    Unasked,
     /// A signature that does not hold.
     #[error("bad signature")]
     Forged,
@@ -109,17 +124,23 @@ pub enum Unverified {
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// What we answer to a webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What we answer to a webhook. `Debug` shows neither headers nor body: a call flow names a phone.
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebhookResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// `Content-Type`, if there is a body.
     pub content_type: &'static str,
-    /// Further headers.
+    /// Further headers, with names in lower case.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+}
+
+impl std::fmt::Debug for WebhookResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookResponse").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 /// What happened to an event that is not a call, as the provider must learn it.
@@ -140,15 +161,17 @@ pub struct OutboundText<'a> {
     pub from: &'a PhoneNumber,
     /// The recipient.
     pub to: &'a PhoneNumber,
-    /// The words.
+    /// The words; empty if there are only pictures.
     pub body: &'a str,
+    /// Addresses of pictures, at most as many as [`Profile::media_limit`]; none unless the number can carry them.
+    pub media: &'a [String],
     /// Our reference, by which delivery reports find the text: at most 40 letters, digits and `_`.
     pub reference: &'a str,
-    /// Where the provider should report to.
+    /// Where the provider should report to. It has no query: an adapter without a field for the reference puts it there.
     pub report_url: &'a str,
 }
 
-/// An HTTP request that carries a send. `Debug` shows neither address nor body: both may be personal.
+/// An HTTP request that carries a send, or a question about a call. `Debug` shows neither address nor body: both may be personal.
 #[derive(Clone)]
 pub struct ProviderRequest {
     /// HTTP method.
@@ -172,10 +195,23 @@ impl std::fmt::Debug for ProviderRequest {
 pub struct ProviderResponse {
     /// HTTP status.
     pub status: StatusCode,
-    /// `Retry-After`, where it was a number of seconds.
-    pub retry_after: Option<Duration>,
+    /// Headers.
+    pub headers: HeaderMap,
     /// The body, cut at 64 KiB.
     pub body: Bytes,
+}
+
+impl ProviderResponse {
+    /// `Retry-After`, where it is a number of seconds.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.seconds(RETRY_AFTER.as_str())
+    }
+
+    /// A header that counts seconds.
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        let seconds: u32 = self.headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::seconds(seconds.into()))
+    }
 }
 
 impl std::fmt::Debug for ProviderResponse {
@@ -217,15 +253,52 @@ pub enum SendOutcome {
     InDoubt,
 }
 
-/// What an adapter is like, as data.
+words! {
+    /// How we learn what became of a call.
+    CallResults {
+        /// The provider tells.
+        Callbacks = "callbacks",
+        /// We ask until we know.
+        Polling = "polling",
+    }
+}
+
+/// What an adapter is like, as data: the same for every account.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// Its name in paths and records.
     pub name: ProviderName,
+    /// What its numbers can carry at most, and this adapter with them.
+    pub capabilities: Capabilities,
     /// Longest text of one send, in characters; longer ones are split.
     pub text_limit: usize,
+    /// Pictures in one send; more go out in further sends. 0: pictures of one party cannot be carried on to the other.
+    pub media_limit: usize,
+    /// Largest webhook that it sends, or call flow that it reads, in bytes, whichever its documents name.
+    pub body_limit: usize,
+    /// Texts that one number may send in a minute before the provider holds them back, unless the account says more.
+    pub texts_per_minute: u32,
+    /// How its webhooks prove where they come from, in a few words for an operator.
+    pub signature: &'static str,
+    /// It tells what became of a text.
+    pub delivery_reports: bool,
+    /// How we learn what became of a call.
+    pub call_results: CallResults,
     /// Methods by which it calls the SMS, voice and status webhooks.
     pub methods: [&'static [Method]; 3],
+    /// What stands behind the addresses of these webhooks where they are entered at the provider: connection overrides
+    /// such as `#rc=2`, empty for most. The provider keeps it to itself: it is neither sent nor signed.
+    pub fragments: [&'static str; 3],
+    /// How long we may take for a text or a report: shorter than the provider waits.
+    pub patience: std::time::Duration,
+}
+
+impl Profile {
+    /// The address of a webhook as it is entered at the provider; `base_url` has no slash at the end.
+    pub fn webhook(&self, base_url: &str, endpoint: Endpoint) -> String {
+        let fragment = self.fragments[endpoint as usize];
+        format!("{base_url}/webhooks/{}/{}{fragment}", self.name, endpoint.as_str())
+    }
 }
 
 /// A telephony provider's dialect.
@@ -233,17 +306,18 @@ pub struct Profile {
 /// No method has a default body: a provider that needs nothing special says so itself.
 pub trait Provider: Send + Sync {
     /// What it is like.
-    fn profile(&self) -> &Profile;
+    fn profile(&self) -> &'static Profile;
 
     /// Checks signature and freshness. A provider's retries repeat a request byte for byte, so a repeat inside the
     /// freshness window verifies again.
     fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified>;
 
-    /// Reads what a request says.
+    /// Reads what a request says. Some providers send news of any kind to any of our webhooks, so the content decides
+    /// where it can, not the endpoint.
     fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed>;
 
-    /// Answers a call.
-    fn render_call(&self, flow: &CallFlow) -> WebhookResponse;
+    /// Answers a call. `report_url` takes news of it, like [`OutboundText::report_url`].
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse;
 
     /// Answers anything else.
     fn acknowledge(&self, endpoint: Endpoint, receipt: Receipt) -> WebhookResponse;
@@ -252,8 +326,15 @@ pub trait Provider: Send + Sync {
     fn refuse(&self, why: Unverified) -> WebhookResponse;
 
     /// Builds the request for a send.
-    fn build_send(&self, text: &OutboundText<'_>) -> ProviderRequest;
+    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> ProviderRequest;
 
     /// Reads the response to a send.
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome;
+
+    /// Builds the request that asks what became of a call; `None` if the provider tells by itself. `call_key` is
+    /// [`InboundCall::key`](crate::domain::contact::InboundCall::key).
+    fn build_call_query(&self, call_key: &str, now: Time) -> Option<ProviderRequest>;
+
+    /// Reads the response to that: all that is known of the call by now, in any order.
+    fn read_call_query(&self, call_key: &str, response: &ProviderResponse) -> Vec<CallReport>;
 }

@@ -4,19 +4,49 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Provider, messagebird, simulator};
+use super::{Profile, Provider, bandwidth, messagebird, plivo, simulator, telnyx, twilio, vonage};
 use crate::domain::number::ProviderName;
 
 /// Every adapter that is compiled in, configured or not: the webhooks of any other name are 404.
-const KNOWN: &[&str] = &["messagebird", "simulator"];
+static KNOWN: &[&Profile] = &[
+    &bandwidth::PROFILE,
+    &messagebird::PROFILE,
+    &plivo::PROFILE,
+    &simulator::PROFILE,
+    &telnyx::PROFILE,
+    &twilio::PROFILE,
+    &vonage::PROFILE,
+];
 
 /// The accounts, as configured. Each is whole or absent.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     /// MessageBird.
     pub messagebird: Option<messagebird::Config>,
+    /// Plivo.
+    pub plivo: Option<plivo::Config>,
+    /// Bandwidth.
+    pub bandwidth: Option<bandwidth::Config>,
+    /// Twilio.
+    pub twilio: Option<twilio::Config>,
+    /// Vonage.
+    pub vonage: Option<vonage::Config>,
+    /// Telnyx.
+    pub telnyx: Option<telnyx::Config>,
     /// The built-in simulator; the secret is shared with its network.
     pub simulator: Option<SecretString>,
+}
+
+impl Accounts {
+    /// Whether there is one with a real provider.
+    pub fn is_any(&self) -> bool {
+        self.messagebird.is_some()
+            || self.plivo.is_some()
+            || self.bandwidth.is_some()
+            || self.twilio.is_some()
+            || self.vonage.is_some()
+            || self.telnyx.is_some()
+    }
 }
 
 /// The adapters at work.
@@ -36,8 +66,13 @@ pub enum Found {
 impl Registry {
     /// The adapters of these accounts.
     pub fn new(accounts: Accounts) -> Self {
-        let adapters: [Option<Arc<dyn Provider>>; 2] = [
+        let adapters: [Option<Arc<dyn Provider>>; 7] = [
+            accounts.bandwidth.map(|config| Arc::new(bandwidth::Bandwidth::new(config)) as _),
             accounts.messagebird.map(|config| Arc::new(messagebird::MessageBird::new(config)) as _),
+            accounts.plivo.map(|config| Arc::new(plivo::Plivo::new(config)) as _),
+            accounts.telnyx.map(|config| Arc::new(telnyx::Telnyx::new(config)) as _),
+            accounts.twilio.map(|config| Arc::new(twilio::Twilio::new(config)) as _),
+            accounts.vonage.map(|config| Arc::new(vonage::Vonage::new(config)) as _),
             accounts.simulator.map(|secret| Arc::new(simulator::Simulator::new(secret)) as _),
         ];
         Self(adapters.into_iter().flatten().collect())
@@ -47,7 +82,7 @@ impl Registry {
     pub fn find(&self, name: &str) -> Found {
         match self.0.iter().find(|adapter| adapter.profile().name.as_str() == name) {
             Some(adapter) => Found::Configured(Arc::clone(adapter)),
-            None if KNOWN.contains(&name) => Found::NotConfigured,
+            None if KNOWN.iter().any(|known| known.name.as_str() == name) => Found::NotConfigured,
             None => Found::Unknown,
         }
     }
@@ -62,8 +97,8 @@ impl Registry {
         self.0.iter().map(|adapter| adapter.profile().name.clone()).collect()
     }
 
-    /// Every adapter there is, with its profile if it is configured.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, Option<&Arc<dyn Provider>>)> {
-        KNOWN.iter().map(|name| (*name, self.0.iter().find(|adapter| adapter.profile().name.as_str() == *name)))
+    /// Every adapter there is, and whether it is configured.
+    pub fn all(&self) -> impl Iterator<Item = (&'static Profile, bool)> {
+        KNOWN.iter().map(|known| (*known, self.get(&known.name).is_some()))
     }
 }

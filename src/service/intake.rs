@@ -4,14 +4,17 @@ use std::{future::Future, time::Duration};
 
 use super::{Service, relay::announce};
 use crate::{
-    domain::{call::CallFlow, contact::ProviderEvent, error::Result, notice, number::ProviderName},
-    provider::{Endpoint, Provider, Receipt, WebhookRequest, WebhookResponse, registry::Found},
+    domain::{
+        call::{CallFlow, CallStatus},
+        contact::ProviderEvent,
+        error::Result,
+        notice,
+    },
+    provider::{Endpoint, Profile, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
 };
 
 /// A caller listens to silence meanwhile; providers give up after a few seconds.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
-/// Texts and reports are repeated when we answer 503, so they may take longer, but not as long as a provider waits.
-const DEADLINE: Duration = Duration::from_secs(8);
 
 /// What became of a webhook.
 pub enum Intake {
@@ -43,10 +46,16 @@ impl Service {
 
     async fn answer(&self, adapter: &dyn Provider, endpoint: Endpoint, request: &WebhookRequest) -> WebhookResponse {
         let provider = &adapter.profile().name;
+        let render = |flow: &CallFlow| adapter.render_call(flow, &self.report_url(provider));
         let verified = match adapter.verify(request, self.now()) {
             Ok(verified) => verified,
             Err(why) => {
-                tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused");
+                match why {
+                    Unverified::Unasked => {
+                        tracing::debug!(%provider, endpoint = endpoint.as_str(), "a webhook was asked for credentials")
+                    }
+                    _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused"),
+                }
                 return adapter.refuse(why);
             }
         };
@@ -55,39 +64,44 @@ impl Service {
             Err(malformed) => {
                 tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
                 return match endpoint {
-                    Endpoint::Voice => adapter.render_call(&announce(notice::OUT_OF_ORDER)),
+                    Endpoint::Voice => render(&announce(notice::OUT_OF_ORDER)),
                     Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
                 };
             }
         };
         let mut flow = None;
         for event in &events {
-            match self.take_event(provider, event).await {
+            match self.take_event(adapter.profile(), event).await {
                 Ok(Some(decided)) => flow = Some(decided),
                 Ok(None) => {}
                 Err(NotTaken) => return adapter.acknowledge(endpoint, Receipt::NotNow),
             }
         }
         match (flow, endpoint) {
-            (Some(flow), _) => adapter.render_call(&flow),
+            (Some(flow), _) => render(&flow),
             // Whatever this was, somebody may be waiting on the line.
-            (None, Endpoint::Voice) => adapter.render_call(&announce(notice::NO_CONTACT)),
+            (None, Endpoint::Voice) => render(&announce(notice::NO_CONTACT)),
             (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
         }
     }
 
     async fn take_event(
         &self,
-        provider: &ProviderName,
+        profile: &Profile,
         event: &ProviderEvent,
     ) -> std::result::Result<Option<CallFlow>, NotTaken> {
+        let (provider, patience) = (&profile.name, profile.patience);
         match event {
-            ProviderEvent::Text(text) => within(DEADLINE, self.take_text(provider, text)).await.map(|()| None),
-            ProviderEvent::Report(report) => within(DEADLINE, self.take_report(provider, report)).await.map(|()| None),
-            ProviderEvent::CallReport(report) => {
-                within(DEADLINE, self.take_call_report(provider, report)).await.map(|()| None)
+            ProviderEvent::Text(text) => within(patience, self.take_text(provider, text)).await.map(|()| None),
+            ProviderEvent::Report(report) => within(patience, self.take_report(provider, report)).await.map(|()| None),
+            // A caller is never left unanswered, even when the database is.
+            ProviderEvent::CallReport(report) if report.caller_waits => {
+                let _ = within(CALL_DEADLINE, self.take_call_report(provider, report)).await;
+                Ok(Some(after(report.status)))
             }
-            // A call is never left unanswered, even when the database is.
+            ProviderEvent::CallReport(report) => {
+                within(patience, self.take_call_report(provider, report)).await.map(|()| None)
+            }
             ProviderEvent::Call(call) => Ok(Some(
                 within(CALL_DEADLINE, self.take_call(provider, call))
                     .await
@@ -95,6 +109,14 @@ impl Service {
             )),
             ProviderEvent::Ignored => Ok(None),
         }
+    }
+}
+
+/// What a caller hears who is still there when the call to the other party is over.
+fn after(status: CallStatus) -> CallFlow {
+    match status {
+        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed => announce(notice::NOT_REACHED),
+        _ => CallFlow::HangUp,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         page::{Page, PageRequest},
         person::Role,
         ride::{RideEvent, RideEventKind},
-        text::Body,
+        text::{Body, parts},
     },
     store::{
         Tx, bindings,
@@ -65,8 +65,17 @@ impl Service {
     /// Stores a text with its parts in the outbox, in the transaction of what caused it. `None` if contact closed
     /// meanwhile: then nothing is stored.
     pub(super) async fn owe(&self, tx: &Tx, owing: Owing, now: Time) -> Result<Option<MessageId>> {
-        let limit = self.providers.get(&owing.provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
-        let parts = i32::try_from(owing.body.split(limit).len()).map_err(Error::internal)?;
+        let profile = self.providers.get(&owing.provider).map(|known| known.profile());
+        let limit = profile.map_or(DEFAULT_PART_LIMIT, |profile| profile.text_limit);
+        let media_limit = match profile {
+            // Only a text with pictures asks: the others cost no look at the number.
+            Some(profile) if !owing.media.is_empty() && numbers::carries_media(tx, owing.number_id).await? => {
+                profile.media_limit
+            }
+            _ => 0,
+        };
+        let parts = parts(&owing.body, &owing.media, limit, media_limit).len();
+        let parts = i32::try_from(parts).map_err(Error::internal)?;
         let Some(first) = rides::take_places(tx, owing.ride_id, owing.to, parts, now).await? else { return Ok(None) };
         let message = NewMessage {
             ride_id: Some(owing.ride_id),
@@ -81,6 +90,7 @@ impl Service {
             number_id: Some(owing.number_id),
             parts,
             part_limit: i32::try_from(limit).map_err(Error::internal)?,
+            media_limit: i32::try_from(media_limit).map_err(Error::internal)?,
             received_at: owing.received_at,
         };
         let message_id = messages::insert(tx, &message, now).await?;

@@ -10,6 +10,7 @@ mod numbers;
 mod once;
 mod outbox;
 mod people;
+mod questions;
 mod random;
 mod relay;
 mod rides;
@@ -27,9 +28,10 @@ use crate::{
     domain::{
         clock::{Clock, Time},
         error::{Error, Result},
+        number::ProviderName,
         ride::ContactPolicy,
     },
-    provider::registry::Registry,
+    provider::{Endpoint, registry::Registry},
     store::Store,
 };
 
@@ -94,6 +96,11 @@ impl Service {
     /// The address under which the world reaches us, without a slash at the end.
     pub fn public_base_url(&self) -> &str {
         &self.public_base_url
+    }
+
+    /// Where a provider reports to.
+    fn report_url(&self, provider: &ProviderName) -> String {
+        format!("{}/webhooks/{provider}/{}", self.public_base_url, Endpoint::Status.as_str())
     }
 
     /// Rings when something new is owed.

@@ -53,14 +53,15 @@ impl Service {
             self.try_later(part.message_id, claim, None, false, SendFailure::ProviderNotConfigured).await?;
             return Ok(None);
         };
-        let report_url = format!("{}/webhooks/{}/status", self.public_base_url, way.provider);
-        let request = provider.build_send(&OutboundText {
+        let text = OutboundText {
             from: &way.from,
             to: &way.to,
             body: &part.body,
+            media: &part.media,
             reference: &part.reference,
-            report_url: &report_url,
-        });
+            report_url: &self.report_url(&way.provider),
+        };
+        let request = provider.build_send(&text, self.now());
         Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
     }
 

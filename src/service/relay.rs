@@ -6,6 +6,7 @@ use super::{Service, messages::Owing};
 use crate::{
     domain::{
         call::{CallFlow, CallStatus},
+        clock::Time,
         contact::{
             CallReport, Connection, Contacting, DeliveryReport, InboundCall, InboundText, Refusal, Route, RouteFacts,
             decide,
@@ -23,12 +24,14 @@ use crate::{
         Db, Tx,
         calls::{self, NewCall},
         inbox::{self, EventKind},
-        messages, outbox, routing,
+        messages, numbers, outbox, routing,
     },
 };
 
 /// Addresses of pictures that one text may carry; more are dropped.
 const MAX_MEDIA: usize = 10;
+/// The `reason` of a text that was meant for the provider.
+const KEYWORD: &str = "keyword";
 
 impl Service {
     /// Where a contact goes now.
@@ -55,11 +58,17 @@ impl Service {
                     return Ok(());
                 }
                 match self.route(&tx, provider, &text.from, text.to.as_ref()).await? {
-                    Route::Connected(way) if text.body.is_empty() => {
+                    Route::Connected(way) if text.keyword => {
+                        let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
+                        self.keep(&tx, provider, text, ended).await
+                    }
+                    Route::Connected(way) if self.is_sendable(&tx, provider, text, &way).await? => {
+                        self.relay_text(&tx, provider, text, &way).await
+                    }
+                    Route::Connected(way) => {
                         let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
                         self.keep(&tx, provider, text, failed).await
                     }
-                    Route::Connected(way) => self.relay_text(&tx, provider, text, &way).await,
                     Route::Refused { refusal, number_id, ride } => {
                         self.keep(&tx, provider, text, Ended::rejected(refusal, number_id, ride)).await
                     }
@@ -68,6 +77,19 @@ impl Service {
             .await?;
         self.owed.notify_one();
         Ok(())
+    }
+
+    /// Whether anything of it can go out: words, or pictures where the number can carry them.
+    async fn is_sendable(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+        way: &Connection,
+    ) -> Result<bool> {
+        let can = self.providers.get(provider).is_some_and(|known| known.profile().media_limit > 0);
+        Ok(!text.body.is_empty()
+            || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
     }
 
     async fn relay_text(&self, tx: &Tx, provider: &ProviderName, text: &InboundText, way: &Connection) -> Result<()> {
@@ -108,6 +130,7 @@ impl Service {
             number_id: ended.number_id,
             parts: 0,
             part_limit: 0,
+            media_limit: 0,
             received_at: Some(now),
         };
         messages::insert(tx, &message, now).await?;
@@ -124,7 +147,8 @@ impl Service {
                 let first = inbox::take(&tx, provider, EventKind::Call, &call.key, now).await?;
                 let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
                 if first {
-                    calls::insert(&tx, &record_of(provider, call, &route), now).await?;
+                    let ask_at = self.first_question(provider, now);
+                    calls::insert(&tx, &record_of(provider, call, &route, ask_at), now).await?;
                 }
                 Ok(route)
             })
@@ -164,18 +188,22 @@ impl Service {
                 if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now).await? {
                     return Ok(());
                 }
-                match calls::find_locked(&tx, provider, &report.call_key).await? {
-                    Some(mut call) => {
-                        if call.report(report.status, report.duration_s, now) {
-                            calls::update(&tx, &call).await?;
-                        }
-                    }
-                    None => tracing::info!(%provider, "a call report names no call of ours"),
-                }
-                Ok(())
+                note(&tx, provider, report, now).await
             })
             .await
     }
+}
+
+/// Writes news of a call down.
+pub(super) async fn note(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
+    let Some(mut call) = calls::find_locked(tx, provider, &report.call_key).await? else {
+        tracing::info!(%provider, "a call report names no call of ours");
+        return Ok(());
+    };
+    if call.report(report.status, report.duration_s, report.at.unwrap_or(now)) {
+        calls::update(tx, &call).await?;
+    }
+    Ok(())
 }
 
 /// What a caller hears instead of the other party.
@@ -183,7 +211,12 @@ pub(super) fn announce(text: &str) -> CallFlow {
     CallFlow::Announce { text: text.to_owned(), language: notice::ANNOUNCEMENT_LANGUAGE }
 }
 
-fn record_of<'a>(provider: &'a ProviderName, call: &'a InboundCall, route: &Route) -> NewCall<'a> {
+fn record_of<'a>(
+    provider: &'a ProviderName,
+    call: &'a InboundCall,
+    route: &Route,
+    ask_at: Option<Time>,
+) -> NewCall<'a> {
     let (status, reason, number_id, ride) = match route {
         Route::Connected(way) => {
             (CallStatus::Connecting, None, Some(way.number_id), Some((way.ride_id, way.from_role)))
@@ -200,6 +233,7 @@ fn record_of<'a>(provider: &'a ProviderName, call: &'a InboundCall, route: &Rout
         provider,
         provider_call_id: &call.key,
         number_id,
+        ask_at: ask_at.filter(|_| status == CallStatus::Connecting),
     }
 }
 

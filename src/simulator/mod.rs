@@ -129,6 +129,7 @@ impl Simulator {
                 self.show(from, EntryKind::Announcement, to, &text).await?;
                 Heard::Announced(text)
             }
+            wire::Flow::HangUp => return Err(Error::internal("a call was cut off without a word")),
         };
         Ok((event.id, heard))
     }
@@ -162,7 +163,7 @@ impl Transport for Simulator {
                 Unreached::Unknown
             })?;
             let body = serde_json::to_vec(&wire::Sent { id }).unwrap_or_default();
-            Ok(ProviderResponse { status: StatusCode::CREATED, retry_after: None, body: body.into() })
+            Ok(ProviderResponse { status: StatusCode::CREATED, headers: HeaderMap::new(), body: body.into() })
         })
     }
 }

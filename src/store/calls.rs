@@ -1,13 +1,16 @@
 //! Calls.
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait as _, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
+    ActiveValue::{self, Set},
+    ConnectionTrait as _, FromQueryResult, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::Expr,
 };
 
 use super::{
     Db, Tx,
     entity::calls::{ActiveModel, Column, Entity, Model},
-    row, statement,
+    lock, row, statement,
 };
 use crate::domain::{
     call::{Call, CallStatus},
@@ -44,6 +47,27 @@ pub struct NewCall<'a> {
     pub provider_call_id: &'a str,
     /// The proxy number.
     pub number_id: Option<NumberId>,
+    /// When to ask the provider what became of it, if it does not tell.
+    pub ask_at: Option<Time>,
+}
+
+/// A call about which its provider is to be asked now.
+#[derive(FromQueryResult)]
+pub struct Question {
+    /// The call.
+    pub id: i64,
+    /// When it began.
+    pub started_at: Time,
+    /// The provider's id of it.
+    pub provider_call_id: String,
+    provider: String,
+}
+
+impl Question {
+    /// Whom to ask.
+    pub fn provider(&self) -> Result<ProviderName> {
+        row::provider(&self.provider)
+    }
 }
 
 fn call(model: Model) -> Result<Call> {
@@ -92,8 +116,9 @@ pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &st
 /// Stores a call, unless there is one under the provider's id: the inbox forgets ids that calls keep.
 pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
     let sql = "INSERT INTO calls
-                   (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (provider, provider_call_id) DO NOTHING";
+                   (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at,
+                    ask_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (provider, provider_call_id) DO NOTHING";
     let values = [
         new.ride_id.map(|id| id.0).into(),
         new.from_role.map(Role::as_str).into(),
@@ -103,7 +128,8 @@ pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
         new.provider_call_id.into(),
         new.number_id.map(|id| id.0).into(),
         now.into(),
-        new.status.is_ended().then_some(now).into(),
+        new.status.is_ending().then_some(now).into(),
+        new.ask_at.into(),
     ];
     tx.conn().execute_raw(statement(tx, sql, values)).await?;
     Ok(())
@@ -117,9 +143,34 @@ pub async fn update(tx: &Tx, after: &Call) -> Result<()> {
         answered_at: Set(after.answered_at),
         ended_at: Set(after.ended_at),
         duration_s: Set(after.duration_s),
+        ask_at: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
     model.update(tx.conn()).await?;
+    Ok(())
+}
+
+/// Takes up to about `limit` calls about which their provider is to be asked now, and puts them off until `again`: a
+/// process that dies meanwhile leaves them to another.
+pub async fn take_questions(tx: &Tx, limit: u32, again: Time, now: Time) -> Result<Vec<Question>> {
+    let sql = format!(
+        "UPDATE calls SET ask_at = $1
+         WHERE id IN (SELECT id FROM calls WHERE ask_at IS NOT NULL AND ask_at <= $2 ORDER BY ask_at LIMIT $3 {})
+         RETURNING id, started_at, provider_call_id, provider",
+        lock(tx, "FOR UPDATE SKIP LOCKED")
+    );
+    let values = [again.into(), now.into(), i64::from(limit).into()];
+    Ok(Question::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?)
+}
+
+/// Asks about a call again at this time, unless it is over.
+pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::AskAt, Expr::value(at))
+        .filter(Column::Id.eq(id))
+        .filter(Column::AskAt.is_not_null())
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 
@@ -127,6 +178,7 @@ pub async fn update(tx: &Tx, after: &Call) -> Result<()> {
 pub async fn forget(tx: &Tx, before: Time) -> Result<u64> {
     let done = Entity::update_many()
         .col_expr(Column::Status, Expr::value(CallStatus::Unknown.as_str()))
+        .col_expr(Column::AskAt, Expr::value(Option::<Time>::None))
         .filter(Expr::cust("status IN ('connecting', 'ringing', 'answered')"))
         .filter(Column::StartedAt.lte(before))
         .exec(tx.conn())

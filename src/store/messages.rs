@@ -31,10 +31,7 @@ fn message(db: &impl Db, model: Model) -> Result<Message> {
         Some(sealed) => row::open_text(db, Purpose::Text, sealed)?,
         None => String::new(),
     };
-    let media = match &model.media_sealed {
-        Some(sealed) => serde_json::from_str(&row::open_text(db, Purpose::Text, sealed)?).map_err(Error::internal)?,
-        None => Vec::new(),
-    };
+    let media = open_media(db, model.media_sealed.as_deref())?;
     Ok(Message {
         id: MessageId(model.id),
         ride_id: model.ride_id.map(RideId),
@@ -42,6 +39,7 @@ fn message(db: &impl Db, model: Model) -> Result<Message> {
         from_role: row::roles(model.from_role.as_deref())?,
         to_role: row::roles(model.to_role.as_deref())?,
         body: Body::from_wire(&body),
+        media_dropped: model.media_limit == 0 && !media.is_empty(),
         media,
         status: row::word(MessageStatus::parse, "status", &model.status)?,
         reason: model.reason,
@@ -54,6 +52,14 @@ fn message(db: &impl Db, model: Model) -> Result<Message> {
         possibly_duplicated: model.possibly_duplicated,
         created_at: model.created_at,
     })
+}
+
+/// Addresses of pictures, sealed as a JSON list.
+pub(super) fn open_media(db: &impl Db, sealed: Option<&[u8]>) -> Result<Vec<String>> {
+    match sealed {
+        Some(sealed) => serde_json::from_str(&row::open_text(db, Purpose::Text, sealed)?).map_err(Error::internal),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The text with this id.
@@ -101,6 +107,7 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
         number_id: Set(new.number_id.map(|id| id.0)),
         parts: Set(new.parts),
         part_limit: Set(new.part_limit),
+        media_limit: Set(new.media_limit),
         received_at: Set(new.received_at),
         possibly_duplicated: Set(false),
         created_at: Set(now),

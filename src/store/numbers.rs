@@ -188,6 +188,11 @@ pub async fn line(db: &impl Db, id: NumberId) -> Result<Option<(PhoneNumber, Pro
     model.map(|model| Ok((row::number_phone(&model.phone_number)?, row::provider(&model.provider)?))).transpose()
 }
 
+/// Whether a number can carry pictures.
+pub async fn carries_media(db: &impl Db, id: NumberId) -> Result<bool> {
+    Ok(Entity::find_by_id(id.0).one(db.conn()).await?.is_some_and(|model| model.mms))
+}
+
 /// Providers that numbers of the pool name.
 pub async fn providers(db: &impl Db) -> Result<Vec<ProviderName>> {
     let names: Vec<String> =

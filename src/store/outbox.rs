@@ -26,7 +26,7 @@ use crate::domain::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::Body,
+    text::{Body, parts},
 };
 
 /// A part to be owed.
@@ -114,6 +114,8 @@ pub struct OwedPart {
     pub message_id: MessageId,
     /// This part's words.
     pub body: String,
+    /// This part's pictures.
+    pub media: Vec<String>,
     /// Our reference.
     pub reference: String,
     /// Where it goes; none if contact is closed, or the recipient was swapped out or erased.
@@ -141,7 +143,9 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         part: i32,
         reference: String,
         body_sealed: Option<Vec<u8>>,
+        media_sealed: Option<Vec<u8>>,
         part_limit: i32,
+        media_limit: i32,
         to_sealed: Option<Vec<u8>>,
         number: Option<String>,
         provider: Option<String>,
@@ -155,7 +159,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         "SELECT q.*, n.phone_number AS number, n.provider AS provider
         FROM (
             SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference, m.body_sealed AS body_sealed,
-                m.part_limit AS part_limit, me.phone_sealed AS to_sealed,
+                m.media_sealed AS media_sealed, m.part_limit AS part_limit, m.media_limit AS media_limit,
+                me.phone_sealed AS to_sealed,
                 COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1)) AS number_id
             FROM outbox o
             JOIN messages m ON m.id = o.message_id
@@ -173,8 +178,10 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         Some(sealed) => Body::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
         None => Body::from_wire(""),
     };
-    let limit = usize::try_from(found.part_limit).map_err(|_| UnknownValue("part_limit"))?;
-    let part = usize::try_from(found.part).map_err(|_| UnknownValue("part"))?;
+    let media = messages::open_media(db, found.media_sealed.as_deref())?;
+    let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue(column));
+    let parts = parts(&text, &media, count(found.part_limit, "part_limit")?, count(found.media_limit, "media_limit")?);
+    let (body, media) = parts.into_iter().nth(count(found.part, "part")?).ok_or(UnknownValue("part"))?;
     let way = match (found.number, found.provider, found.to_sealed) {
         (Some(from), Some(provider), Some(to)) => Some(Way {
             from: row::number_phone(&from)?,
@@ -185,7 +192,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     };
     Ok(Some(OwedPart {
         message_id: MessageId(found.message_id),
-        body: (*text.split(limit).get(part).ok_or(UnknownValue("part"))?).to_owned(),
+        body: body.to_owned(),
+        media: media.to_vec(),
         reference: found.reference,
         way,
     }))

@@ -1,4 +1,5 @@
 //! Background work: each piece is a `tick` and a loop around it, so that tests drive it by hand.
 
 pub mod outbox;
+pub mod questions;
 pub mod upkeep;

@@ -3,9 +3,10 @@
 
 mod auth;
 mod bad_input;
+mod carriers;
+mod delivery;
 mod demo;
 mod harness;
-mod messagebird;
 mod operations;
 mod people;
 mod process;

@@ -113,11 +113,27 @@ view! {
         configured: bool,
         /// The addresses to enter at the provider.
         webhooks: WebhookAddresses,
+        /// How its webhooks prove where they come from.
+        signature: String,
+        /// What its numbers can carry at most.
+        capabilities: Vec<Capability>,
+        /// Longest text of one send, in characters; longer ones are split.
+        text_limit: u64,
+        /// Pictures in one send; 0 if pictures cannot be passed on.
+        media_limit: u64,
+        /// Largest webhook or call flow, in bytes.
+        body_limit: u64,
+        /// Texts that one number may send in a minute, unless the account says more.
+        texts_per_minute: u32,
+        /// Whether it tells what became of a text.
+        delivery_reports: bool,
+        /// How the results of calls are learnt: `callbacks`, or `polling`.
+        call_results: String,
     }
 }
 
 view! {
-    /// Addresses to enter at a provider.
+    /// Addresses to enter at a provider, with the connection overrides (`#...`) that make it try again.
     WebhookAddresses as "WebhookAddresses" {
         /// For incoming texts.
         sms: String,
@@ -263,24 +279,29 @@ impl NumbersApi {
 
     /// List providers
     ///
-    /// Every provider this build knows, whether it is configured, and the addresses to enter there.
+    /// Every provider this build knows, what it can do, whether it is configured, and the addresses to enter there.
     #[oai(path = "/v1/providers", method = "get", operation_id = "list_providers")]
     async fn providers(
         &self,
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
     ) -> Answer<Found<Providers>> {
         let base = self.service.public_base_url();
-        let items = self.service.providers().all().map(|(name, adapter)| {
-            let address = |endpoint: Endpoint| format!("{base}/webhooks/{name}/{}", endpoint.as_str());
-            ProviderView {
-                name: name.to_owned(),
-                configured: adapter.is_some(),
-                webhooks: WebhookAddresses {
-                    sms: address(Endpoint::Sms),
-                    voice: address(Endpoint::Voice),
-                    status: address(Endpoint::Status),
-                },
-            }
+        let items = self.service.providers().all().map(|(profile, configured)| ProviderView {
+            name: profile.name.as_str().to_owned(),
+            configured,
+            webhooks: WebhookAddresses {
+                sms: profile.webhook(base, Endpoint::Sms),
+                voice: profile.webhook(base, Endpoint::Voice),
+                status: profile.webhook(base, Endpoint::Status),
+            },
+            signature: profile.signature.to_owned(),
+            capabilities: profile.capabilities.list(),
+            text_limit: profile.text_limit as u64,
+            media_limit: profile.media_limit as u64,
+            body_limit: profile.body_limit as u64,
+            texts_per_minute: profile.texts_per_minute,
+            delivery_reports: profile.delivery_reports,
+            call_results: profile.call_results.as_str().to_owned(),
         });
         Ok(Found::new(Providers { items: items.collect() }))
     }

@@ -180,6 +180,8 @@ view! {
         text: Option<String>,
         /// Addresses of pictures, as the provider gave them; empty without the scope `messages:read`.
         media: Vec<String>,
+        /// The number or its provider cannot carry pictures: they were not passed on.
+        media_dropped: bool,
         /// Where it stands.
         status: MessageStatus,
         /// Why, where it ended badly; the provider's own code stands behind a colon.
@@ -211,6 +213,7 @@ impl MessageView {
             to_role: message.to_role,
             text: reads_texts.then(|| message.body.expose().to_owned()),
             media: if reads_texts { message.media } else { Vec::new() },
+            media_dropped: message.media_dropped,
             status: message.status,
             reason: message.reason,
             provider: message.provider,

@@ -4,7 +4,6 @@
 //! it is only in the documented shapes; anything else is hashed.
 
 use http::Method;
-use url::Url;
 
 use super::fields::Fields;
 use crate::{
@@ -45,13 +44,9 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
         from: Contacting::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
         body: Body::from_wire(fields.value(&["payload", "body", "message"]).unwrap_or_default()),
-        media: fields.list("mediaUrls").filter_map(web_address).collect(),
+        media: fields.list("mediaUrls").filter_map(wire::web_address).collect(),
+        keyword: false,
     })
-}
-
-fn web_address(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok()?;
-    matches!(url.scheme(), "http" | "https").then(|| url.into())
 }
 
 /// Never fails: a caller who waits must hear something, whatever the query lacks. `source` may be missing, or the
@@ -65,12 +60,11 @@ fn call(request: &WebhookRequest) -> InboundCall {
     }
 }
 
-/// Reports of texts that others sent from the same account come here as well: `None` for a reference that cannot be
-/// ours, and for a word that is not documented.
+/// `None` for a reference that cannot be ours, and for a word that is not documented.
 fn report(request: &WebhookRequest) -> Option<DeliveryReport> {
     let fields = Fields::of_query(request);
     let field = |name| fields.value(&[name]).unwrap_or_default();
-    let reference = Some(field("reference")).filter(|reference| is_ours(reference))?;
+    let reference = Some(field("reference")).filter(|reference| wire::is_reference(reference))?;
     let status = field("status");
     let state = match status {
         "scheduled" | "sent" | "buffered" => PartState::Sent,
@@ -78,18 +72,12 @@ fn report(request: &WebhookRequest) -> Option<DeliveryReport> {
         "expired" | "delivery_failed" => PartState::Undelivered,
         _ => return None,
     };
-    let told = [field("id"), reference, status, field("statusDatetime")].join("\n");
     Some(DeliveryReport {
-        key: digest(told.as_bytes()),
+        key: wire::digest_key(&[field("id"), reference, status, field("statusDatetime")]),
         reference: reference.to_owned(),
         state,
         code: ProviderCode::of(field("statusErrorCode")).filter(|_| state == PartState::Undelivered),
     })
-}
-
-/// The shape of [`OutboundText::reference`](crate::provider::OutboundText::reference).
-fn is_ours(reference: &str) -> bool {
-    (1..=40).contains(&reference.len()) && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// 32 hexadecimal digits (texts) or a UUID (calls) stay as they are: too long for a phone number and no words.

@@ -5,20 +5,50 @@
 
 mod fields;
 mod inbound;
+mod legs;
 mod outbound;
 mod signature;
+
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse,
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
-use crate::domain::{call::CallFlow, clock::Time, contact::ProviderEvent, number::ProviderName};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
 
-/// Where the API lives unless configured otherwise (section 4).
+/// What MessageBird is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("messagebird"),
+    capabilities: Capabilities { sms: true, voice: true, mms: true },
+    // Only a third party's schema says so (section 4).
+    text_limit: 1377,
+    media_limit: 10,
+    body_limit: 64 * 1024,
+    // No rate of the legacy API is documented; a long code of most networks carries a text a second.
+    texts_per_minute: 60,
+    signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
+    delivery_reports: true,
+    // Its call events carry a signature that no source describes the same way (section 3).
+    call_results: CallResults::Polling,
+    // Whoever sets up the flow chooses how texts arrive; the other two are always GET (sections 1, 2, 5).
+    methods: [&[Method::GET, Method::POST], &[Method::GET], &[Method::GET]],
+    fragments: [""; 3],
+    patience: Duration::from_secs(8),
+};
+
+/// Where texts are sent unless configured otherwise (section 4).
 pub const DEFAULT_BASE_URL: &str = "https://rest.messagebird.com";
+/// Where calls are asked about as long as texts are sent to the default (section 3).
+const VOICE_URL: &str = "https://voice.messagebird.com";
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -33,33 +63,23 @@ pub struct Config {
 
 /// The adapter.
 #[derive(Clone, Debug)]
-pub struct MessageBird {
-    config: Config,
-    profile: Profile,
-}
+pub struct MessageBird(Config);
 
 impl MessageBird {
     /// An adapter for one account. Empty signing keys are dropped: anybody can sign with those.
     pub fn new(mut config: Config) -> Self {
         config.signing_keys.retain(|key| !key.expose_secret().is_empty());
-        let profile = Profile {
-            name: ProviderName::of("messagebird"),
-            // Only a third party's schema says so (section 4).
-            text_limit: 1377,
-            // Whoever sets up the flow chooses how texts arrive; the other two are always GET (sections 1, 2, 5).
-            methods: [&[Method::GET, Method::POST], &[Method::GET], &[Method::GET]],
-        };
-        Self { config, profile }
+        Self(config)
     }
 }
 
 impl Provider for MessageBird {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
     }
 
     fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified> {
-        signature::verify(&self.config.signing_keys, request, now)?;
+        signature::verify(&self.0.signing_keys, request, now)?;
         Ok(Verified(request))
     }
 
@@ -67,7 +87,8 @@ impl Provider for MessageBird {
         inbound::parse(endpoint, request.request())
     }
 
-    fn render_call(&self, flow: &CallFlow) -> WebhookResponse {
+    /// No step of a call flow takes an address for news, and nobody would trust them: see `call_results`.
+    fn render_call(&self, flow: &CallFlow, _: &str) -> WebhookResponse {
         outbound::call_flow(flow)
     }
 
@@ -84,17 +105,21 @@ impl Provider for MessageBird {
         plain(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
-    fn build_send(&self, text: &OutboundText<'_>) -> ProviderRequest {
-        outbound::send(&self.config, text)
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+        outbound::send(&self.0, text)
     }
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
     }
-}
 
-fn plain(status: StatusCode, body: &str) -> WebhookResponse {
-    WebhookResponse { status, content_type: "text/plain", headers: Vec::new(), body: body.to_owned() }
+    fn build_call_query(&self, call_key: &str, _: Time) -> Option<ProviderRequest> {
+        legs::query(&self.0, call_key)
+    }
+
+    fn read_call_query(&self, call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
+        legs::read(call_key, response)
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +166,7 @@ mod tests {
     #[test]
     fn keeps_secrets_and_drops_empty_keys() {
         let adapter = adapter();
-        assert_eq!(adapter.config.signing_keys.len(), 1);
+        assert_eq!(adapter.0.signing_keys.len(), 1);
         let printed = format!("{adapter:?}");
         assert!(!printed.contains("live_key") && !printed.contains("\"signing\""), "{printed}");
     }

@@ -1,39 +1,40 @@
 //! What we tell MessageBird: call flows (section 3), sends and what their responses mean (section 4).
 
 use http::{Method, StatusCode};
-use quick_xml::escape::escape;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use crate::{
     domain::{call::CallFlow, message::ProviderCode},
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse},
+    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
-
-const USER_AGENT: &str = concat!("Maskline/", env!("CARGO_PKG_VERSION"));
 
 /// A call flow of one step is XML, as everybody writes it. One of several is JSON: what several root elements mean is
 /// nowhere defined, while `steps` is a list (section 3).
 pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
-    let (content_type, body) = match flow {
+    match flow {
         // `mask` shows the number that was dialled, which is the proxy number. No option names another one, and
         // without it the caller's own would show. So `caller_id` is not written.
-        CallFlow::Connect { to, caller_id: _ } => ("application/xml", transfer(to.expose_digits())),
-        CallFlow::Announce { text, language } => ("application/json", json(&Announcement::of(text, language))),
-    };
-    WebhookResponse { status: StatusCode::OK, content_type, headers: Vec::new(), body }
+        CallFlow::Connect { to, caller_id: _ } => {
+            let transfer = wire::Element::new("Transfer").with("destination", to.expose_digits()).with("mask", true);
+            wire::answer(StatusCode::OK, "application/xml", transfer.document())
+        }
+        CallFlow::Announce { text, language } => {
+            steps(&[Step::Say { payload: text, language, voice: "female" }, Step::Hangup])
+        }
+        CallFlow::HangUp => steps(&[Step::Hangup]),
+    }
 }
 
-fn transfer(destination: &str) -> String {
-    let destination = escape(destination);
-    format!(r#"<?xml version="1.0" encoding="UTF-8"?><Transfer destination="{destination}" mask="true" />"#)
+fn steps(steps: &[Step<'_>]) -> WebhookResponse {
+    wire::answer(StatusCode::OK, "application/json", wire::json(&Steps { title: "Maskline", steps }))
 }
 
 #[derive(Serialize)]
-struct Announcement<'a> {
+struct Steps<'a> {
     title: &'static str,
-    steps: [Step<'a>; 2],
+    steps: &'a [Step<'a>],
 }
 
 #[derive(Serialize)]
@@ -43,18 +44,13 @@ enum Step<'a> {
     Hangup,
 }
 
-impl<'a> Announcement<'a> {
-    fn of(payload: &'a str, language: &'a str) -> Self {
-        Self { title: "Maskline", steps: [Step::Say { payload, language, voice: "female" }, Step::Hangup] }
-    }
-}
-
 /// Numbers are written without `+`, like everywhere in this API.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Message<'a> {
     originator: &'a str,
-    recipients: [&'a str; 1],
+    /// One, or several with commas between them.
+    recipients: &'a str,
     body: &'a str,
     /// The default `plain` replaces whatever GSM 03.38 lacks: emoji, most scripts.
     datacoding: &'static str,
@@ -63,31 +59,40 @@ struct Message<'a> {
     report_url: &'a str,
 }
 
-/// `POST /messages`.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
-    let message = Message {
-        originator: text.from.expose_digits(),
-        recipients: [text.to.expose_digits()],
-        body: text.body,
-        datacoding: "auto",
-        reference: text.reference,
-        report_url: text.report_url,
-    };
-    ProviderRequest {
-        method: Method::POST,
-        url: format!("{}/messages", config.base_url),
-        headers: vec![
-            ("Authorization", format!("AccessKey {}", config.api_key.expose_secret())),
-            ("Accept", "application/json".to_owned()),
-            ("Content-Type", "application/json; charset=UTF-8".to_owned()),
-            ("User-Agent", USER_AGENT.to_owned()),
-        ],
-        body: json(&message),
-    }
+/// A text with pictures. There is no field for where to report: reports go to the account's address.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PictureMessage<'a> {
+    originator: &'a str,
+    recipients: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    body: &'a str,
+    media_urls: &'a [String],
+    reference: &'a str,
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts under fixed names are JSON")
+/// `POST /messages`, or `POST /mms` with pictures.
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+    let (originator, recipients) = (text.from.expose_digits(), text.to.expose_digits());
+    let OutboundText { body, media, reference, report_url, .. } = *text;
+    let (path, body) = if media.is_empty() {
+        let message = Message { originator, recipients, body, datacoding: "auto", reference, report_url };
+        ("messages", wire::json(&message))
+    } else {
+        ("mms", wire::json(&PictureMessage { originator, recipients, body, media_urls: media, reference }))
+    };
+    request(config, Method::POST, format!("{}/{path}", config.base_url), body)
+}
+
+/// A request with the account's key.
+pub(super) fn request(config: &Config, method: Method, url: String, body: String) -> ProviderRequest {
+    let headers = vec![
+        ("Authorization", format!("AccessKey {}", config.api_key.expose_secret())),
+        ("Accept", "application/json".to_owned()),
+        ("Content-Type", "application/json; charset=UTF-8".to_owned()),
+        ("User-Agent", wire::USER_AGENT.to_owned()),
+    ];
+    ProviderRequest { method, url, headers, body }
 }
 
 /// A response, as far as we read it. An error's description is left alone: it may repeat a number.
@@ -112,13 +117,13 @@ struct ApiError {
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
     let error = reply.errors.as_deref().unwrap_or_default().first();
-    let later = SendOutcome::TryLater { after: response.retry_after };
+    let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), error.map(|error| error.code)) {
         (429 | 503, _) => later,
         (500.., _) => SendOutcome::InDoubt,
         (401 | 403, _) | (_, Some(Some(2 | 25 | 98 | 99))) => later,
         (_, Some(code)) => SendOutcome::Rejected { code: code.and_then(|code| ProviderCode::of(&code.to_string())) },
-        (200..=299, None) => match reply.id.filter(|id| is_readable(id)) {
+        (200..=299, None) => match reply.id.filter(|id| wire::is_readable_id(id)) {
             Some(provider_id) => SendOutcome::Accepted { provider_id },
             None => SendOutcome::InDoubt,
         },
@@ -127,15 +132,11 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     }
 }
 
-/// An id that can be stored and logged: 32 hexadecimal digits by the sheet, but theirs to choose.
-fn is_readable(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::Duration;
+    use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -156,9 +157,9 @@ mod tests {
         assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/xml"));
         assert_eq!(
             answer.body,
-            r#"<?xml version="1.0" encoding="UTF-8"?><Transfer destination="31612345678" mask="true" />"#
+            r#"<?xml version="1.0" encoding="UTF-8"?><Transfer destination="31612345678" mask="true"/>"#
         );
-        assert!(transfer("\"<&").contains(r#"destination="&quot;&lt;&amp;""#));
+        assert_eq!(call_flow(&CallFlow::HangUp).body, r#"{"title":"Maskline","steps":[{"action":"hangup"}]}"#);
     }
 
     #[test]
@@ -174,20 +175,39 @@ mod tests {
         );
     }
 
-    #[test]
-    fn writes_a_send() {
+    fn written(body: &str, media: &[String]) -> ProviderRequest {
         let config =
             Config { api_key: "live_key".into(), signing_keys: Vec::new(), base_url: DEFAULT_BASE_URL.to_owned() };
-        let request = send(
+        send(
             &config,
             &OutboundText {
                 from: &phone("+31970000001"),
                 to: &phone("+31612345678"),
-                body: "On my \"way\"\n\u{263a}",
+                body,
+                media,
                 reference: "m26_1",
                 report_url: "https://proxy.example.com/webhooks/messagebird/status",
             },
+        )
+    }
+
+    #[test]
+    fn writes_a_send_with_pictures() {
+        let request = written("Look", &["https://cdn.example/a.jpg".to_owned()]);
+        assert_eq!(request.url, "https://rest.messagebird.com/mms");
+        assert_eq!(
+            request.body,
+            concat!(
+                r#"{"originator":"31970000001","recipients":"31612345678","body":"Look","#,
+                r#""mediaUrls":["https://cdn.example/a.jpg"],"reference":"m26_1"}"#
+            )
         );
+        assert!(!written("", &["https://cdn.example/a.jpg".to_owned()]).body.contains("body"));
+    }
+
+    #[test]
+    fn writes_a_send() {
+        let request = written("On my \"way\"\n\u{263a}", &[]);
         assert_eq!((request.method, request.url.as_str()), (Method::POST, "https://rest.messagebird.com/messages"));
         assert_eq!(
             request.headers,
@@ -201,7 +221,7 @@ mod tests {
         assert_eq!(
             request.body,
             concat!(
-                r#"{"originator":"31970000001","recipients":["31612345678"],"body":"On my \"way\"\n"#,
+                r#"{"originator":"31970000001","recipients":"31612345678","body":"On my \"way\"\n"#,
                 "\u{263a}",
                 r#"","datacoding":"auto","reference":"m26_1","#,
                 r#""reportUrl":"https://proxy.example.com/webhooks/messagebird/status"}"#
@@ -212,7 +232,7 @@ mod tests {
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
         outcome(&ProviderResponse {
             status: StatusCode::from_u16(status).expect("a status"),
-            retry_after: Some(Duration::seconds(7)),
+            headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),
         })
     }

@@ -10,15 +10,15 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire as common,
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire as common,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
     message::PartState,
-    number::ProviderName,
+    number::{Capabilities, ProviderName},
     phone::PhoneNumber,
     text::Body,
 };
@@ -35,17 +35,29 @@ const TOLERANCE: Duration = Duration::minutes(5);
 /// The header that carries `t=<unix seconds>,v1=<hex of the HMAC>`.
 pub const SIGNATURE_HEADER: &str = "Maskline-Simulator-Signature";
 
+/// What the simulator is like.
+pub static PROFILE: Profile = Profile {
+    name: NAME,
+    capabilities: Capabilities { sms: true, voice: true, mms: false },
+    text_limit: 1600,
+    media_limit: 0,
+    body_limit: 64 * 1024,
+    texts_per_minute: 60_000,
+    signature: "Maskline-Simulator-Signature (HMAC over time, address and body), made by the service itself",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    methods: [&[Method::POST]; 3],
+    fragments: [""; 3],
+    patience: std::time::Duration::from_secs(8),
+};
+
 /// The adapter.
-pub struct Simulator {
-    secret: SecretString,
-    profile: Profile,
-}
+pub struct Simulator(SecretString);
 
 impl Simulator {
     /// An adapter that shares `secret` with the simulated network.
     pub fn new(secret: SecretString) -> Self {
-        let methods: [&'static [Method]; 3] = [&[Method::POST]; 3];
-        Self { secret, profile: Profile { name: NAME, text_limit: 1600, methods } }
+        Self(secret)
     }
 }
 
@@ -61,8 +73,7 @@ fn tag(secret: &SecretString, at: i64, url: &str, body: &[u8]) -> impl AsRef<[u8
 }
 
 fn json(status: StatusCode, body: &impl serde::Serialize) -> WebhookResponse {
-    let body = serde_json::to_string(body).unwrap_or_default();
-    WebhookResponse { status, content_type: "application/json", headers: Vec::new(), body }
+    common::answer(status, "application/json", common::json(body))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
@@ -70,8 +81,8 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
 }
 
 impl Provider for Simulator {
-    fn profile(&self) -> &Profile {
-        &self.profile
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
     }
 
     fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified> {
@@ -84,7 +95,7 @@ impl Provider for Simulator {
             .and_then(|rest| rest.split_once(",v1="))
             .and_then(|(at, signature)| Some((at.parse::<i64>().ok()?, signature)))
             .ok_or(Unverified::Forged)?;
-        let expected = common::hex(tag(&self.secret, at, &request.url, &request.body).as_ref());
+        let expected = common::hex(tag(&self.0, at, &request.url, &request.body).as_ref());
         if !common::equal(expected.as_bytes(), signature.as_bytes()) {
             return Err(Unverified::Forged);
         }
@@ -105,6 +116,7 @@ impl Provider for Simulator {
                     to: PhoneNumber::from_wire(&text.to).ok(),
                     body: Body::from_wire(&text.text),
                     media: Vec::new(),
+                    keyword: false,
                 })
             }
             Endpoint::Voice => {
@@ -127,18 +139,21 @@ impl Provider for Simulator {
                     call_key: call_id,
                     status,
                     duration_s,
+                    at: None,
+                    caller_waits: false,
                 }),
             },
         };
         Ok(vec![event])
     }
 
-    fn render_call(&self, flow: &CallFlow) -> WebhookResponse {
+    fn render_call(&self, flow: &CallFlow, _: &str) -> WebhookResponse {
         let flow = match flow {
             CallFlow::Connect { to, caller_id } => {
                 wire::Flow::Connect { to: to.expose().to_owned(), caller_id: caller_id.expose().to_owned() }
             }
             CallFlow::Announce { text, .. } => wire::Flow::Say { text: text.clone() },
+            CallFlow::HangUp => wire::Flow::HangUp,
         };
         json(StatusCode::OK, &flow)
     }
@@ -156,7 +171,7 @@ impl Provider for Simulator {
         json(StatusCode::UNAUTHORIZED, &serde_json::json!({}))
     }
 
-    fn build_send(&self, text: &OutboundText<'_>) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
         let message = wire::Send {
             from: text.from.expose().to_owned(),
             to: text.to.expose().to_owned(),
@@ -177,6 +192,14 @@ impl Provider for Simulator {
             (status, _) if status.is_client_error() => SendOutcome::Rejected { code: None },
             _ => SendOutcome::TryLater { after: None },
         }
+    }
+
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
     }
 }
 

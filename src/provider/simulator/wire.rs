@@ -64,6 +64,8 @@ pub enum Flow {
         /// The sentence.
         text: String,
     },
+    /// Hang up.
+    HangUp,
 }
 
 /// A text that we send.

@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub(crate) number_id: Option<i64>,
     pub(crate) parts: i32,
     pub(crate) part_limit: i32,
+    pub(crate) media_limit: i32,
     pub(crate) received_at: Option<DateTimeUtc>,
     pub(crate) sent_at: Option<DateTimeUtc>,
     pub(crate) delivered_at: Option<DateTimeUtc>,

@@ -1,6 +1,6 @@
 //! The real application on a throwaway database and a real socket, with time and the outbox in the test's hands.
 
-pub mod messagebird;
+pub mod carrier;
 pub mod postgres;
 pub mod spec;
 
@@ -270,6 +270,11 @@ impl TestApp {
     /// Sends everything that is due.
     pub async fn send_due(&self) -> usize {
         self.running.send_due().await
+    }
+
+    /// Asks about every call that is due.
+    pub async fn ask_due(&self) -> usize {
+        self.running.ask_due().await
     }
 
     pub async fn tidy(&self) {

@@ -1,0 +1,33 @@
+//! For more providers: pictures that are passed on, and calls that are asked about.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+const UP: &str = "
+ALTER TABLE messages ADD COLUMN media_limit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN ask_at {time};
+CREATE INDEX calls_ask ON calls (ask_at) WHERE ask_at IS NOT NULL;
+";
+
+const DOWN: &str = "
+DROP INDEX calls_ask;
+ALTER TABLE calls DROP COLUMN ask_at;
+ALTER TABLE messages DROP COLUMN media_limit;
+";

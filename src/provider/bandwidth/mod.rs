@@ -1,0 +1,210 @@
+//! Bandwidth: Messaging v2 and Voice v2 with BXML.
+//!
+//! "Section n" in this folder means a section of the fact sheet `providers/bandwidth.md`. The first version
+//! (`api.catapult.inetwork.com`) of many tutorials is retired: its webhooks are not understood.
+
+mod calls;
+mod credentials;
+mod inbound;
+mod outbound;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
+
+/// What Bandwidth is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("bandwidth"),
+    capabilities: Capabilities { sms: true, voice: true, mms: false },
+    // The limit is 2048 (section 4). No source says of what: if of UTF-16 units, an emoji is two.
+    text_limit: 1024,
+    // Addresses of pictures ask for the account's credentials (section 1): nobody else can open them.
+    media_limit: 0,
+    // The largest call flow (section 2).
+    body_limit: 64 * 1024,
+    // The account of the sample in section 4; it counts parts of 160 or 70 characters, and queues what is more.
+    texts_per_minute: 60,
+    signature: "HTTP Basic credentials, which it sends when it is asked for them",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    methods: [&[Method::POST]; 3],
+    fragments: [""; 3],
+    // It waits ten seconds for texts and reports (section 1), fifteen for calls.
+    patience: Duration::from_secs(8),
+};
+
+/// Where texts are sent unless configured otherwise (section 4).
+pub const DEFAULT_BASE_URL: &str = "https://messaging.bandwidth.com";
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The account.
+    pub account_id: String,
+    /// The messaging application that the numbers belong to.
+    pub application_id: String,
+    /// API user.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The user that Bandwidth shows our webhooks. With a colon in it nothing verifies (RFC 7617, section 2).
+    pub webhook_username: String,
+    /// Its password; several during a rotation, any of which may verify. Call flows name the first.
+    pub webhook_passwords: Vec<SecretString>,
+    /// The API, without a slash at the end.
+    pub base_url: String,
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Bandwidth(Config);
+
+impl Bandwidth {
+    /// An adapter for one account. Empty webhook passwords are dropped: anybody knows those.
+    pub fn new(mut config: Config) -> Self {
+        config.webhook_passwords.retain(|password| !password.expose_secret().is_empty());
+        Self(config)
+    }
+}
+
+impl Provider for Bandwidth {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    /// The credentials bind neither body nor address nor time: they are all that Bandwidth offers (section 6).
+    fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
+        credentials::verify(&self.0, request)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(endpoint, &request.request().body)
+    }
+
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+        outbound::call_flow(&self.0, flow, report_url)
+    }
+
+    /// News of texts want any 2xx (section 1), news of calls 200 to 204, and whatever asks for a call flow an XML
+    /// document (section 2): an empty one is right for all.
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        match receipt {
+            Receipt::Taken => outbound::nothing_more(),
+            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+        }
+    }
+
+    /// Always with the challenge: without it Bandwidth shows no credentials, and the event is lost (section 6). Wrong
+    /// ones are asked for again too, since they may have been changed meanwhile.
+    fn refuse(&self, _: Unverified) -> WebhookResponse {
+        let headers = vec![("www-authenticate", r#"Basic realm="maskline""#.to_owned())];
+        WebhookResponse { headers, ..plain(StatusCode::UNAUTHORIZED, "Unauthorized") }
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+        outbound::send(&self.0, text)
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        outbound::outcome(response)
+    }
+
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("a header name");
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+        }
+        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+    }
+
+    /// The account of the fixtures.
+    pub(super) fn config() -> Config {
+        Config {
+            account_id: "9900000".to_owned(),
+            application_id: "93de2206-9669-4e07-948d-329f4b722ee2".to_owned(),
+            username: "api-user".to_owned(),
+            password: "api-password".into(),
+            webhook_username: "bw_callback_user".to_owned(),
+            webhook_passwords: vec!["Str0ng-Passw0rd!".into()],
+            base_url: DEFAULT_BASE_URL.to_owned(),
+        }
+    }
+
+    #[test]
+    fn says_what_it_is_like() {
+        let adapter = Bandwidth::new(config());
+        let profile = adapter.profile();
+        assert_eq!((profile.name.as_str(), profile.text_limit, profile.media_limit), ("bandwidth", 1024, 0));
+        assert_eq!(profile.webhook("https://x.example", Endpoint::Sms), "https://x.example/webhooks/bandwidth/sms");
+    }
+
+    #[test]
+    fn one_answer_is_right_for_all_that_was_taken() {
+        let adapter = Bandwidth::new(config());
+        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml; charset=utf-8"));
+            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+        }
+        assert_eq!(adapter.acknowledge(Endpoint::Sms, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(adapter.acknowledge(Endpoint::Status, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn every_refusal_asks_for_credentials() {
+        for why in [Unverified::Unasked, Unverified::Forged, Unverified::Missing, Unverified::Stale] {
+            let answer = Bandwidth::new(config()).refuse(why);
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+            assert_eq!(answer.headers, [("www-authenticate", r#"Basic realm="maskline""#.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn asks_about_no_call() {
+        let adapter = Bandwidth::new(config());
+        let response =
+            ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+        assert!(adapter.build_call_query("c-1", Time::default()).is_none());
+        assert!(adapter.read_call_query("c-1", &response).is_empty());
+    }
+
+    #[test]
+    fn keeps_secrets_and_drops_empty_passwords() {
+        let config = Config { webhook_passwords: vec!["".into(), "Str0ng-Passw0rd!".into()], ..config() };
+        let adapter = Bandwidth::new(config);
+        assert_eq!(adapter.0.webhook_passwords.len(), 1);
+        let printed = format!("{adapter:?}");
+        assert!(!printed.contains("api-password") && !printed.contains("Str0ng"), "{printed}");
+    }
+}

@@ -1,0 +1,348 @@
+//! What we tell Bandwidth: call flows (section 3), sends and what their responses mean (section 4).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::{
+    domain::{
+        call::{CallFlow, RING_SECONDS},
+        message::ProviderCode,
+    },
+    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+};
+
+/// A call flow in BXML. There is no way to limit how long two people talk.
+pub(super) fn call_flow(config: &Config, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+    let response = wire::Element::new("Response");
+    bxml(&match flow {
+        // Number and name of the caller would be passed on if nothing else stood there. What became of the call is
+        // told twice: to the caller's leg, which waits for our answer, and of the other one, in every case. Nobody
+        // asks us when the other party picks up (`transferAnswerUrl`): the two would hear nothing until we answered,
+        // and be cut off if we could not. When it was is told in the end.
+        CallFlow::Connect { to, caller_id } => {
+            let number = as_us(config, wire::Element::new("PhoneNumber").with("transferDisconnectUrl", report_url));
+            let transfer = wire::Element::new("Transfer")
+                .with("transferCallerId", caller_id.expose())
+                .with("transferCallerDisplayName", caller_id.expose())
+                .with("callTimeout", RING_SECONDS)
+                .with("transferCompleteUrl", report_url);
+            response.child(&as_us(config, transfer).child(&number.words(to.expose())))
+        }
+        CallFlow::Announce { text, language } => {
+            let sentence = wire::Element::new("SpeakSentence").with("locale", locale(language)).words(text);
+            response.child(&sentence).child(&wire::Element::new("Hangup"))
+        }
+        CallFlow::HangUp => response.child(&wire::Element::new("Hangup")),
+    })
+}
+
+/// An answer to what asks for no call flow.
+pub(super) fn nothing_more() -> WebhookResponse {
+    bxml(&wire::Element::new("Response"))
+}
+
+/// The application's credentials count for its own addresses; those in a call flow bring theirs along (section 6).
+/// Whoever reads it has shown them already.
+fn as_us(config: &Config, element: wire::Element) -> wire::Element {
+    let password = config.webhook_passwords.first().map_or("", |password| password.expose_secret());
+    element.with("username", &config.webhook_username).with("password", password)
+}
+
+/// Bandwidth's word for a language: with an underscore, and with a country code of its own for Britain, in its list of
+/// voices.
+fn locale(language: &str) -> String {
+    if language == "en-GB" { "en_UK".to_owned() } else { language.replace('-', "_") }
+}
+
+fn bxml(response: &wire::Element) -> WebhookResponse {
+    wire::answer(StatusCode::OK, "application/xml; charset=utf-8", response.document())
+}
+
+/// There are no pictures in it: see `media_limit`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Message<'a> {
+    application_id: &'a str,
+    to: [&'a str; 1],
+    from: &'a str,
+    text: &'a str,
+    /// Comes back with every report. Where reports go is a matter of the application.
+    tag: &'a str,
+}
+
+/// `POST /api/v2/users/{accountId}/messages`.
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+    let message = Message {
+        application_id: &config.application_id,
+        to: [text.to.expose()],
+        from: text.from.expose(),
+        text: text.body,
+        tag: text.reference,
+    };
+    let credentials = STANDARD.encode(format!("{}:{}", config.username, config.password.expose_secret()));
+    ProviderRequest {
+        method: Method::POST,
+        url: format!("{}/api/v2/users/{}/messages", config.base_url, config.account_id),
+        headers: vec![
+            ("Authorization", format!("Basic {credentials}")),
+            ("Accept", "application/json".to_owned()),
+            ("Content-Type", "application/json; charset=utf-8".to_owned()),
+            ("User-Agent", wire::USER_AGENT.to_owned()),
+        ],
+        body: wire::json(&message),
+    }
+}
+
+/// A response, as far as we read it. Descriptions are left alone: they may repeat a number.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply {
+    id: Option<String>,
+    /// Every error of this API has one.
+    r#type: Option<String>,
+    field_errors: Option<Vec<FieldError>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldError {
+    field_name: Option<String>,
+}
+
+/// What a response means.
+///
+/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
+/// - 429 says that the queue is full, 503 that nothing was done (RFC 9110, 15.6.4). Any other 5xx may come from the way
+///   back.
+/// - What an operator can mend waits for them: credentials (401, 403), the application's id, the account's (404), or an
+///   answer that is not this API's.
+/// - Other errors would come again. They have no code, but a field at fault.
+pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+    let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
+    let field = reply.field_errors.unwrap_or_default().into_iter().find_map(|error| error.field_name);
+    let later = SendOutcome::TryLater { after: response.retry_after() };
+    match response.status.as_u16() {
+        200..=299 => match reply.id.filter(|id| wire::is_readable_id(id)) {
+            Some(provider_id) => SendOutcome::Accepted { provider_id },
+            None => SendOutcome::InDoubt,
+        },
+        503 => later,
+        500.. => SendOutcome::InDoubt,
+        401 | 403 | 404 | 429 => later,
+        400..=499 if reply.r#type.is_some() && field.as_deref() != Some("applicationId") => {
+            SendOutcome::Rejected { code: field.as_deref().and_then(ProviderCode::of) }
+        }
+        _ => later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::Duration;
+    use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+    use proptest::prelude::*;
+    use quick_xml::{Reader, events::Event};
+
+    use super::*;
+    use crate::{domain::phone::PhoneNumber, provider::bandwidth::tests::config};
+
+    const REPORT_URL: &str = "https://mask.test/webhooks/bandwidth/status";
+
+    /// A file of the fixtures, whose inputs are used throughout.
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_str!(concat!("../../../tests/fixtures/providers/bandwidth/", $name))
+        };
+    }
+
+    fn phone(text: &str) -> PhoneNumber {
+        PhoneNumber::from_wire(text).expect(text)
+    }
+
+    fn flow(flow: CallFlow) -> String {
+        let answer = call_flow(&config(), &flow, REPORT_URL);
+        assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/xml; charset=utf-8"));
+        assert!(answer.headers.is_empty());
+        answer.body
+    }
+
+    fn connect() -> CallFlow {
+        CallFlow::Connect { to: phone("+31612345678"), caller_id: phone("+3197010200001") }
+    }
+
+    fn announce(text: &str, language: &'static str) -> CallFlow {
+        CallFlow::Announce { text: text.to_owned(), language }
+    }
+
+    #[test]
+    fn connects_behind_the_mask() {
+        let body = flow(connect());
+        assert_eq!(body, fixture!("connect.xml"));
+        assert_eq!(body.matches("+3197010200001").count(), 2, "number and name of the caller are the proxy number");
+    }
+
+    #[test]
+    fn credentials_in_a_call_flow_are_the_first_and_no_markup() {
+        let passwords = vec!["a\"<&>'".into(), "second".into()];
+        let config = Config { webhook_passwords: passwords, ..config() };
+        let body = call_flow(&config, &connect(), REPORT_URL).body;
+        assert_eq!(body.matches(r#" password="a&quot;&lt;&amp;&gt;&apos;""#).count(), 2, "{body}");
+        assert!(!body.contains("second"));
+    }
+
+    #[test]
+    fn announces_and_hangs_up() {
+        let text = r#"The driver says "wait" & <b>smiles</b>"#;
+        assert_eq!(flow(announce(text, "en-GB")), fixture!("announce.xml"));
+        assert!(flow(announce("Hola", "es-MX")).contains(r#"<SpeakSentence locale="es_MX">Hola<"#));
+        assert_eq!(flow(CallFlow::HangUp), fixture!("hang-up.xml"));
+    }
+
+    fn written(body: &str) -> ProviderRequest {
+        let text = OutboundText {
+            from: &phone("+3197010200001"),
+            to: &phone("+31612345678"),
+            body,
+            media: &[],
+            reference: "mk_fixture_1",
+            report_url: REPORT_URL,
+        };
+        send(&config(), &text)
+    }
+
+    #[test]
+    fn writes_a_send() {
+        let request = written("Red hat & <b>\u{1f3a9}</b> + 100%");
+        assert_eq!(format!("{} {}\n\n{}", request.method, request.url, request.body), fixture!("send.http"));
+        assert_eq!(
+            request.headers,
+            [
+                // `api-user:api-password`
+                ("Authorization", "Basic YXBpLXVzZXI6YXBpLXBhc3N3b3Jk".to_owned()),
+                ("Accept", "application/json".to_owned()),
+                ("Content-Type", "application/json; charset=utf-8".to_owned()),
+                ("User-Agent", format!("Maskline/{}", env!("CARGO_PKG_VERSION"))),
+            ]
+        );
+    }
+
+    fn outcome_of(status: u16, body: &str) -> SendOutcome {
+        outcome(&ProviderResponse {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
+    }
+
+    fn error(kind: &str, field: &str) -> String {
+        let words = "'+31612345678' must be replaced with a valid E164 formatted telephone number";
+        format!(
+            r#"{{"type":"{kind}","description":"{words}","fieldErrors":[{{"fieldName":"{field}","description":"{words}"}}]}}"#
+        )
+    }
+
+    #[test]
+    fn taken_is_taken() {
+        let body = concat!(
+            r#"{"id":"14762070468292kw2fuqty55yp2b2","owner":"+3197010200001","applicationId":"93de2206","#,
+            r#""time":"2016-09-14T18:20:16Z","segmentCount":1,"direction":"out","to":["+31612345678"],"#,
+            r#""from":"+3197010200001","text":"Hi","tag":"mk_fixture_1","priority":"default"}"#
+        );
+        for status in [200, 201, 202] {
+            let provider_id = "14762070468292kw2fuqty55yp2b2".to_owned();
+            assert_eq!(outcome_of(status, body), SendOutcome::Accepted { provider_id });
+        }
+    }
+
+    #[test]
+    fn unclear_is_in_doubt() {
+        for body in ["", "{}", "[]", "<html>", r#"{"id":""}"#, r#"{"id":"a b"}"#, r#"{"id":7}"#] {
+            assert_eq!(outcome_of(202, body), SendOutcome::InDoubt, "{body}");
+        }
+        for status in [500, 502, 504, 599] {
+            assert_eq!(outcome_of(status, &error("internal-server-error", "from")), SendOutcome::InDoubt, "{status}");
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_to_wait() {
+        let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
+        for (status, kind) in
+            [(401, "unauthorized"), (403, "forbidden"), (429, "max-message-queue-size-exceeded"), (503, "unavailable")]
+        {
+            assert_eq!(outcome_of(status, &error(kind, "from")), later, "{status}");
+        }
+        assert_eq!(outcome_of(400, &error("request-validation", "applicationId")), later, "an operator can mend it");
+        let not_found = r#"{"timestamp":"2019-09-09T19:02:19.253+0000","status":404,"error":"Not Found","path":"/x"}"#;
+        assert_eq!(outcome_of(404, not_found), later);
+        for (status, body) in [(302, ""), (400, "<html>"), (405, ""), (408, "")] {
+            assert_eq!(outcome_of(status, body), later, "{status}: not this API");
+        }
+    }
+
+    #[test]
+    fn lasting_errors_name_the_field_alone() {
+        for (status, field, code) in
+            [(400, "from", "from"), (400, "to", "to"), (415, "text", "text"), (422, "to[0]", "to0")]
+        {
+            let code = ProviderCode::of(code);
+            assert_eq!(outcome_of(status, &error("request-validation", field)), SendOutcome::Rejected { code });
+        }
+        for body in [
+            r#"{"type":"request-validation","description":"+31612345678"}"#,
+            r#"{"type":"request-validation","fieldErrors":[]}"#,
+            r#"{"type":"request-validation","fieldErrors":[{"description":"+31612345678"}]}"#,
+        ] {
+            assert_eq!(outcome_of(400, body), SendOutcome::Rejected { code: None }, "{body}");
+        }
+    }
+
+    /// The words of a document, and the names of its elements.
+    fn heard(document: &str) -> (String, Vec<String>) {
+        let mut reader = Reader::from_str(document);
+        let (mut words, mut names) = (String::new(), Vec::new());
+        loop {
+            match reader.read_event().expect("well-formed") {
+                Event::Start(tag) | Event::Empty(tag) => {
+                    names.push(tag.name().as_ref().to_owned());
+                }
+                Event::Text(text) => words.push_str(&text),
+                Event::GeneralRef(name) => words.push_str(match &*name {
+                    "lt" => "<",
+                    "gt" => ">",
+                    "amp" => "&",
+                    "quot" => "\"",
+                    "apos" => "'",
+                    other => panic!("&{other};"),
+                }),
+                Event::Eof => return (words, names),
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_announcement_is_heard_as_written(text in "([<&>\"']|\\PC){1,60}") {
+            let (words, names) = heard(&flow(announce(&text, "en-GB")));
+            prop_assert_eq!(words, text.replace(['\u{fffe}', '\u{ffff}'], ""));
+            prop_assert_eq!(names, ["Response", "SpeakSentence", "Hangup"]);
+        }
+
+        #[test]
+        fn any_text_is_sent_as_written(text in "([<&\"'\\\\\u{0}-\u{1f}\u{7f}\u{2028}]|\\PC){0,60}") {
+            let body: serde_json::Value = serde_json::from_str(&written(&text).body).expect("JSON");
+            prop_assert_eq!(body["text"].as_str(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn no_response_panics_or_passes_for_taken(status in 100u16..1000, body in "\\PC{0,60}") {
+            let accepted = matches!(outcome_of(status, &body), SendOutcome::Accepted { .. });
+            prop_assert!(!accepted, "nothing here is an object with an id");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Plivo: the Messages API, voice XML and their webhooks.
+//!
+//! "Section n" in this folder means a section of the fact sheet `providers/plivo.md`.
+
+mod calls;
+mod inbound;
+mod outbound;
+mod signature;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
+
+/// Where a caller waits for our answer: it comes within two seconds or not at all, so the 40 that Plivo would wait by
+/// default are cut short. Only network errors are tried again unless `rp` says more (section 2).
+const CALLER_WAITS: &str = "#rt=5000&rc=2&rp=ct,rt,5xx";
+/// Where nobody waits: asked again as often as there is, because a 503 is all that we have to say "not stored".
+const NOBODY_WAITS: &str = "#rc=5&rp=ct,rt,5xx";
+
+/// What Plivo is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("plivo"),
+    capabilities: Capabilities { sms: true, voice: true, mms: true },
+    // 737 UCS-2 units, of which an emoji takes two, or 1600 characters of GSM-7 (section 4). Texts are split by
+    // characters, so this is what fits in any script.
+    text_limit: 368,
+    // As many as come in at most (section 1).
+    media_limit: 10,
+    // Of a call flow (section 2).
+    body_limit: 100_000,
+    // A long code in the US; the account as a whole may send more (section 4).
+    texts_per_minute: 60,
+    signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    // Whoever sets up the application chooses (sections 1, 2, 5).
+    methods: [&[Method::POST, Method::GET]; 3],
+    // Known of voice addresses alone (section 2): the message URL has retries of its own, and the status address is
+    // where the application's hangup URL points.
+    fragments: ["", CALLER_WAITS, NOBODY_WAITS],
+    // Plivo gives up after 8 s, and warns of more than 5 (section 1).
+    patience: Duration::from_secs(3),
+};
+
+/// Where the API lives unless configured otherwise (section 4).
+pub const DEFAULT_BASE_URL: &str = "https://api.plivo.com";
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The account (`MA...`) or sub-account (`SA...`).
+    pub auth_id: String,
+    /// Its tokens; the first sends, any may verify webhooks: several during a rotation, or of sub-accounts.
+    pub auth_tokens: Vec<SecretString>,
+    /// The API, without a slash at the end.
+    pub base_url: String,
+    /// Whether a webhook without any V3 header may verify by the older V2, which signs no parameters.
+    pub accept_v2: bool,
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Plivo(Config);
+
+impl Plivo {
+    /// An adapter for one account. Empty tokens are dropped: anybody can sign with those.
+    pub fn new(mut config: Config) -> Self {
+        config.auth_tokens.retain(|token| !token.expose_secret().is_empty());
+        Self(config)
+    }
+}
+
+impl Provider for Plivo {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    /// Nothing that Plivo signs has a time (section 6), so nothing is ever stale: what keeps a repeat without effect
+    /// is the inbox.
+    fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
+        signature::verify(&self.0.auth_tokens, self.0.accept_v2, request)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(endpoint, request.request())
+    }
+
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+        outbound::call_flow(flow, report_url)
+    }
+
+    /// An empty document, everywhere: news of calls come to the same addresses, and an empty body is an error to
+    /// whoever expects XML (section 2). As message XML it sends nothing (section 1).
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        match receipt {
+            Receipt::Taken => outbound::nothing(),
+            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+        }
+    }
+
+    fn refuse(&self, _: Unverified) -> WebhookResponse {
+        plain(StatusCode::UNAUTHORIZED, "Unauthorized")
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+        outbound::send(&self.0, text)
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        outbound::outcome(response)
+    }
+
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("a header name");
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+        }
+        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+    }
+
+    fn adapter() -> Plivo {
+        Plivo::new(Config {
+            auth_id: "MAXXXXXXXXXXXXXXXXXX".to_owned(),
+            auth_tokens: vec!["".into(), "a token".into()],
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            accept_v2: false,
+        })
+    }
+
+    #[test]
+    fn says_what_it_is_like() {
+        let profile = adapter().profile();
+        assert_eq!(profile.name.as_str(), "plivo");
+        let webhook = |endpoint| profile.webhook("https://mask.test", endpoint);
+        assert_eq!(webhook(Endpoint::Sms), "https://mask.test/webhooks/plivo/sms");
+        assert_eq!(webhook(Endpoint::Voice), "https://mask.test/webhooks/plivo/voice#rt=5000&rc=2&rp=ct,rt,5xx");
+        assert_eq!(webhook(Endpoint::Status), "https://mask.test/webhooks/plivo/status#rc=5&rp=ct,rt,5xx");
+    }
+
+    #[test]
+    fn a_text_of_any_script_is_short_enough() {
+        for widest in ["\u{1f3a9}", "\u{6f22}", "e"] {
+            assert!(widest.repeat(PROFILE.text_limit).encode_utf16().count() <= 737);
+        }
+    }
+
+    #[test]
+    fn answers_with_a_document_and_refuses_by_status() {
+        let adapter = adapter();
+        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
+            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+            assert_eq!(adapter.acknowledge(endpoint, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
+            assert_eq!(adapter.acknowledge(endpoint, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        assert_eq!(adapter.refuse(Unverified::Forged).status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn asks_nothing_about_calls() {
+        let adapter = adapter();
+        let now = chrono::DateTime::from_timestamp(1_795_262_400, 0).expect("a time");
+        assert!(adapter.build_call_query("97ceeb52-58b6-11e1-86da-77300b68f8bb", now).is_none());
+    }
+
+    #[test]
+    fn keeps_secrets_and_drops_empty_tokens() {
+        let adapter = adapter();
+        assert_eq!(adapter.0.auth_tokens.len(), 1);
+        let printed = format!("{adapter:?}");
+        assert!(!printed.contains("a token"), "{printed}");
+    }
+}

@@ -1,0 +1,312 @@
+//! What we tell Plivo: call flows (section 3), sends and what their responses mean (section 4).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::{CALLER_WAITS, Config, NOBODY_WAITS};
+use crate::{
+    domain::call::{CallFlow, RING_SECONDS, TALK_SECONDS},
+    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+};
+
+/// What the `WOMAN` voice, the default, speaks. An unsupported language makes the whole document invalid, and the
+/// caller would hear nothing.
+const LANGUAGES: [&str; 15] = [
+    "da-DK", "de-DE", "en-AU", "en-GB", "en-US", "es-ES", "es-US", "fr-CA", "fr-FR", "it-IT", "nl-NL", "pl-PL",
+    "pt-BR", "ru-RU", "sv-SE",
+];
+
+/// The document for a call.
+pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
+    let hangup = wire::Element::new("Hangup");
+    let children = match flow {
+        // Without `callerId` the caller's own number is shown, and without `callerName` the caller's name. `action` is
+        // asked for what the caller hears next, which is the default of `redirect`.
+        CallFlow::Connect { to, caller_id } => vec![
+            wire::Element::new("Dial")
+                .with("callerId", caller_id.expose_digits())
+                .with("callerName", caller_id.expose_digits())
+                .with("timeout", RING_SECONDS)
+                .with("timeLimit", TALK_SECONDS)
+                .with("action", format!("{report_url}{CALLER_WAITS}"))
+                .with("method", "POST")
+                .with("callbackUrl", format!("{report_url}{NOBODY_WAITS}"))
+                .with("callbackMethod", "POST")
+                .child(&wire::Element::new("Number").words(to.expose_digits())),
+        ],
+        CallFlow::Announce { text, language } => {
+            let speak = wire::Element::new("Speak");
+            let speak = if LANGUAGES.contains(language) { speak.with("language", language) } else { speak };
+            vec![speak.words(text), hangup]
+        }
+        CallFlow::HangUp => vec![hangup],
+    };
+    response(&children)
+}
+
+/// The document that does nothing.
+pub(super) fn nothing() -> WebhookResponse {
+    response(&[])
+}
+
+fn response(children: &[wire::Element]) -> WebhookResponse {
+    let root = children.iter().fold(wire::Element::new("Response"), wire::Element::child);
+    wire::answer(StatusCode::OK, "application/xml", root.document())
+}
+
+/// Numbers are written without `+`: at most 14 characters are taken.
+#[derive(Serialize)]
+struct Message<'a> {
+    src: &'a str,
+    dst: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    text: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    media_urls: &'a [String],
+    url: String,
+    method: &'static str,
+}
+
+/// There is no field for our reference, so it stands in the query of the address for reports.
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+    let message = Message {
+        src: text.from.expose_digits(),
+        dst: text.to.expose_digits(),
+        text: text.body,
+        kind: if text.media.is_empty() { "sms" } else { "mms" },
+        media_urls: text.media,
+        url: format!("{}?ref={}", text.report_url, text.reference),
+        method: "POST",
+    };
+    let token = config.auth_tokens.first().map(|token| token.expose_secret()).unwrap_or_default();
+    let credentials = STANDARD.encode(format!("{}:{token}", config.auth_id));
+    ProviderRequest {
+        method: Method::POST,
+        // Not without the slash at the end.
+        url: format!("{}/v1/Account/{}/Message/", config.base_url, config.auth_id),
+        headers: vec![
+            ("Authorization", format!("Basic {credentials}")),
+            ("Accept", "application/json".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            ("User-Agent", wire::USER_AGENT.to_owned()),
+        ],
+        body: wire::json(&message),
+    }
+}
+
+/// A response, as far as we read it. An error has words alone, which may repeat a number, and no code.
+#[derive(Deserialize)]
+struct Reply {
+    message_uuid: Vec<String>,
+}
+
+/// What a response means.
+///
+/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
+/// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
+/// - 400 is a text that Plivo will never take.
+/// - What an operator can mend waits for them: credentials (401), permissions (403), a wrong address (404, 405).
+pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+    let later = SendOutcome::TryLater { after: response.retry_after() };
+    match response.status.as_u16() {
+        200..=299 => {
+            let reply = serde_json::from_slice(&response.body).ok();
+            let id = reply.and_then(|Reply { message_uuid }| message_uuid.into_iter().next());
+            match id.filter(|id| wire::is_readable_id(id)) {
+                Some(provider_id) => SendOutcome::Accepted { provider_id },
+                None => SendOutcome::InDoubt,
+            }
+        }
+        400 | 422 => SendOutcome::Rejected { code: None },
+        429 | 503 => later,
+        500.. => SendOutcome::InDoubt,
+        _ => later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::Duration;
+    use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+    use proptest::prelude::*;
+    use quick_xml::{Reader, events::Event};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{domain::phone::PhoneNumber, provider::plivo::DEFAULT_BASE_URL};
+
+    const STATUS: &str = "https://mask.test/webhooks/plivo/status";
+
+    fn phone(text: &str) -> PhoneNumber {
+        PhoneNumber::from_wire(text).expect(text)
+    }
+
+    fn rendered(flow: &CallFlow) -> String {
+        let answer = call_flow(flow, STATUS);
+        assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/xml"));
+        answer.body
+    }
+
+    fn announce(text: &str, language: &'static str) -> String {
+        rendered(&CallFlow::Announce { text: text.to_owned(), language })
+    }
+
+    #[test]
+    fn writes_call_flows() {
+        let connect = CallFlow::Connect { to: phone("+31612345678"), caller_id: phone("+3197010200001") };
+        assert_eq!(rendered(&connect), include_str!("../../../tests/fixtures/providers/plivo/connect.xml"));
+        assert_eq!(
+            announce("The driver says \"wait\" & <b>smiles</b>", "en-GB"),
+            include_str!("../../../tests/fixtures/providers/plivo/announce.xml")
+        );
+        assert_eq!(rendered(&CallFlow::HangUp), include_str!("../../../tests/fixtures/providers/plivo/hang-up.xml"));
+    }
+
+    #[test]
+    fn shows_the_proxy_number_and_nothing_else() {
+        let connect = CallFlow::Connect { to: phone("+31612345678"), caller_id: phone("+3197010200001") };
+        let document = rendered(&connect);
+        assert!(document.contains(r#"callerId="3197010200001" callerName="3197010200001""#), "{document}");
+        assert_eq!(document.matches("31612345678").count(), 1, "the phone to ring");
+    }
+
+    #[test]
+    fn an_unknown_language_is_read_by_the_default_voice() {
+        assert!(announce("Hoi", "nl-NL").contains(r#"<Speak language="nl-NL">Hoi</Speak>"#));
+        assert!(announce("Salut", "ro-RO").contains("<Speak>Salut</Speak><Hangup/>"));
+    }
+
+    fn written(body: &str, media: &[String]) -> ProviderRequest {
+        let config = Config {
+            auth_id: "MAXXXXXXXXXXXXXXXXXX".to_owned(),
+            auth_tokens: vec!["a_token".into(), "old".into()],
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            accept_v2: false,
+        };
+        let (from, to) = (phone("+3197010200001"), phone("+31612345678"));
+        send(
+            &config,
+            &OutboundText { from: &from, to: &to, body, media, reference: "mk_fixture_1", report_url: STATUS },
+        )
+    }
+
+    fn fixture(request: &ProviderRequest) -> String {
+        format!("{} {}\n\n{}", request.method, request.url, request.body)
+    }
+
+    #[test]
+    fn writes_sends() {
+        let words = "Red hat & <b>\u{1f3a9}</b> + 100%";
+        let request = written(words, &[]);
+        assert_eq!(fixture(&request), include_str!("../../../tests/fixtures/providers/plivo/send.http"));
+        assert_eq!(
+            request.headers,
+            [
+                ("Authorization", "Basic TUFYWFhYWFhYWFhYWFhYWFhYWFg6YV90b2tlbg==".to_owned()),
+                ("Accept", "application/json".to_owned()),
+                ("Content-Type", "application/json".to_owned()),
+                ("User-Agent", format!("Maskline/{}", env!("CARGO_PKG_VERSION"))),
+            ]
+        );
+        let media = ["https://cdn.example.com/a.jpg".to_owned()];
+        let request = written(words, &media);
+        assert_eq!(fixture(&request), include_str!("../../../tests/fixtures/providers/plivo/send-media.http"));
+        let wordless: Value = serde_json::from_str(&written("", &media).body).expect("JSON");
+        assert_eq!(wordless.get("text"), None);
+    }
+
+    fn outcome_of(status: u16, body: &str) -> SendOutcome {
+        outcome(&ProviderResponse {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
+    }
+
+    #[test]
+    fn taken_is_taken() {
+        let body = r#"{"message":"message(s) queued","message_uuid":["db3ce55a-7f1d-11e1-8ea7-1231380bc196"],"api_id":"db342550"}"#;
+        for status in [200, 202] {
+            let provider_id = "db3ce55a-7f1d-11e1-8ea7-1231380bc196".to_owned();
+            assert_eq!(outcome_of(status, body), SendOutcome::Accepted { provider_id });
+        }
+    }
+
+    #[test]
+    fn unclear_is_in_doubt() {
+        for body in [
+            "",
+            "{}",
+            "<html>",
+            "[]",
+            r#"{"message_uuid":[]}"#,
+            r#"{"message_uuid":[7]}"#,
+            r#"{"message_uuid":"db3ce55a"}"#,
+            r#"{"message_uuid":["a b"]}"#,
+            r#"{"message_uuid":[""]}"#,
+        ] {
+            assert_eq!(outcome_of(202, body), SendOutcome::InDoubt, "{body}");
+        }
+        for status in [500, 502, 504, 599] {
+            assert_eq!(outcome_of(status, r#"{"error":"x"}"#), SendOutcome::InDoubt, "{status}");
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_to_wait() {
+        let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
+        for status in [302, 401, 402, 403, 404, 405, 408, 429, 503] {
+            for body in [r#"{"api_id":"1","error":"31612345678"}"#, "Could not verify your access level", ""] {
+                assert_eq!(outcome_of(status, body), later, "{status} {body}");
+            }
+        }
+        for body in [r#"{"error":"31612345678"}"#, r#"{"error":{"dst":["invalid"]}}"#, "", "<html>"] {
+            assert_eq!(outcome_of(400, body), SendOutcome::Rejected { code: None }, "{body}");
+        }
+    }
+
+    /// The names of the elements, and the words in between.
+    fn heard(document: &str) -> (Vec<String>, String) {
+        let mut reader = Reader::from_str(document);
+        let (mut names, mut words) = (Vec::new(), String::new());
+        loop {
+            match reader.read_event().expect("well-formed") {
+                Event::Start(tag) | Event::Empty(tag) => names.push(tag.name().as_ref().to_owned()),
+                Event::Text(text) => words.push_str(&text),
+                Event::GeneralRef(entity) => {
+                    let entity = format!("&{};", &*entity);
+                    words.push_str(&quick_xml::escape::unescape(&entity).expect("a known entity"));
+                }
+                Event::Eof => return (names, words),
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_announcement_is_heard_as_written(text in "([<&>\"'\\]]|\\PC){1,60}") {
+            let (names, words) = heard(&announce(&text, "en-GB"));
+            prop_assert_eq!(names, ["Response", "Speak", "Hangup"]);
+            let kept: String = text.chars().filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}')).collect();
+            prop_assert_eq!(words, kept);
+        }
+
+        #[test]
+        fn any_text_is_sent_as_written(text in "\\PC{1,60}") {
+            let body: Value = serde_json::from_str(&written(&text, &[]).body).expect("JSON");
+            prop_assert_eq!(body["text"].as_str(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn no_response_panics_or_passes_for_taken(status in 100u16..1000, body in "\\PC{0,60}") {
+            let accepted = matches!(outcome_of(status, &body), SendOutcome::Accepted { .. });
+            prop_assert!(!accepted, "nothing here is an object with an id");
+        }
+    }
+}

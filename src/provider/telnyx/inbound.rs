@@ -1,0 +1,402 @@
+//! What a verified webhook says: texts (section 1) and what became of ours (section 5). Calls and their news are in
+//! [`texml`].
+//!
+//! The signature covers the body and nothing else, so the body alone decides: an event is a JSON object and begins with
+//! a brace, and a form never does. The content type, which nobody signed, is not asked.
+
+use serde_json::Value;
+use url::Url;
+
+use super::texml;
+use crate::{
+    domain::{
+        contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        message::{PartState, ProviderCode},
+        phone::PhoneNumber,
+        text::Body,
+    },
+    provider::{Endpoint, Malformed, wire},
+};
+
+/// Reads a body. At the voice endpoint somebody may be waiting on the line, so what cannot be read is a call of which
+/// nothing is known.
+pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Malformed> {
+    let is_event = body.trim_ascii_start().starts_with(b"{");
+    let read = if is_event { event(body) } else { texml::parse(body) };
+    match endpoint {
+        Endpoint::Voice => Ok(read.unwrap_or_else(|_| ProviderEvent::Call(texml::call(body)))),
+        Endpoint::Sms | Endpoint::Status => read,
+    }
+}
+
+/// News of any kind go to the address of the messaging profile; those of a send go to its own address first, and to the
+/// profile's when that fails (section 4).
+fn event(body: &[u8]) -> Result<ProviderEvent, Malformed> {
+    let event: Value = serde_json::from_slice(body).map_err(|_| Malformed("not JSON"))?;
+    match event["data"]["event_type"].as_str() {
+        Some("message.received") => text(&event["data"]),
+        Some("message.sent" | "message.finalized" | "message.read") => {
+            Ok(report(&event).map_or(ProviderEvent::Ignored, ProviderEvent::Report))
+        }
+        Some(_) => Ok(ProviderEvent::Ignored),
+        None => Err(Malformed("no type of event")),
+    }
+}
+
+/// Retries repeat both ids. The text's own is the key: it stays the same should one text ever come in two events.
+fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
+    let payload = &data["payload"];
+    if payload["direction"].as_str().is_some_and(|direction| direction != "inbound") {
+        return Ok(ProviderEvent::Ignored);
+    }
+    let (from, to) = (number(&payload["from"]), number(first(&payload["to"])));
+    if from.is_empty() && to.is_empty() {
+        return Err(Malformed("neither a sender nor a recipient"));
+    }
+    let id = payload["id"].as_str().or(data["id"].as_str());
+    let media = payload["media"].as_array().into_iter().flatten();
+    Ok(ProviderEvent::Text(InboundText {
+        key: id.map_or_else(|| wire::digest_key(&[&payload.to_string()]), key),
+        from: Contacting::from_wire(from),
+        to: PhoneNumber::from_wire(to).ok(),
+        body: Body::from_wire(payload["text"].as_str().unwrap_or_default()),
+        media: media.filter_map(|item| wire::web_address(item["url"].as_str()?)).collect(),
+        keyword: payload["autoresponse_type"].as_str().is_some_and(|kind| !kind.is_empty()),
+    }))
+}
+
+/// `None` without a reference of ours, and for a status that is no news or not documented. `delivery_unconfirmed` is
+/// the end of what Telnyx will ever know, and no failure.
+fn report(event: &Value) -> Option<DeliveryReport> {
+    let payload = &event["data"]["payload"];
+    let reference = [&payload["webhook_url"], &event["meta"]["delivered_to"]].into_iter().find_map(reference)?;
+    let status = first(&payload["to"])["status"].as_str()?;
+    let state = match status {
+        "sent" | "delivery_unconfirmed" => PartState::Sent,
+        "delivered" | "read" => PartState::Delivered,
+        "delivery_failed" | "sending_failed" | "expired" => PartState::Undelivered,
+        _ => return None,
+    };
+    let id = event["data"]["id"].as_str().or(payload["id"].as_str()).unwrap_or_default();
+    let code = error_code(payload).filter(|_| state == PartState::Undelivered);
+    Some(DeliveryReport {
+        key: wire::digest_key(&[id, &reference, status]),
+        reference,
+        state,
+        code: code.and_then(|code| ProviderCode::of(&code)),
+    })
+}
+
+/// Our reference, from the address that a send named for its news. Telnyx has no field for it (section 4), and repeats
+/// that address inside the signed body; the address that was called is not signed.
+fn reference(address: &Value) -> Option<String> {
+    let url = Url::parse(address.as_str()?).ok()?;
+    let (_, reference) = url.query_pairs().find(|(name, _)| name == "ref")?;
+    wire::is_reference(&reference).then(|| reference.into_owned())
+}
+
+/// The code of the first of `errors`: a text by the documents (section 4), a number in some examples.
+pub(super) fn error_code(of: &Value) -> Option<String> {
+    match &of["errors"][0]["code"] {
+        Value::String(code) => Some(code.clone()),
+        Value::Number(code) => Some(code.to_string()),
+        _ => None,
+    }
+}
+
+/// Of a list its first: ours, unless the text went to a group.
+fn first(value: &Value) -> &Value {
+    if value.is_array() { &value[0] } else { value }
+}
+
+/// An object with a number, or the number alone (section 1).
+fn number(value: &Value) -> &str {
+    value["phone_number"].as_str().or(value.as_str()).unwrap_or_default()
+}
+
+/// Ids are stored in clear: a UUID stays as it is, anything else is hashed.
+fn key(id: &str) -> String {
+    if is_uuid(id) { id.to_owned() } else { wire::digest_key(&[id]) }
+}
+
+/// The shape of a UUID.
+pub(super) fn is_uuid(id: &str) -> bool {
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    id.len() == 36 && id.bytes().enumerate().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::provider::telnyx::tests::phone;
+
+    const TEXT_ID: &str = "84cca175-9755-4859-b67f-4730d7f58aa3";
+    const EVENT_ID: &str = "b301ed3f-1490-491f-995f-6e64e69674d4";
+
+    /// An event as section 1 writes it down, `changes` made to its payload.
+    fn received(changes: &Value) -> Value {
+        let mut event = json!({
+            "data": {
+                "event_type": "message.received", "id": EVENT_ID, "occurred_at": "2026-11-21T12:00:00.000+00:00",
+                "payload": {
+                    "autoresponse_type": null, "cc": [], "completed_at": null, "cost": null, "direction": "inbound",
+                    "encoding": "GSM-7", "errors": [],
+                    "from": { "carrier": "T-Mobile USA", "line_type": "long_code", "phone_number": "+13125550001" },
+                    "id": TEXT_ID, "media": [], "messaging_profile_id": "740572b6-099c-44a1-89b9-6c92163bc68d",
+                    "organization_id": "47a530f8-4362-4526-829b-bcee17fd9f7a", "parts": 1,
+                    "received_at": "2026-11-21T11:59:59.503+00:00", "record_type": "message", "sent_at": null,
+                    "tags": [], "text": "On my way & soon \u{263a}",
+                    "to": [{ "carrier": "Telnyx", "line_type": "Wireless", "phone_number": "+17735550002",
+                        "status": "webhook_delivered" }],
+                    "type": "SMS", "valid_until": null, "webhook_failover_url": null,
+                    "webhook_url": "https://mask.test/webhooks/telnyx/sms",
+                },
+                "record_type": "event",
+            },
+            "meta": { "attempt": 1, "delivered_to": "https://mask.test/webhooks/telnyx/sms" },
+        });
+        for (name, value) in changes.as_object().expect("an object") {
+            event["data"]["payload"][name] = value.clone();
+        }
+        event
+    }
+
+    fn read(event: &Value) -> Result<ProviderEvent, Malformed> {
+        parse(Endpoint::Sms, event.to_string().as_bytes())
+    }
+
+    fn text_with(changes: &Value) -> InboundText {
+        match read(&received(changes)) {
+            Ok(ProviderEvent::Text(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_a_text() {
+        let text = text_with(&json!({}));
+        assert_eq!(text.key, TEXT_ID);
+        assert_eq!(text.from, Contacting::Phone(phone("+13125550001")));
+        assert_eq!(text.to, Some(phone("+17735550002")));
+        assert_eq!(text.body.expose(), "On my way & soon \u{263a}");
+        assert!(text.media.is_empty() && !text.keyword);
+    }
+
+    #[test]
+    fn reads_pictures_and_plain_numbers() {
+        let media = json!([
+            { "url": "https://media.telnyx.com/a.jpg", "content_type": "image/jpeg", "size": 1, "sha256": "0" },
+            { "url": "file:///etc/passwd" }, { "url": 7 }, "https://x.example/", null,
+        ]);
+        let text = text_with(
+            &json!({ "type": "MMS", "text": null, "media": media, "to": "+17735550002", "from": "+13125550001" }),
+        );
+        assert_eq!(text.media, ["https://media.telnyx.com/a.jpg"]);
+        assert!(text.body.is_empty());
+        assert_eq!((text.from, text.to), (Contacting::Phone(phone("+13125550001")), Some(phone("+17735550002"))));
+        let hidden = text_with(&json!({ "from": { "phone_number": "Maskline" }, "to": [] }));
+        assert_eq!((hidden.from, hidden.to), (Contacting::Hidden, None));
+    }
+
+    #[test]
+    fn keywords_are_those_that_telnyx_answered() {
+        for (kind, keyword) in
+            [(json!("STOP"), true), (json!("START"), true), (json!(""), false), (json!(null), false), (json!(1), false)]
+        {
+            assert_eq!(text_with(&json!({ "autoresponse_type": kind })).keyword, keyword, "{kind}");
+        }
+        assert!(!text_with(&json!({ "text": "STOP" })).keyword, "the word alone is not enough");
+    }
+
+    #[test]
+    fn a_repeat_has_the_same_key_and_keys_hold_no_words() {
+        let mut repeat = received(&json!({}));
+        repeat["meta"]["attempt"] = json!(2);
+        let key_of = |event: &Value| match read(event) {
+            Ok(ProviderEvent::Text(text)) => text.key,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(key_of(&repeat), TEXT_ID);
+        for id in [json!("31612345678"), json!("see you at eight"), json!("84cca175-9755-4859-b67f-4730d7f58aa3 ")] {
+            assert_eq!(text_with(&json!({ "id": id })).key.len(), 64, "{id}");
+        }
+        assert_eq!(text_with(&json!({ "id": null })).key, EVENT_ID);
+        repeat["data"]["id"] = json!(null);
+        repeat["data"]["payload"]["id"] = json!(7);
+        assert_eq!(key_of(&repeat).len(), 64);
+    }
+
+    #[test]
+    fn what_is_no_text_to_us_is_ignored() {
+        assert!(matches!(read(&received(&json!({ "direction": "outbound" }))), Ok(ProviderEvent::Ignored)));
+        for kind in ["message.teleported", "call.initiated", "10dlc.brand.update", ""] {
+            let mut event = received(&json!({}));
+            event["data"]["event_type"] = json!(kind);
+            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+                let read = parse(endpoint, event.to_string().as_bytes());
+                assert!(matches!(read, Ok(ProviderEvent::Ignored)), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_is_malformed_unless_somebody_may_be_waiting() {
+        let nobody = received(&json!({ "from": null, "to": 7 })).to_string();
+        for body in
+            ["{", "{}", r#"{"data":[]}"#, r#"{"data":{"event_type":7}}"#, "{\"data\":\"caf\u{e9}\"}", "", "[]", &nobody]
+        {
+            assert!(parse(Endpoint::Sms, body.as_bytes()).is_err(), "{body}");
+            assert!(parse(Endpoint::Status, body.as_bytes()).is_err(), "{body}");
+            match parse(Endpoint::Voice, body.as_bytes()) {
+                Ok(ProviderEvent::Call(call)) => assert_eq!((call.from, call.to), (Contacting::Hidden, None)),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+        assert!(parse(Endpoint::Sms, b"{\"data\":{\"event_type\":\"caf\xe9\"}}").is_err(), "not UTF-8");
+    }
+
+    /// News of a send, as section 5 writes it down.
+    fn news(kind: &str, status: &str, changes: &Value) -> Option<DeliveryReport> {
+        let mut event = received(changes);
+        event["data"]["event_type"] = json!(kind);
+        event["data"]["payload"]["direction"] = json!("outbound");
+        event["data"]["payload"]["to"] = json!([{ "phone_number": "+13125550001", "status": status }]);
+        match parse(Endpoint::Status, event.to_string().as_bytes()) {
+            Ok(ProviderEvent::Report(report)) => Some(report),
+            Ok(ProviderEvent::Ignored) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn of_ours() -> Value {
+        json!({
+            "webhook_url": "https://mask.test/webhooks/telnyx/status?ref=m26_1",
+            "errors": [{ "code": "40008", "title": "Undeliverable", "detail": "+13125550001" }],
+        })
+    }
+
+    #[test]
+    fn reads_reports() {
+        for (kind, status, state) in [
+            ("message.sent", "sent", PartState::Sent),
+            ("message.finalized", "delivered", PartState::Delivered),
+            ("message.read", "read", PartState::Delivered),
+            ("message.finalized", "delivery_unconfirmed", PartState::Sent),
+            ("message.finalized", "delivery_failed", PartState::Undelivered),
+            ("message.finalized", "sending_failed", PartState::Undelivered),
+            ("message.finalized", "expired", PartState::Undelivered),
+        ] {
+            let report = news(kind, status, &of_ours()).expect(status);
+            assert_eq!((report.reference.as_str(), report.state), ("m26_1", state), "{status}");
+            let code = report.code.as_ref().map(ProviderCode::as_str);
+            assert_eq!(code, (state == PartState::Undelivered).then_some("40008"), "{status}");
+        }
+        let without = json!({ "webhook_url": of_ours()["webhook_url"], "errors": [] });
+        assert_eq!(news("message.finalized", "delivery_failed", &without).expect("a report").code, None);
+        let number = json!({ "webhook_url": of_ours()["webhook_url"], "errors": [{ "code": 40008 }] });
+        let report = news("message.finalized", "delivery_failed", &number).expect("a report");
+        assert_eq!(report.code.as_ref().map(ProviderCode::as_str), Some("40008"));
+    }
+
+    #[test]
+    fn the_reference_comes_from_the_signed_body() {
+        let of = |payload_url: Value, delivered_to: &str| {
+            let mut event = received(&json!({ "webhook_url": payload_url }));
+            event["data"]["event_type"] = json!("message.sent");
+            event["data"]["payload"]["to"][0]["status"] = json!("sent");
+            event["meta"]["delivered_to"] = json!(delivered_to);
+            report(&event).map(|report| report.reference)
+        };
+        let address = |reference: &str| format!("https://mask.test/webhooks/telnyx/status?a=1&ref={reference}");
+        assert_eq!(of(json!(address("m26_1")), "https://mask.test/").as_deref(), Some("m26_1"));
+        assert_eq!(of(json!(null), &address("m26_1")).as_deref(), Some("m26_1"));
+        assert_eq!(of(json!(address("m26_1")), &address("m26_2")).as_deref(), Some("m26_1"));
+        for odd in ["", "for%20somebody", "m26_1%00", &"x".repeat(41)] {
+            assert_eq!(of(json!(address(odd)), "not an address"), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn reports_of_no_interest_are_ignored() {
+        for status in ["queued", "sending", "webhook_delivered", "Delivered", "teleported", ""] {
+            assert!(news("message.finalized", status, &of_ours()).is_none(), "{status}");
+        }
+        assert!(news("message.finalized", "delivered", &json!({})).is_none(), "no reference");
+    }
+
+    #[test]
+    fn repeats_of_a_report_are_equal_and_news_differ() {
+        let key = |status: &str, reference: &str| {
+            let url = format!("https://mask.test/webhooks/telnyx/status?ref={reference}");
+            news("message.finalized", status, &json!({ "webhook_url": url })).expect(status).key
+        };
+        assert_eq!(key("sent", "m26_1"), key("sent", "m26_1"));
+        assert_ne!(key("sent", "m26_1"), key("delivered", "m26_1"));
+        assert_ne!(key("sent", "m26_1"), key("sent", "m26_2"));
+    }
+
+    fn odd_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,20}".prop_map(Value::from),
+            Just(json!("message.sent")),
+            Just(json!("https://x.example/?ref=m26_1")),
+        ];
+        let name = "data|meta|payload|id|event_type|to|from|status|phone_number|errors|code|media|url|text|webhook_url";
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(name, inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..80),
+            odd_value().prop_map(|value| value.to_string().into_bytes()),
+            (odd_value(), proptest::sample::select(vec!["message.received", "message.sent", "message.finalized"])).prop_map(
+                |(payload, kind)| json!({ "data": { "event_type": kind, "payload": payload } }).to_string().into_bytes()
+            ),
+            "((CallSid|ParentCallSid|From|To|CallStatus|DialCallStatus|CallbackSource|Timestamp)=(completed|busy|%2B31612345678|\\PC{0,8})&){0,8}"
+                .prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bodies_never_panic_and_never_get_into_a_key(body in body()) {
+            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+                let keys = match parse(endpoint, &body) {
+                    Ok(ProviderEvent::Text(text)) => vec![text.key],
+                    Ok(ProviderEvent::Call(call)) => vec![call.key],
+                    Ok(ProviderEvent::Report(report)) => vec![report.key],
+                    Ok(ProviderEvent::CallReport(report)) => vec![report.key, report.call_key],
+                    Ok(ProviderEvent::Ignored) => Vec::new(),
+                    Err(_) => {
+                        prop_assert!(endpoint != Endpoint::Voice);
+                        Vec::new()
+                    }
+                };
+                for key in keys {
+                    prop_assert!(key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit()), "{key}");
+                }
+            }
+        }
+
+        #[test]
+        fn any_words_come_through(words in "\\PC{1,60}") {
+            let text = text_with(&json!({ "text": words }));
+            prop_assert_eq!(text.body.expose(), &words);
+        }
+    }
+}

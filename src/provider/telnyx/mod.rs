@@ -1,0 +1,188 @@
+//! Telnyx: Messaging v2 for texts, TeXML for calls.
+//!
+//! "Section n" in this folder means a section of the fact sheet `providers/telnyx.md`. A number belongs to one voice
+//! application, and that has to be a TeXML application: Call Control takes its orders by separate requests, which an
+//! answer to a webhook cannot give (section 0).
+
+mod inbound;
+mod outbound;
+mod signature;
+mod texml;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use secrecy::SecretString;
+
+pub use self::signature::PublicKey;
+use super::{
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
+
+/// What Telnyx is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("telnyx"),
+    capabilities: Capabilities { sms: true, voice: true, mms: true },
+    // Ten segments of 67 UTF-16 units (section 4). A character takes two units at most and is not cut in half, so 33
+    // fit into a segment whatever the script.
+    text_limit: 330,
+    media_limit: 10,
+    body_limit: 64 * 1024,
+    // A long code outside the US: 0.1 texts a second (section 4).
+    texts_per_minute: 6,
+    signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    // Nothing of a GET would be signed: only the body is, and it has none (section 6).
+    methods: [&[Method::POST]; 3],
+    fragments: [""; 3],
+    // Telnyx waits two seconds for a text (section 1).
+    patience: Duration::from_millis(1500),
+};
+
+/// Where the API lives unless configured otherwise (section 0).
+pub const DEFAULT_BASE_URL: &str = "https://api.telnyx.com";
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The API key, with which texts are sent.
+    pub api_key: SecretString,
+    /// The account's public key; several during a rotation: any of them may verify.
+    pub public_keys: Vec<PublicKey>,
+    /// The API, without a slash at the end and without the version.
+    pub base_url: String,
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Telnyx(Config);
+
+impl Telnyx {
+    /// An adapter for one account.
+    pub fn new(config: Config) -> Self {
+        Self(config)
+    }
+}
+
+impl Provider for Telnyx {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified> {
+        signature::verify(&self.0.public_keys, request, now)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(endpoint, &request.request().body).map(|event| vec![event])
+    }
+
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+        texml::call_flow(flow, report_url)
+    }
+
+    /// Telnyx reads the status alone, of an event as of news of a call. The body is a valid call flow that does nothing
+    /// all the same, in case that somebody waits for one.
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        match receipt {
+            Receipt::Taken => texml::nothing(),
+            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+        }
+    }
+
+    fn refuse(&self, _: Unverified) -> WebhookResponse {
+        plain(StatusCode::UNAUTHORIZED, "Unauthorized")
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+        outbound::send(&self.0, text)
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        outbound::outcome(response)
+    }
+
+    /// Telnyx tells by itself.
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::domain::phone::PhoneNumber;
+
+    pub(super) const REPORT_URL: &str = "https://mask.test/webhooks/telnyx/status";
+
+    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("a header name");
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+        }
+        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+    }
+
+    pub(super) fn phone(text: &str) -> PhoneNumber {
+        PhoneNumber::from_wire(text).expect(text)
+    }
+
+    pub(super) fn config() -> Config {
+        Config { api_key: "KEY_fixture".into(), public_keys: Vec::new(), base_url: DEFAULT_BASE_URL.to_owned() }
+    }
+
+    #[test]
+    fn says_what_it_is_like() {
+        let adapter = Telnyx::new(config());
+        let profile = adapter.profile();
+        assert_eq!((profile.name.as_str(), profile.text_limit, profile.texts_per_minute), ("telnyx", 330, 6));
+        assert_eq!(profile.methods, [&[Method::POST]; 3]);
+        assert!(profile.patience < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn answers_by_status() {
+        let adapter = Telnyx::new(config());
+        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
+            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+            assert_eq!(adapter.acknowledge(endpoint, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
+            assert_eq!(adapter.acknowledge(endpoint, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        assert_eq!(adapter.refuse(Unverified::Forged).status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn never_asks_about_calls() {
+        let adapter = Telnyx::new(config());
+        assert!(adapter.build_call_query("v3:x", DateTime::UNIX_EPOCH).is_none());
+        let response = ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
+        assert!(adapter.read_call_query("v3:x", &response).is_empty());
+    }
+
+    #[test]
+    fn keeps_secrets() {
+        let printed = format!("{:?}", Telnyx::new(config()));
+        assert!(!printed.contains("KEY_fixture"), "{printed}");
+    }
+}

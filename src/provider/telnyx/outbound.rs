@@ -1,0 +1,266 @@
+//! Sends, and what their responses mean (section 4).
+
+use http::Method;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Config, inbound::error_code};
+use crate::{
+    domain::message::ProviderCode,
+    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, wire},
+};
+
+/// News go to `webhook_url`, with our reference in its query: there is no field for it. When that address fails they go
+/// to that of the messaging profile (`use_profile_webhooks`, on by default), with the same body.
+#[derive(Serialize)]
+struct Message<'a> {
+    from: &'a str,
+    to: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    text: &'a str,
+    webhook_url: String,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    media_urls: &'a [String],
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+}
+
+/// `POST /v2/messages`.
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+    let message = Message {
+        from: text.from.expose(),
+        to: text.to.expose(),
+        text: text.body,
+        webhook_url: format!("{}?ref={}", text.report_url, text.reference),
+        media_urls: text.media,
+        kind: (!text.media.is_empty()).then_some("MMS"),
+    };
+    ProviderRequest {
+        method: Method::POST,
+        url: format!("{}/v2/messages", config.base_url),
+        headers: vec![
+            ("Authorization", format!("Bearer {}", config.api_key.expose_secret())),
+            ("Accept", "application/json".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            ("User-Agent", wire::USER_AGENT.to_owned()),
+        ],
+        body: wire::json(&message),
+    }
+}
+
+/// What an operator can mend, or time: an account without funds (20012, 20100), a number that is not set up for texts
+/// yet or not on the profile (40100, 40305, 40320), a profile or account that is off, has no countries, or has spent
+/// its limit (40312, 40314, 40331, 40333), a full queue (40318).
+const MENDABLE: [&str; 10] = ["20012", "20100", "40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
+
+/// What a response means.
+///
+/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
+/// - 429 and 503 say that nothing was done. Any other 5xx, and a request that ran out of time (408, code 10008), may
+///   come from the way back.
+/// - A code about texts (403xx) says more than the status: what can be mended waits, the rest would come again. Among
+///   these is 40300, a recipient who sent STOP.
+/// - A bad key (401, 403), no funds (402) and an address that is not this API's (404, which a missing key may give as
+///   well) wait for an operator.
+pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+    let reply: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let code = error_code(&reply);
+    let after = response.retry_after().or_else(|| response.seconds("x-ratelimit-reset"));
+    let later = SendOutcome::TryLater { after };
+    match (response.status.as_u16(), code.as_deref()) {
+        (200..=299, _) => match reply["data"]["id"].as_str().filter(|id| wire::is_readable_id(id)) {
+            Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
+            None => SendOutcome::InDoubt,
+        },
+        (429 | 503, _) => later,
+        (408 | 500.., _) => SendOutcome::InDoubt,
+        (_, Some(code)) if MENDABLE.contains(&code) => later,
+        (_, Some(code)) if code.starts_with("403") => SendOutcome::Rejected { code: ProviderCode::of(code) },
+        (401..=404, _) => later,
+        (_, Some(code)) => SendOutcome::Rejected { code: ProviderCode::of(code) },
+        (400 | 422, None) => SendOutcome::Rejected { code: None },
+        (_, None) => later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::Duration;
+    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::provider::telnyx::tests::{REPORT_URL, config, phone};
+
+    fn written(body: &str, media: &[String]) -> ProviderRequest {
+        let text = OutboundText {
+            from: &phone("+3197010200001"),
+            to: &phone("+31612345678"),
+            body,
+            media,
+            reference: "mk_fixture_1",
+            report_url: REPORT_URL,
+        };
+        send(&config(), &text)
+    }
+
+    fn as_fixture(request: &ProviderRequest) -> String {
+        format!("{} {}\n\n{}", request.method, request.url, request.body)
+    }
+
+    #[test]
+    fn writes_the_sends_of_the_fixtures() {
+        let words = "Red hat & <b>\u{1f3a9}</b> + 100%";
+        let request = written(words, &[]);
+        assert_eq!(as_fixture(&request), include_str!("../../../tests/fixtures/providers/telnyx/send.http"));
+        assert_eq!(
+            request.headers,
+            [
+                ("Authorization", "Bearer KEY_fixture".to_owned()),
+                ("Accept", "application/json".to_owned()),
+                ("Content-Type", "application/json".to_owned()),
+                ("User-Agent", format!("Maskline/{}", env!("CARGO_PKG_VERSION"))),
+            ]
+        );
+        let media = ["https://cdn.example.com/a.jpg".to_owned()];
+        let request = written(words, &media);
+        assert_eq!(as_fixture(&request), include_str!("../../../tests/fixtures/providers/telnyx/send-media.http"));
+        assert!(!written("", &media).body.contains("\"text\""));
+    }
+
+    fn outcome_with(status: u16, headers: &[(&str, &str)], body: &str) -> SendOutcome {
+        let headers = headers.iter().map(|(name, value)| {
+            (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
+        });
+        outcome(&ProviderResponse {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::from_iter(headers),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
+    }
+
+    fn outcome_of(status: u16, body: &str) -> SendOutcome {
+        outcome_with(status, &[("x-ratelimit-reset", "7")], body)
+    }
+
+    fn error(code: &str) -> String {
+        let detail = "Messages cannot be sent from '+3197010200001' to '+31612345678'.";
+        format!(
+            r#"{{"errors":[{{"code":"{code}","title":"Blocked","detail":"{detail}","meta":{{"url":"https://x"}}}}]}}"#
+        )
+    }
+
+    fn later() -> SendOutcome {
+        SendOutcome::TryLater { after: Some(Duration::seconds(7)) }
+    }
+
+    #[test]
+    fn taken_is_taken() {
+        let body = r#"{"data":{"id":"40385f64-5717-4562-b3fc-2c963f66afa6","record_type":"message",
+            "direction":"outbound","to":[{"phone_number":"+31612345678","status":"queued"}],"errors":[]}}"#;
+        for status in [200, 201, 202] {
+            let provider_id = "40385f64-5717-4562-b3fc-2c963f66afa6".to_owned();
+            assert_eq!(outcome_of(status, body), SendOutcome::Accepted { provider_id });
+        }
+    }
+
+    #[test]
+    fn unclear_is_in_doubt() {
+        for body in [
+            "",
+            "{}",
+            "<html>",
+            r#"{"data":{"id":""}}"#,
+            r#"{"data":{"id":"a b"}}"#,
+            r#"{"data":[7]}"#,
+            &error("40318"),
+        ] {
+            assert_eq!(outcome_of(200, body), SendOutcome::InDoubt, "{body}");
+        }
+        for (status, body) in [
+            (500, error("10007")),
+            (502, String::new()),
+            (504, "<html>".to_owned()),
+            (408, error("10008")),
+            (599, error("40300")),
+        ] {
+            assert_eq!(outcome_of(status, &body), SendOutcome::InDoubt, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_to_wait() {
+        for (status, code) in [
+            (401, "10009"),
+            (402, "20100"),
+            (403, "10010"),
+            (404, "10005"),
+            (429, "10011"),
+            (503, "10037"),
+            (429, "40300"),
+        ] {
+            assert_eq!(outcome_of(status, &error(code)), later(), "{status} {code}");
+        }
+        for code in MENDABLE {
+            assert_eq!(outcome_of(400, &error(code)), later(), "{code}");
+            assert_eq!(outcome_of(403, &error(code)), later(), "{code}");
+        }
+        for (status, body) in [(404, "<html>"), (405, ""), (302, ""), (401, "")] {
+            assert_eq!(outcome_of(status, body), later(), "{status}: not this API");
+        }
+    }
+
+    #[test]
+    fn waits_as_long_as_either_header_says() {
+        let after = |headers: &[(&str, &str)]| match outcome_with(429, headers, &error("10011")) {
+            SendOutcome::TryLater { after } => after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(after(&[("x-ratelimit-reset", "12")]), Some(Duration::seconds(12)));
+        assert_eq!(after(&[("x-ratelimit-reset", "12"), ("retry-after", "3")]), Some(Duration::seconds(3)));
+        assert_eq!(after(&[("x-ratelimit-reset", "soon")]), None);
+        assert_eq!(after(&[]), None);
+    }
+
+    #[test]
+    fn lasting_errors_keep_their_code_alone() {
+        for (status, code) in [
+            (400, "40300"),
+            (403, "40300"),
+            (400, "40309"),
+            (400, "40310"),
+            (422, "10016"),
+            (400, "40302"),
+            (409, "10012"),
+            (400, "40007"),
+        ] {
+            assert_eq!(
+                outcome_of(status, &error(code)),
+                SendOutcome::Rejected { code: ProviderCode::of(code) },
+                "{code}"
+            );
+        }
+        let number = r#"{"errors":[{"code":40310}]}"#;
+        assert_eq!(outcome_of(400, number), SendOutcome::Rejected { code: ProviderCode::of("40310") });
+        for body in ["", r#"{"errors":[{"detail":"+31612345678"}]}"#, r#"{"errors":"+31612345678"}"#] {
+            assert_eq!(outcome_of(422, body), SendOutcome::Rejected { code: None }, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_sent_as_written(words in "([\"\\\\\u{0}-\u{1f}\u{7f}\u{2028}]|\\PC){1,60}") {
+            let body: Value = serde_json::from_str(&written(&words, &[]).body).expect("JSON");
+            prop_assert_eq!(body["text"].as_str(), Some(words.as_str()));
+            prop_assert!(body.get("type").is_none() && body.get("media_urls").is_none());
+        }
+
+        #[test]
+        fn no_response_panics_or_passes_for_taken(status in 100u16..1000, body in "\\PC{0,60}") {
+            let accepted = matches!(outcome_of(status, &body), SendOutcome::Accepted { .. });
+            prop_assert!(!accepted, "nothing here is an object with an id");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Calls that come in (section 2), and what becomes of those that we connect (section 3).
+//!
+//! A connected call has two legs: the caller's, under whose `CallSid` all its news are filed, and the other party's,
+//! which names that one as `ParentCallSid`.
+
+use chrono::DateTime;
+
+use super::params::{Params, key};
+use crate::{
+    domain::{
+        call::CallStatus,
+        clock::Time,
+        contact::{CallReport, Contacting, InboundCall, ProviderEvent},
+        phone::PhoneNumber,
+    },
+    provider::{Endpoint, wire},
+};
+
+/// Reads what has a `CallSid` or came to the voice address. There, what is not known to be news is a call: somebody
+/// may be waiting for the answer.
+pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
+    let status = params.value("CallStatus");
+    let report = |report: Option<CallReport>| report.map_or(ProviderEvent::Ignored, ProviderEvent::CallReport);
+    if params.has("DialCallStatus") {
+        report(dial_ended(params))
+    } else if params.has("ParentCallSid") && params.value("Direction") != "inbound" {
+        report(other_leg(params, status))
+    } else if params.has("CallSid") && read_status(status).is_some_and(CallStatus::is_ending) {
+        report(Some(caller_left(params, status)))
+    } else if params.has("CallbackSource") {
+        ProviderEvent::Ignored
+    } else if endpoint == Endpoint::Voice || matches!(status, "queued" | "initiated" | "ringing" | "in-progress") {
+        ProviderEvent::Call(call(params))
+    } else {
+        ProviderEvent::Ignored
+    }
+}
+
+/// `From` may be `anonymous`, a SIP address, or digits that spell a word (section 2).
+fn call(params: &Params) -> InboundCall {
+    let sid = params.value("CallSid");
+    InboundCall {
+        key: if sid.is_empty() { wire::digest_key(&[&params.signed()]) } else { key(sid) },
+        from: Contacting::from_wire(params.value("From")),
+        to: PhoneNumber::from_wire(params.value("To")).ok(),
+    }
+}
+
+/// The `action` of our `Dial`: the other leg is over and the caller waits. It has no time of its own.
+fn dial_ended(params: &Params) -> Option<CallReport> {
+    let (sid, word) = (params.value("CallSid"), params.value("DialCallStatus"));
+    let status = read_status(word)?;
+    Some(CallReport {
+        key: wire::digest_key(&["dial", sid, params.value("DialCallSid"), word]),
+        call_key: key(sid),
+        status,
+        duration_s: seconds(params, "DialCallDuration", status),
+        at: None,
+        caller_waits: true,
+    })
+}
+
+/// The other party's leg: it lasts from the moment they pick up, so its duration is how long the two talked.
+fn other_leg(params: &Params, word: &str) -> Option<CallReport> {
+    let status = read_status(word)?;
+    Some(CallReport {
+        key: wire::digest_key(&[params.value("CallSid"), word]),
+        call_key: key(params.value("ParentCallSid")),
+        status,
+        duration_s: seconds(params, "CallDuration", status),
+        at: time(params),
+        caller_waits: false,
+    })
+}
+
+/// The end of the caller's own leg, which Twilio tells where a number's `StatusCallback` asks for it. However it ended,
+/// it says nothing of the other party.
+fn caller_left(params: &Params, word: &str) -> CallReport {
+    let sid = params.value("CallSid");
+    CallReport {
+        key: wire::digest_key(&[sid, word]),
+        call_key: key(sid),
+        status: CallStatus::Cancelled,
+        duration_s: None,
+        at: time(params),
+        caller_waits: false,
+    }
+}
+
+/// `None` before it rings, and for a word that is not documented.
+fn read_status(word: &str) -> Option<CallStatus> {
+    Some(match word {
+        "ringing" => CallStatus::Ringing,
+        // `Dial` says "answered" (section 3).
+        "in-progress" | "answered" => CallStatus::Answered,
+        "completed" => CallStatus::Completed,
+        "busy" => CallStatus::Busy,
+        "no-answer" => CallStatus::NoAnswer,
+        "failed" => CallStatus::Failed,
+        "canceled" => CallStatus::Cancelled,
+        _ => return None,
+    })
+}
+
+fn seconds(params: &Params, name: &str, status: CallStatus) -> Option<i64> {
+    let seconds: u32 = params.value(name).parse().ok()?;
+    (status == CallStatus::Completed).then_some(seconds.into())
+}
+
+/// `Timestamp` is in RFC 2822, in UTC (section 3).
+fn time(params: &Params) -> Option<Time> {
+    DateTime::parse_from_rfc2822(params.value("Timestamp")).ok().map(|time| time.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::provider::{
+        WebhookRequest,
+        twilio::{
+            inbound::parse,
+            tests::{form, request},
+        },
+    };
+
+    const CALLER: &str = "CA1f0e8ae6ade43cb3c0ce4525424e404f";
+    const OTHER: &str = "CA00000000000000000000000000000002";
+    const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
+
+    /// The parameters of section 2, of a call in this state.
+    fn caller(status: &str) -> String {
+        format!(
+            "AccountSid=AC00000000000000000000000000000001&ApiVersion=2010-04-01&CallSid={CALLER}&CallStatus={status}\
+             &Called=%2B3197010200001&CalledCity=&CalledCountry=NL&Caller=%2B31687654321&CallToken=%7B%22a%22%3A1%7D\
+             &Direction=inbound&From=%2B31687654321&FromCity=&StirVerstat=TN-Validation-Passed-A&To=%2B3197010200001"
+        )
+    }
+
+    fn other(status: &str, more: &str) -> String {
+        format!(
+            "AccountSid=AC00000000000000000000000000000001&ApiVersion=2010-04-01&CallSid={OTHER}&ParentCallSid={CALLER}\
+             &CallStatus={status}&Direction=outbound-dial&From=%2B3197010200001&To=%2B31612345678&SequenceNumber=1\
+             &CallbackSource=call-progress-events&Timestamp=Sat%2C+21+Nov+2026+12%3A00%3A50+%2B0000{more}"
+        )
+    }
+
+    fn at(endpoint: Endpoint, request: &WebhookRequest) -> ProviderEvent {
+        let [event] = parse(endpoint, request).expect("an event").try_into().expect("one event");
+        event
+    }
+
+    /// The same news at any of our addresses.
+    fn news(body: &str) -> Option<CallReport> {
+        let [first, ..] = ENDPOINTS.map(|endpoint| match at(endpoint, &form(body)) {
+            ProviderEvent::CallReport(report) => Some(report),
+            ProviderEvent::Ignored => None,
+            other => panic!("{other:?}"),
+        });
+        first
+    }
+
+    fn answered(endpoint: Endpoint, body: &str) -> InboundCall {
+        match at(endpoint, &form(body)) {
+            ProviderEvent::Call(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn answers_a_call_wherever_and_however_it_comes() {
+        let (from, to) = (PhoneNumber::from_wire("+31687654321"), PhoneNumber::from_wire("+3197010200001"));
+        for endpoint in ENDPOINTS {
+            for status in ["ringing", "in-progress", "queued", "initiated"] {
+                let call = answered(endpoint, &caller(status));
+                assert_eq!(call.key, CALLER);
+                assert_eq!((call.from.phone().cloned(), call.to), (from.clone().ok(), to.clone().ok()));
+            }
+        }
+        let got = request(Method::GET, &format!("https://x.example/?{}", caller("ringing")), &[], b"");
+        assert!(matches!(at(Endpoint::Voice, &got), ProviderEvent::Call(call) if call.key == CALLER));
+    }
+
+    #[test]
+    fn whoever_may_be_on_the_line_is_answered() {
+        for odd in [
+            String::new(),
+            "CallStatus=completed".to_owned(),
+            "CallSid=1&From=anonymous".to_owned(),
+            caller("ringing").replace("%2B31687654321", "unknown"),
+            caller("").replace("%2B3197010200001", "sip%3Ax%40example.com"),
+            caller("a+word+of+tomorrow"),
+            format!("{}&ParentCallSid={OTHER}", caller("ringing")),
+            format!("{}&ErrorCode=11200&ErrorUrl=https%3A%2F%2Fx.example%2F", caller("ringing")),
+        ] {
+            assert!(!answered(Endpoint::Voice, &odd).key.is_empty(), "{odd}");
+        }
+        let json = request(Method::POST, "https://x.example/", &[("content-type", "application/json")], b"{}");
+        assert!(matches!(at(Endpoint::Voice, &json), ProviderEvent::Call(_)));
+        assert!(matches!(at(Endpoint::Status, &form(&caller("a+word+of+tomorrow"))), ProviderEvent::Ignored));
+    }
+
+    #[test]
+    fn hidden_callers_are_hidden() {
+        for word in [
+            "anonymous",
+            "unknown",
+            "",
+            "%2B266696687",
+            "%2B7378742833",
+            "%2B86282452253",
+            "sip%3A31687654321%40example.com",
+            "client%3A31687654321",
+        ] {
+            let call = answered(Endpoint::Voice, &caller("ringing").replace("%2B31687654321", word));
+            assert_eq!(call.from, Contacting::Hidden, "{word}");
+        }
+    }
+
+    fn told(body: &str) -> Option<(CallStatus, Option<i64>, bool, bool)> {
+        news(body).map(|news| {
+            assert_eq!(news.call_key, CALLER);
+            (news.status, news.duration_s, news.at.is_some(), news.caller_waits)
+        })
+    }
+
+    #[test]
+    fn the_other_leg_says_how_it_went() {
+        use CallStatus::{Answered, Busy, Cancelled, Completed, Failed, NoAnswer, Ringing};
+        for (word, status) in [
+            ("ringing", Ringing),
+            ("in-progress", Answered),
+            ("completed", Completed),
+            ("busy", Busy),
+            ("no-answer", NoAnswer),
+            ("failed", Failed),
+            ("canceled", Cancelled),
+        ] {
+            let duration = (status == Completed).then_some(42);
+            assert_eq!(
+                told(&other(word, "&CallDuration=42&Duration=1")),
+                Some((status, duration, true, false)),
+                "{word}"
+            );
+        }
+        for word in ["queued", "initiated", "", "teleported"] {
+            assert_eq!(told(&other(word, "")), None, "{word}");
+        }
+        let at = news(&other("in-progress", "")).and_then(|news| news.at);
+        assert_eq!(at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-11-21T12:00:50+00:00"));
+    }
+
+    #[test]
+    fn odd_durations_and_times_are_left_out() {
+        for odd in ["", "&CallDuration=", "&CallDuration=-1", "&CallDuration=1.5", "&CallDuration=99999999999999999999"]
+        {
+            assert_eq!(told(&other("completed", odd)), Some((CallStatus::Completed, None, true, false)), "{odd}");
+        }
+        for odd in ["", "Sun%2C+21+Nov+2026+12%3A00%3A50+%2B0000", "2026-11-21T12:00:50Z", "%2B31612345678"] {
+            let body = other("busy", "").replace("Sat%2C+21+Nov+2026+12%3A00%3A50+%2B0000", odd);
+            assert_eq!(told(&body), Some((CallStatus::Busy, None, false, false)), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_dial_that_ended_leaves_the_caller_waiting() {
+        use CallStatus::{Answered, Busy, Cancelled, Completed, Failed, NoAnswer};
+        for (word, status) in [
+            ("completed", Completed),
+            ("answered", Answered),
+            ("busy", Busy),
+            ("no-answer", NoAnswer),
+            ("failed", Failed),
+            ("canceled", Cancelled),
+        ] {
+            let body = format!(
+                "{}&DialCallStatus={word}&DialCallSid={OTHER}&DialCallDuration=42&DialBridged=true",
+                caller("in-progress")
+            );
+            assert_eq!(told(&body), Some((status, (status == Completed).then_some(42), false, true)), "{word}");
+        }
+        assert_eq!(told(&format!("{}&DialCallStatus=teleported", caller("in-progress"))), None);
+    }
+
+    #[test]
+    fn the_end_of_the_callers_leg_is_no_more_than_that() {
+        for word in ["completed", "busy", "no-answer", "failed", "canceled"] {
+            let body = format!(
+                "{}&CallDuration=50&Duration=1&Timestamp=Sat%2C+21+Nov+2026+12%3A01%3A00+%2B0000",
+                caller(word)
+            );
+            assert_eq!(told(&body), Some((CallStatus::Cancelled, None, true, false)), "{word}");
+            let body = format!("{body}&CallbackSource=call-progress-events&SequenceNumber=3");
+            assert_eq!(told(&body), Some((CallStatus::Cancelled, None, true, false)), "{word}");
+        }
+        let progress = format!("{}&CallbackSource=call-progress-events&SequenceNumber=1", caller("in-progress"));
+        assert_eq!(told(&progress), None);
+    }
+
+    #[test]
+    fn recordings_are_ignored() {
+        let recording = format!("CallSid={CALLER}&RecordingSid=RE1&RecordingStatus=completed&RecordingSource=DialVerb");
+        assert!(matches!(at(Endpoint::Status, &form(&recording)), ProviderEvent::Ignored));
+    }
+
+    #[test]
+    fn repeats_are_equal_and_news_differ() {
+        let key = |body: &str| news(body).expect("a report").key;
+        let completed = key(&other("completed", "&CallDuration=42"));
+        assert_eq!(completed, key(&other("completed", "&CallDuration=42&SequenceNumber=1")));
+        let others = [
+            key(&other("in-progress", "")),
+            key(&caller("completed")),
+            key(&format!("{}&DialCallStatus=completed&DialCallSid={OTHER}", caller("completed"))),
+            key(&other("completed", "").replace(OTHER, "CA00000000000000000000000000000003")),
+        ];
+        assert!(!others.contains(&completed));
+    }
+}

@@ -1,0 +1,209 @@
+//! Twilio: Programmable Messaging and Voice with TwiML, API version 2010-04-01.
+//!
+//! "Section n" in this folder means a section of the fact sheet `providers/twilio.md`.
+
+mod calls;
+mod inbound;
+mod outbound;
+mod params;
+mod signature;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
+
+/// How Twilio calls us, written behind every address that it gets (section 1). By itself it repeats nothing after a 5xx
+/// or a silence. There are 15 s for all attempts together, so it waits 5 s for each, not 15.
+const RETRIES: &str = "#rc=5&rp=5xx,ct,rt&rt=5000";
+
+/// What Twilio is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("twilio"),
+    capabilities: Capabilities { sms: true, voice: true, mms: true },
+    // 1600 characters (section 4), and nobody says of which kind. Twice as many UTF-16 units is the most that a
+    // character can be.
+    text_limit: 800,
+    media_limit: 10,
+    body_limit: 64 * 1024,
+    // A segment a second is the rate of a long code in the US (section 4).
+    texts_per_minute: 60,
+    signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    // Whoever configures a number chooses (sections 1, 2).
+    methods: [&[Method::POST, Method::GET]; 3],
+    fragments: [RETRIES; 3],
+    // Less than Twilio waits for one attempt, so that it hears 503 and has time left for another.
+    patience: Duration::from_secs(4),
+};
+
+/// Where the API lives unless configured otherwise (section 4).
+pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The account (`AC...`).
+    pub account_sid: String,
+    /// Its auth tokens; the first sends, any may verify webhooks: several during a rotation.
+    pub auth_tokens: Vec<SecretString>,
+    /// The API, without a slash at the end.
+    pub base_url: String,
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Twilio(Config);
+
+impl Twilio {
+    /// An adapter for one account. Empty tokens are dropped: anybody can sign with those.
+    pub fn new(mut config: Config) -> Self {
+        config.auth_tokens.retain(|token| !token.expose_secret().is_empty());
+        Self(config)
+    }
+}
+
+impl Provider for Twilio {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    /// Nothing is ever too old: the signature carries no time (section 6).
+    fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
+        signature::verify(&self.0.auth_tokens, request)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(endpoint, request.request())
+    }
+
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+        outbound::call_flow(flow, report_url)
+    }
+
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        outbound::nothing(match receipt {
+            Receipt::Taken => StatusCode::OK,
+            Receipt::Unreadable => StatusCode::BAD_REQUEST,
+            Receipt::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+        })
+    }
+
+    fn refuse(&self, _: Unverified) -> WebhookResponse {
+        outbound::nothing(StatusCode::UNAUTHORIZED)
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+        outbound::send(&self.0, text)
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        outbound::outcome(response)
+    }
+
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("a header name");
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+        }
+        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+    }
+
+    pub(super) fn form(body: &str) -> WebhookRequest {
+        request(Method::POST, "https://x.example/", &[("content-type", FORM)], body.as_bytes())
+    }
+
+    fn adapter() -> Twilio {
+        Twilio::new(Config {
+            account_sid: "AC00000000000000000000000000000001".to_owned(),
+            auth_tokens: vec!["".into(), "the_token".into()],
+            base_url: DEFAULT_BASE_URL.to_owned(),
+        })
+    }
+
+    #[test]
+    fn says_what_it_is_like() {
+        let adapter = adapter();
+        let profile = adapter.profile();
+        assert_eq!((profile.name.as_str(), profile.text_limit), ("twilio", 800));
+        assert_eq!(profile.methods.map(<[Method]>::len), [2, 2, 2]);
+        assert_eq!(
+            profile.webhook("https://x.example", Endpoint::Sms),
+            "https://x.example/webhooks/twilio/sms#rc=5&rp=5xx,ct,rt&rt=5000"
+        );
+        assert!(profile.patience < Duration::from_millis(5000), "it answers before Twilio stops waiting");
+    }
+
+    /// What is `text/plain` becomes a text to the sender, or is read to the caller (sections 1, 2).
+    #[test]
+    fn no_answer_is_plain_text() {
+        let adapter = adapter();
+        let mut answers = vec![
+            adapter.render_call(&CallFlow::HangUp, "https://x.example/"),
+            adapter.render_call(&CallFlow::Announce { text: "No".to_owned(), language: "en-GB" }, "https://x.example/"),
+        ];
+        for why in [Unverified::Missing, Unverified::Forged, Unverified::Stale, Unverified::Unasked] {
+            answers.push(adapter.refuse(why));
+            assert_eq!(answers.last().map(|answer| answer.status), Some(StatusCode::UNAUTHORIZED));
+        }
+        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+            for (receipt, status) in [(Receipt::Taken, 200), (Receipt::Unreadable, 400), (Receipt::NotNow, 503)] {
+                answers.push(adapter.acknowledge(endpoint, receipt));
+                assert_eq!(answers.last().map(|answer| answer.status.as_u16()), Some(status));
+            }
+        }
+        for answer in answers {
+            assert_eq!(answer.content_type, "text/xml");
+            assert!(answer.body.starts_with(r#"<?xml version="1.0" encoding="UTF-8"?><Response"#), "{}", answer.body);
+        }
+    }
+
+    #[test]
+    fn asks_nobody() {
+        let adapter = adapter();
+        let response = ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
+        assert!(adapter.build_call_query("CA1", DateTime::UNIX_EPOCH).is_none());
+        assert!(adapter.read_call_query("CA1", &response).is_empty());
+    }
+
+    #[test]
+    fn keeps_secrets_and_drops_empty_tokens() {
+        let adapter = adapter();
+        assert_eq!(adapter.0.auth_tokens.len(), 1);
+        let printed = format!("{adapter:?}");
+        assert!(!printed.contains("the_token"), "{printed}");
+    }
+}

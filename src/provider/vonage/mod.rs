@@ -1,0 +1,345 @@
+//! Vonage: the Messages API (version 1) and the Voice API with call control objects (NCCO).
+//!
+//! "Section n" in this folder means a section of the fact sheet `providers/vonage.md`. The legacy SMS API signs and
+//! speaks differently (`sig`): its webhooks are refused.
+
+mod calls;
+mod messages;
+mod outbound;
+mod payload;
+mod signature;
+
+use std::{fmt, time::Duration};
+
+use http::{Method, StatusCode};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use self::payload::{Kind, Payload};
+use super::{
+    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+};
+use crate::domain::{
+    call::CallFlow,
+    clock::Time,
+    contact::{CallReport, ProviderEvent},
+    number::{Capabilities, ProviderName},
+};
+
+/// What Vonage is like.
+pub static PROFILE: Profile = Profile {
+    name: ProviderName::of("vonage"),
+    capabilities: Capabilities { sms: true, voice: true, mms: true },
+    // One SDK says 1000, another 3200 (section 4).
+    text_limit: 1000,
+    media_limit: 1,
+    body_limit: 64 * 1024,
+    // A long number of the United States carries a text a second; elsewhere only the account's rate counts (section 4).
+    texts_per_minute: 60,
+    signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
+    delivery_reports: true,
+    call_results: CallResults::Callbacks,
+    // The answer webhook would be GET, with the caller's number in its address, unless the application says otherwise
+    // (section 2); what a GET's signature covers was never seen (section 6a).
+    methods: [&[Method::POST]; 3],
+    fragments: [""; 3],
+    // An older article gives 3 s to connect (section 1a), voice webhooks have 5 s in all (section 2).
+    patience: Duration::from_secs(3),
+};
+
+/// Where the API lives unless configured otherwise.
+pub const DEFAULT_BASE_URL: &str = "https://api.nexmo.com";
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The application that the numbers are linked to.
+    pub application_id: String,
+    /// Its private key.
+    pub private_key: PrivateKey,
+    /// The account's API key, which webhooks name.
+    pub api_key: String,
+    /// The account's signature secret; several during a rotation.
+    pub signature_secrets: Vec<SecretString>,
+    /// The API, without a slash at the end.
+    pub base_url: String,
+}
+
+/// An RSA private key.
+#[derive(Clone)]
+pub struct PrivateKey(EncodingKey);
+
+impl PrivateKey {
+    /// Reads PEM, with line breaks or with `\n` in their place, as environment variables often have it. `None` unless
+    /// it can sign.
+    pub fn parse(pem: &str) -> Option<Self> {
+        let key = EncodingKey::from_rsa_pem(pem.replace("\\n", "\n").as_bytes()).ok()?;
+        jsonwebtoken::crypto::sign(b"", &key, Algorithm::RS256).ok()?;
+        Some(Self(key))
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Vonage(Config);
+
+impl Vonage {
+    /// An adapter for one account. Empty signature secrets are dropped: anybody can sign with those.
+    pub fn new(mut config: Config) -> Self {
+        config.signature_secrets.retain(|secret| !secret.expose_secret().is_empty());
+        Self(config)
+    }
+}
+
+impl Provider for Vonage {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified> {
+        signature::verify(&self.0, request, now)?;
+        Ok(Verified(request))
+    }
+
+    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        parse(endpoint, request.request()).map(|event| vec![event])
+    }
+
+    fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
+        outbound::call_flow(flow, report_url)
+    }
+
+    /// Nobody reads the body, with one exception: where Vonage takes a call flow in answer to news of a call, a body
+    /// would replace the one that runs, and none leaves it alone (section 3).
+    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
+        match receipt {
+            Receipt::Taken => plain(StatusCode::OK, ""),
+            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+        }
+    }
+
+    /// After an error of its own Vonage may send a webhook unsigned, and signs it when it is asked for it again by a
+    /// 5xx (section 1a). Of these, voice webhooks are repeated after 503 and 504 alone (section 2).
+    fn refuse(&self, why: Unverified) -> WebhookResponse {
+        match why {
+            Unverified::Missing => plain(StatusCode::SERVICE_UNAVAILABLE, "Not signed"),
+            Unverified::Unasked | Unverified::Forged | Unverified::Stale => {
+                plain(StatusCode::UNAUTHORIZED, "Unauthorized")
+            }
+        }
+    }
+
+    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> ProviderRequest {
+        outbound::send(&self.0, text, now)
+    }
+
+    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+        outbound::outcome(response)
+    }
+
+    /// It tells by itself.
+    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+        None
+    }
+
+    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+        Vec::new()
+    }
+}
+
+/// The content says what a request is; the address counts only for what may be a call.
+fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
+    let payload = Payload::read(&request.body)?;
+    let at_voice = endpoint == Endpoint::Voice;
+    let event = match payload.kind() {
+        Kind::Message => messages::text(&payload)?.map(ProviderEvent::Text),
+        Kind::MessageStatus => messages::report(&payload).map(ProviderEvent::Report),
+        // A fallback address that leads to the voice webhook takes over for any address that takes a call flow
+        // (section 2), so there somebody waits too.
+        Kind::CallNews => {
+            calls::report(&payload, at_voice || calls::is_awaited(request)).map(ProviderEvent::CallReport)
+        }
+        Kind::Call if at_voice || calls::is_whole(&payload) => {
+            Some(ProviderEvent::Call(calls::call(&payload, &request.body)))
+        }
+        Kind::Call => None,
+    };
+    Ok(event.unwrap_or(ProviderEvent::Ignored))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    pub(super) const TEST_KEY: &str = include_str!("../../../tests/fixtures/providers/vonage/test-key.pem");
+
+    pub(super) fn config(secrets: &[&str]) -> Config {
+        Config {
+            application_id: "aaaaaaaa-bbbb-cccc-dddd-0123456789ab".to_owned(),
+            private_key: PrivateKey::parse(TEST_KEY).expect("a key"),
+            api_key: "a1b2c3d4".to_owned(),
+            signature_secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
+            base_url: DEFAULT_BASE_URL.to_owned(),
+        }
+    }
+
+    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().expect("a header name");
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
+        }
+        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+    }
+
+    /// What a body says that is sent to this address of ours.
+    pub(super) fn told(path: &str, body: &Value) -> Result<ProviderEvent, Malformed> {
+        let endpoint = match path.split('?').next() {
+            Some("voice") => Endpoint::Voice,
+            Some("status") => Endpoint::Status,
+            _ => Endpoint::Sms,
+        };
+        let url = format!("https://mask.test/webhooks/vonage/{path}");
+        parse(endpoint, &request(Method::POST, &url, &[], body.to_string().as_bytes()))
+    }
+
+    #[test]
+    fn says_what_it_is_like() {
+        let adapter = Vonage::new(config(&["signing"]));
+        let profile = adapter.profile();
+        assert_eq!((profile.name.as_str(), profile.text_limit, profile.media_limit), ("vonage", 1000, 1));
+        assert_eq!(profile.methods, [&[Method::POST]; 3]);
+        let now = chrono::DateTime::from_timestamp(1_795_262_400, 0).expect("a time");
+        assert!(adapter.build_call_query("CON-1", now).is_none(), "it tells by itself");
+    }
+
+    #[test]
+    fn answers_by_status() {
+        let adapter = Vonage::new(config(&["signing"]));
+        let taken = adapter.acknowledge(Endpoint::Status, Receipt::Taken);
+        assert_eq!((taken.status, taken.body.as_str()), (StatusCode::OK, ""), "a body would be taken for a call flow");
+        assert_eq!(adapter.acknowledge(Endpoint::Sms, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
+        assert_eq!(adapter.acknowledge(Endpoint::Status, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(adapter.refuse(Unverified::Missing).status, StatusCode::SERVICE_UNAVAILABLE);
+        for why in [Unverified::Forged, Unverified::Stale] {
+            assert_eq!(adapter.refuse(why).status, StatusCode::UNAUTHORIZED);
+        }
+    }
+
+    #[test]
+    fn keeps_secrets_and_drops_empty_ones() {
+        let adapter = Vonage::new(config(&["", "signing"]));
+        assert_eq!(adapter.0.signature_secrets.len(), 1);
+        let printed = format!("{adapter:?}");
+        assert!(!printed.contains("\"signing\"") && printed.contains("PrivateKey(..)"), "{printed}");
+    }
+
+    #[test]
+    fn keys_are_read_with_either_line_break_and_must_sign() {
+        assert!(PrivateKey::parse(TEST_KEY).is_some());
+        let one_line = TEST_KEY.trim().replace('\n', "\\n");
+        assert!(PrivateKey::parse(&one_line).is_some());
+        let public = include_str!("../../../tests/fixtures/providers/vonage/test-key.pub.pem");
+        let cut = TEST_KEY.replacen("MII", "MIJ", 1);
+        for odd in ["", "key", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", public, &cut] {
+            assert!(PrivateKey::parse(odd).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn content_decides_and_nonsense_is_malformed() {
+        let text = json!({"message_uuid": "1", "from": "31612345678", "to": "3197010200001", "text": "Hi"});
+        let report = json!({"message_uuid": "1", "status": "delivered", "client_ref": "mk_1"});
+        let news = json!({"uuid": "1", "conversation_uuid": "CON-1", "status": "busy", "direction": "outbound"});
+        for path in ["sms", "voice", "status"] {
+            assert!(matches!(told(path, &text), Ok(ProviderEvent::Text(_))), "{path}");
+            assert!(matches!(told(path, &report), Ok(ProviderEvent::Report(_))), "{path}");
+            assert!(matches!(told(path, &news), Ok(ProviderEvent::CallReport(_))), "{path}");
+            for odd in [json!(["a"]), json!("a"), json!(null)] {
+                assert!(told(path, &odd).is_err(), "{path} {odd}");
+            }
+        }
+        for body in [&b""[..], b"{", b"a=1", b"{\"text\":\"caf\xe9\"}"] {
+            assert!(parse(Endpoint::Sms, &request(Method::POST, "https://x.example/", &[], body)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_lacks_a_call_is_one_only_at_the_voice_webhook() {
+        for odd in
+            [json!({}), json!({"reason": "Syntax error in NCCO", "conversation_uuid": "CON-1"}), json!({"to": 7})]
+        {
+            assert!(matches!(told("voice", &odd), Ok(ProviderEvent::Call(_))), "{odd}");
+            assert!(matches!(told("status", &odd), Ok(ProviderEvent::Ignored)), "{odd}");
+        }
+    }
+
+    /// A value of the names that count, some of them with odd values.
+    fn odd_payload() -> impl Strategy<Value = Value> {
+        let value = prop_oneof![
+            Just(json!(null)),
+            Just(json!(7)),
+            Just(json!({"url": "https://cdn.example/a", "title": 1, "caption": "see you"})),
+            Just(json!([1, {"url": 2}])),
+            Just(json!("31612345678")),
+            Just(json!("outbound")),
+            proptest::sample::select(vec!["delivered", "busy", "completed", "sms", "mms", "mk_1"])
+                .prop_map(|w| json!(w)),
+            "\\PC{0,20}".prop_map(Value::String),
+        ];
+        let name = proptest::sample::select(vec![
+            "message_uuid",
+            "from",
+            "to",
+            "channel",
+            "text",
+            "image",
+            "file",
+            "status",
+            "client_ref",
+            "error",
+            "uuid",
+            "conversation_uuid",
+            "direction",
+            "duration",
+            "timestamp",
+            "detail",
+        ]);
+        proptest::collection::hash_map(name, value, 0..10).prop_map(|map| json!(map))
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_requests_never_panic_and_never_get_into_a_key(
+            payload in odd_payload(), raw in proptest::collection::vec(any::<u8>(), 0..60), query in "\\PC{0,20}"
+        ) {
+            let url = format!("https://x.example/?{query}");
+            for body in [payload.to_string().as_bytes(), &raw] {
+                for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
+                    let key = match parse(endpoint, &request(Method::POST, &url, &[], body)) {
+                        Ok(ProviderEvent::Text(text)) => text.key,
+                        Ok(ProviderEvent::Call(call)) => call.key,
+                        Ok(ProviderEvent::Report(report)) => report.key,
+                        Ok(ProviderEvent::CallReport(report)) => report.key + &report.call_key,
+                        Ok(ProviderEvent::Ignored) | Err(_) => continue,
+                    };
+                    let key = key.replace("CON-", "");
+                    prop_assert!(key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Asking a provider what became of calls, where it does not tell by itself.
+//!
+//! Like the outbox: the worker owns the network, here is everything before and after the exchange. Nothing waits for an
+//! answer, so one that stays away is asked for again later and given up with the call.
+
+use std::sync::Arc;
+
+use chrono::Duration;
+
+use super::{Service, relay};
+use crate::{
+    domain::{clock::Time, error::Result, number::ProviderName},
+    provider::{CallResults, Provider, ProviderRequest, ProviderResponse},
+    store::calls,
+};
+
+/// Before the other phone has rung there is nothing to learn.
+const FIRST: Duration = Duration::seconds(10);
+const LONGEST_PAUSE: Duration = Duration::minutes(5);
+/// How long a question is ours: longer than the longest exchange.
+const LEASE: Duration = Duration::minutes(1);
+
+/// A question on its way to its provider.
+pub struct Asking {
+    call: i64,
+    call_key: String,
+    started_at: Time,
+    provider: Arc<dyn Provider>,
+}
+
+impl Service {
+    /// When to ask about a call that begins now; `None` if its provider tells.
+    pub(super) fn first_question(&self, provider: &ProviderName, now: Time) -> Option<Time> {
+        let polls = |known: &Arc<dyn Provider>| known.profile().call_results == CallResults::Polling;
+        self.providers.get(provider).is_some_and(polls).then(|| now + FIRST)
+    }
+
+    /// Takes the questions that are due.
+    pub async fn take_questions(&self, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
+        let now = self.now();
+        let due =
+            self.store.write(|tx| async move { calls::take_questions(&tx, limit, now + LEASE, now).await }).await?;
+        let mut questions = Vec::with_capacity(due.len());
+        for question in due {
+            let Some(provider) = self.providers.get(&question.provider()?) else { continue };
+            let Some(request) = provider.build_call_query(&question.provider_call_id, now) else { continue };
+            let (call, started_at) = (question.id, question.started_at);
+            let call_key = question.provider_call_id;
+            questions.push((request, Asking { call, call_key, started_at, provider: Arc::clone(provider) }));
+        }
+        Ok(questions)
+    }
+
+    /// Writes an answer down, and asks again later if the call goes on.
+    pub async fn take_answer(&self, asking: &Asking, response: Option<&ProviderResponse>) -> Result<()> {
+        let now = self.now();
+        let provider = &asking.provider.profile().name;
+        let news = response.map(|response| asking.provider.read_call_query(&asking.call_key, response));
+        let news = news.unwrap_or_default();
+        let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
+        let news = &news;
+        self.store
+            .write(|tx| async move {
+                for report in news {
+                    relay::note(&tx, provider, report, now).await?;
+                }
+                calls::ask_again(&tx, asking.call, now + pause).await
+            })
+            .await
+    }
+}

@@ -1,0 +1,182 @@
+//! Signed, and yet odd: markup, unknown events, strangers' numbers, reports of nothing and reports that come early.
+
+use std::time::Duration as Seconds;
+
+use super::{for_every_provider, stage::Stage};
+use crate::{
+    harness::carrier::{Behaviour, News, Recorded, Ring},
+    ride::{ANN, BOB, NUMBER},
+};
+
+for_every_provider! {
+    async fn markup_arrives_as_text(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let odd = [
+            "</Response><Dial>+31600000000</Dial>",
+            "\"'<&>]]> &amp; <!-- %3C %00 ${x} {{y}} \\\" \\u0041",
+            "+ = & ; ?ref=mk000000000000000000000000 #",
+            "line one\nline two\ttab",
+            " spaces around ",
+        ];
+        for (at, text) in odd.iter().enumerate() {
+            stage.text(&format!("t{at}"), ANN, text, &[]).await;
+        }
+        stage.app.send_due().await;
+        let arrived: Vec<_> = stage.deliver_all().await.into_iter().map(|part| part.text).collect();
+        assert_eq!(arrived, odd);
+        stage.app.finish().await;
+    }
+
+    async fn repeats_have_one_effect_and_the_same_answer(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let webhook = carrier.text("t1", ANN, NUMBER, "Once", &[]);
+        let first = stage.webhook(&webhook).await;
+        let together = futures_util::future::join_all((0..6).map(|_| stage.webhook(&webhook))).await;
+        assert!(together.iter().all(|repeat| repeat.status == first.status && repeat.text == first.text));
+        let call = carrier.call(Ring { id: "c1", from: ANN, number: NUMBER, to: "" });
+        let first = stage.webhook(&call).await;
+        assert_eq!(stage.webhook(&call).await.text, first.text);
+        assert_eq!(stage.calls().await.len(), 1);
+        stage.app.send_due().await;
+        assert_eq!(stage.deliver_all().await.len(), 1);
+        stage.app.finish().await;
+    }
+
+    async fn what_nobody_knows_is_acknowledged_and_ignored(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let before = stage.app.timeline(stage.ride).await;
+        let answer = stage.webhook(&carrier.unknown_event()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        // News of a send and of a call that are not ours.
+        stage.text("t1", ANN, "Hello", &[]).await;
+        stage.app.send_due().await;
+        let sent = stage.api.take().remove(0);
+        let foreign = Recorded { body: foreign(&sent.body), ..sent.clone() };
+        for news in [News::Sent, News::Delivered, News::Undelivered] {
+            stage.report(&foreign, news).await;
+        }
+        for answer in stage.call_news_of_nobody().await {
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+        assert_eq!(stage.message("Hello").await["status"], "sent");
+        assert_eq!(stage.app.timeline(stage.ride).await.len(), before.len() + 1);
+        stage.report(&sent, News::Delivered).await;
+        stage.app.finish().await;
+    }
+
+    async fn a_report_that_comes_before_our_own_record_settles_the_send(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        stage.text("t1", ANN, "Fast", &[]).await;
+        stage.api.script([Behaviour::Hang(Seconds::from_millis(600))]);
+        tokio::join!(stage.app.send_due(), async {
+            let sent = loop {
+                if let Some(sent) = stage.api.take().pop() {
+                    break sent;
+                }
+                tokio::time::sleep(Seconds::from_millis(20)).await;
+            };
+            stage.report(&sent, News::Delivered).await;
+        });
+        let told = stage.message("Fast").await;
+        assert_eq!((told["status"].as_str(), told["possibly_duplicated"].as_bool()), (Some("delivered"), Some(false)));
+        stage.app.finish().await;
+    }
+
+    async fn an_undelivered_text_says_why(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        stage.text("t1", ANN, "Hello", &[]).await;
+        stage.app.send_due().await;
+        stage.report(&stage.api.take()[0], News::Undelivered).await;
+        let told = stage.message("Hello").await;
+        assert_eq!(told["status"], "undelivered");
+        assert!(told["reason"].as_str().unwrap().starts_with("undeliverable"), "{}", told["reason"]);
+        stage.app.finish().await;
+    }
+
+    async fn odd_callers_and_senders_reach_nobody(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let odd = ["anonymous", "Restricted", "", "sip:31612345678@example.com", "+266696687", "+31699999999", NUMBER];
+        for (at, from) in odd.iter().enumerate() {
+            let flow = stage.webhook(&carrier.call(Ring { id: &format!("c{at}"), from, number: NUMBER, to: "" })).await;
+            assert_eq!(flow.status, 200, "{from}");
+            assert!(flow.text.contains("cannot connect you"), "{from}: {}", flow.text);
+            assert!(!flow.text.contains(&ANN[1..]) && !flow.text.contains(&BOB[1..]));
+        }
+        let rejected = stage.app.get("/v1/calls?status=rejected").await.expect(200);
+        let reasons: Vec<_> = rejected["items"].as_array().unwrap().iter().map(|call| call["reason"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(reasons[5..], ["unknown_caller", "pool_number"]);
+        assert!(reasons[..5].iter().all(|reason| reason == "hidden_caller"), "{reasons:?}");
+
+        // Numbers that are nobody's, or another provider's.
+        stage.app.number("+3197010200009", "simulator").await;
+        for (at, number) in ["+3197010299999", "+3197010200009"].iter().enumerate() {
+            let answer = stage.webhook(&carrier.text(&format!("t{at}"), ANN, number, "Hello?", &[])).await;
+            assert_eq!(answer.status, 200);
+            let flow = stage.webhook(&carrier.call(Ring { id: &format!("d{at}"), from: ANN, number, to: "" })).await;
+            assert!(flow.status == 200 && flow.text.contains("cannot connect you"));
+        }
+        for list in ["messages", "calls"] {
+            let told = stage.app.get(&format!("/v1/{list}?status=rejected&order=desc&limit=2")).await.expect(200);
+            assert!(told["items"].as_array().unwrap().iter().all(|item| item["reason"] == "number_not_ours"), "{told}");
+        }
+        assert_eq!(stage.app.send_due().await, 0);
+        stage.app.finish().await;
+    }
+
+    async fn a_refused_text_fails_and_a_busy_provider_is_asked_again(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let refusal = carrier.refusal();
+        stage.api.script([
+            Behaviour::Answer(429, vec![("retry-after", "30")], "{}"),
+            Behaviour::Answer(503, vec![], "<html>"),
+            Behaviour::Answer(refusal.0, vec![("content-type", "application/json")], refusal.1),
+        ]);
+        stage.text("t1", ANN, "Refused", &[]).await;
+        stage.text("t2", ANN, "Next", &[]).await;
+        assert_eq!(stage.app.send_due().await, 1);
+        stage.app.clock.advance(chrono::Duration::seconds(29));
+        assert_eq!(stage.app.send_due().await, 0, "Retry-After is honoured");
+        for _ in 0..2 {
+            stage.app.clock.advance(chrono::Duration::seconds(40));
+            stage.app.send_due().await;
+        }
+        let refused = stage.message("Refused").await;
+        assert_eq!(refused["status"], "failed");
+        assert!(refused["reason"].as_str().unwrap().starts_with("provider_rejected"), "{}", refused["reason"]);
+        assert_eq!(refused["possibly_duplicated"], false);
+        assert_eq!(stage.message("Next").await["status"], "sent");
+        // A 500 may come from the way back.
+        stage.api.script([Behaviour::Answer(500, vec![], "oops")]);
+        stage.text("t3", BOB, "Doubt", &[]).await;
+        stage.app.send_due().await;
+        stage.app.clock.advance(chrono::Duration::minutes(10));
+        stage.app.send_due().await;
+        let doubt = stage.message("Doubt").await;
+        assert_eq!((doubt["status"].as_str(), doubt["possibly_duplicated"].as_bool()), (Some("sent"), Some(true)));
+        stage.app.finish().await;
+    }
+}
+
+/// The same send with a reference that nobody gave.
+fn foreign(body: &str) -> String {
+    let at = body.find("mk").expect("a reference");
+    let length = body[at..].chars().take_while(char::is_ascii_alphanumeric).count();
+    format!("{}mk{}{}", &body[..at], "0".repeat(length - 2), &body[at + length..])
+}
+
+impl Stage {
+    async fn call_news_of_nobody(&self) -> Vec<crate::harness::Answer> {
+        use crate::harness::carrier::{CallNews, Told};
+        let ring = Ring { id: "nobody", from: ANN, number: NUMBER, to: BOB };
+        match self.carrier.call_news(ring, CallNews::Completed(42)) {
+            Told::WhenAsked(..) => Vec::new(),
+            Told::Webhooks(webhooks) => {
+                let mut answers = Vec::new();
+                for webhook in &webhooks {
+                    answers.push(self.webhook(webhook).await);
+                }
+                answers
+            }
+        }
+    }
+}
