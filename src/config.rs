@@ -136,6 +136,11 @@ impl Reader<'_> {
         if real && public_base_url.is_none() {
             self.errors.push("PUBLIC_BASE_URL is required with a provider: its webhooks are signed for it".to_owned());
         }
+        let host = public_base_url.as_deref().and_then(|url| url::Url::parse(url).ok()?.host_str().map(str::to_owned));
+        if accounts.twilio.is_some() && host.is_some_and(|host| host.contains('_')) {
+            self.errors
+                .push("PUBLIC_BASE_URL must have no underscore in its host: Twilio refuses such addresses".to_owned());
+        }
         let simulator = self.switch("SIMULATOR", !real);
         let migrate_on_start = self.switch("MIGRATE_ON_START", true);
         self.parsed("LOG_FORMAT", "text", "must be text or json", |text| matches!(text, "text" | "json").then_some(()));

@@ -1,4 +1,4 @@
-//! For more providers: pictures that are passed on, and calls that are asked about.
+//! For more providers: pictures that are passed on, calls that are asked about, and how long an event is remembered.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,11 +23,19 @@ impl MigrationTrait for Migration {
 const UP: &str = "
 ALTER TABLE messages ADD COLUMN media_limit INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE calls ADD COLUMN ask_at {time};
+ALTER TABLE inbox ADD COLUMN keep_until {time};
+DROP INDEX inbox_received;
+CREATE INDEX inbox_kept ON inbox (keep_until) WHERE keep_until IS NOT NULL;
+CREATE INDEX inbox_undated ON inbox (received_at) WHERE keep_until IS NULL;
 CREATE INDEX calls_ask ON calls (ask_at) WHERE ask_at IS NOT NULL;
 ";
 
 const DOWN: &str = "
 DROP INDEX calls_ask;
+DROP INDEX inbox_undated;
+DROP INDEX inbox_kept;
+CREATE INDEX inbox_received ON inbox (received_at);
+ALTER TABLE inbox DROP COLUMN keep_until;
 ALTER TABLE calls DROP COLUMN ask_at;
 ALTER TABLE messages DROP COLUMN media_limit;
 ";

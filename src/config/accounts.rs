@@ -61,7 +61,7 @@ impl Reader<'_> {
             username: self.user_name(names[2], &username)?,
             password,
             webhook_username: self.user_name(names[4], &webhook_username)?,
-            webhook_passwords: self.list(names[5], &webhook_passwords)?,
+            webhook_passwords: self.passwords(names[5], &webhook_passwords)?,
             base_url: base_url.unwrap_or_else(|| bandwidth::DEFAULT_BASE_URL.to_owned()),
         })
     }
@@ -124,6 +124,13 @@ impl Reader<'_> {
         let value = value.expose_secret();
         let shape = (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         self.require(&format!("{name} must be letters, digits and hyphens"), shape.then(|| value.to_owned()))
+    }
+
+    /// Passwords that are all there is to prove a webhook: nothing signs it, and nothing ends it.
+    fn passwords(&mut self, name: &str, value: &SecretString) -> Option<Vec<SecretString>> {
+        let passwords = self.list(name, value)?;
+        let long = passwords.iter().all(|password| password.expose_secret().len() >= 16);
+        self.require(&format!("{name} must be at least 16 characters each"), long.then_some(passwords))
     }
 
     /// The user of HTTP Basic credentials, in which a colon ends the name.

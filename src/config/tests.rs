@@ -90,7 +90,8 @@ fn a_provider_switches_the_simulator_off_and_needs_an_address() {
 }
 
 /// Every account, whole.
-const ACCOUNTS: [(&str, &[(&str, &str)]); 5] = [
+const ACCOUNTS: [(&str, &[(&str, &str)]); 6] = [
+    ("messagebird", &[("MESSAGEBIRD_API_KEY", "live_x"), ("MESSAGEBIRD_SIGNING_KEY", "a,b")]),
     ("plivo", &[("PLIVO_AUTH_ID", "MAXXXXXXXXXXXXXXXXXX"), ("PLIVO_AUTH_TOKEN", "a,b")]),
     (
         "bandwidth",
@@ -100,7 +101,7 @@ const ACCOUNTS: [(&str, &[(&str, &str)]); 5] = [
             ("BANDWIDTH_USERNAME", "user"),
             ("BANDWIDTH_PASSWORD", "password"),
             ("BANDWIDTH_WEBHOOK_USERNAME", "hook"),
-            ("BANDWIDTH_WEBHOOK_PASSWORD", "a,b"),
+            ("BANDWIDTH_WEBHOOK_PASSWORD", "0123456789abcdef,0123456789abcdefg"),
         ],
     ),
     ("twilio", &[("TWILIO_ACCOUNT_SID", "ACXXXXXXXXXXXXXXXXXX"), ("TWILIO_AUTH_TOKEN", "a,b")]),
@@ -144,12 +145,20 @@ fn accounts_are_whole_or_absent() {
 }
 
 #[test]
+fn twilio_takes_no_underscore_in_our_host() {
+    let twilio = ACCOUNTS.iter().find(|(name, _)| *name == "twilio").expect("Twilio").1.iter().copied();
+    let said = mistakes(&twilio.chain([("PUBLIC_BASE_URL", "https://my_mask.example.com")]).collect::<Vec<_>>());
+    assert!(said.contains("PUBLIC_BASE_URL must have no underscore"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_a_key_or_an_id_is_said_at_the_start() {
     for (name, wrong) in [
         ("PLIVO_AUTH_ID", "MA/../Account"),
         ("TWILIO_ACCOUNT_SID", "AC 1"),
         ("BANDWIDTH_ACCOUNT_ID", "1?x"),
         ("BANDWIDTH_WEBHOOK_USERNAME", "hook:er"),
+        ("BANDWIDTH_WEBHOOK_PASSWORD", "0123456789abcdef,short"),
         ("VONAGE_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----"),
         ("TELNYX_PUBLIC_KEY", "cMTKnGEM0cQI"),
         ("PLIVO_ACCEPT_SIGNATURE_V2", "maybe"),

@@ -86,20 +86,24 @@ impl Call {
     ///
     /// News come late, repeated and in any order, from both legs of a call, and end in the same record in any order:
     /// the earliest time, the longest duration, the status that says most. A call that was answered and has ended was
-    /// completed, however its end was called. `duration_s` counts only with `Completed`.
+    /// completed, however its end was called. `duration_s` counts only with `Completed`. Nothing is taken to have
+    /// happened before the call began.
     pub fn report(&mut self, news: CallStatus, duration_s: Option<i64>, at: Time) -> bool {
         use CallStatus::{Answered, Completed, Connecting, Rejected, Unknown};
         if self.status == Rejected || matches!(news, Connecting | Unknown | Rejected) {
             return false;
         }
+        // Providers' clocks and ours differ.
+        let since_start = |time: Time| time.max(self.started_at);
         let before = (self.status, self.answered_at, self.ended_at, self.duration_s);
         let duration_s = duration_s.filter(|_| news == Completed);
         let picked_up = match news {
             Answered => Some(at),
             _ => duration_s.and_then(chrono::Duration::try_seconds).and_then(|talk| at.checked_sub_signed(talk)),
         };
+        let (picked_up, over) = (picked_up.map(since_start), news.is_ending().then(|| since_start(at)));
         self.answered_at = earliest(self.answered_at, picked_up);
-        self.ended_at = earliest(self.ended_at, news.is_ending().then_some(at));
+        self.ended_at = earliest(self.ended_at, over);
         self.duration_s = self.duration_s.max(duration_s);
         let status = if news.rank() > self.status.rank() { news } else { self.status };
         self.status = if status.is_ending() && self.answered_at.is_some() { Completed } else { status };
@@ -169,6 +173,24 @@ mod tests {
 
     type News = (CallStatus, Option<i64>, Time);
 
+    #[test]
+    fn nothing_happened_before_the_call_began() {
+        let mut behind = call();
+        behind.report(CallStatus::Answered, None, second(-3));
+        behind.report(CallStatus::Completed, Some(42), second(39));
+        assert_eq!(
+            (behind.answered_at, behind.ended_at),
+            (Some(second(0)), Some(second(39))),
+            "a clock that is behind"
+        );
+        let mut absurd = call();
+        absurd.report(CallStatus::Completed, Some(200_000_000_000), second(50));
+        assert_eq!((absurd.status, absurd.answered_at), (CallStatus::Completed, Some(second(0))));
+        let mut early = call();
+        early.report(CallStatus::Busy, None, second(-9));
+        assert_eq!(early.ended_at, Some(second(0)));
+    }
+
     fn after(news: &[News]) -> (CallStatus, Option<Time>, Option<Time>, Option<i64>) {
         let mut call = call();
         for (status, duration_s, at) in news {
@@ -204,7 +226,7 @@ mod tests {
 
     fn news() -> impl Strategy<Value = News> {
         let duration = proptest::option::of(0..100i64);
-        (proptest::sample::select(CallStatus::ALL), duration, (0..200i64).prop_map(second))
+        (proptest::sample::select(CallStatus::ALL), duration, (-50..200i64).prop_map(second))
     }
 
     proptest! {

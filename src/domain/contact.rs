@@ -26,9 +26,10 @@ pub enum Contacting {
 
 impl Contacting {
     /// Reads a caller id as providers write it. `+266696687` spells ANONYMOUS on a keypad: some networks send it,
-    /// with variants, in place of a hidden number.
+    /// or UNAVAILABLE, RESTRICTED, UNKNOWN or BLOCKED, in place of a hidden number.
     pub fn from_wire(text: &str) -> Self {
-        const ANONYMOUS_DIGITS: [&str; 4] = ["266696687", "2666966877", "86282452253", "7378742833"];
+        const ANONYMOUS_DIGITS: [&str; 6] =
+            ["266696687", "2666966877", "86282452253", "7378742833", "8656696", "2562533"];
         match PhoneNumber::from_wire(text) {
             Ok(phone) if !ANONYMOUS_DIGITS.contains(&phone.expose_digits()) => Self::Phone(phone),
             _ => Self::Hidden,
@@ -57,6 +58,8 @@ pub enum ProviderEvent {
     CallReport(CallReport),
     /// Something of no interest: acknowledged, no effect.
     Ignored,
+    /// Something that makes no sense, beside other events that do: logged, no effect.
+    Unreadable(&'static str),
 }
 
 /// A text from a phone.

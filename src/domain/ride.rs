@@ -119,6 +119,11 @@ impl ContactPolicy {
         if timeout_at < now { Err(BadDatetime::TooOld) } else { Ok(timeout_at) }
     }
 
+    /// How long contact can be open at most, from the creation of a ride on.
+    pub fn longest_contact(&self) -> Duration {
+        self.booking_horizon + self.max_duration + self.grace
+    }
+
     /// The window that closes at `contact_until`.
     pub fn window(&self, contact_until: Time) -> Window {
         Window { contact_until, barred_until: contact_until + self.cool_down }

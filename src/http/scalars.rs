@@ -22,7 +22,7 @@ use crate::domain::{
     scope::Scope,
     text::{Body, ClientName, ExternalId, Language, Name, Place},
 };
-use crate::{simulator::CallOutcome, store::simulator::EntryKind};
+use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
 /// Gives a domain type its schema and its JSON form.
 macro_rules! scalar {
@@ -155,6 +155,7 @@ enums!(
     Capability,
     MessageKind,
     MessageStatus,
+    CallResults,
     CallStatus,
     Role,
     Scope,

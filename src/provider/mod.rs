@@ -14,6 +14,8 @@ pub mod plivo;
 pub mod registry;
 pub mod simulator;
 pub mod telnyx;
+#[cfg(test)]
+mod testing;
 pub mod twilio;
 pub mod vonage;
 mod wire;
@@ -280,6 +282,9 @@ pub struct Profile {
     pub texts_per_minute: u32,
     /// How its webhooks prove where they come from, in a few words for an operator.
     pub signature: &'static str,
+    /// A signature says when it was made, so that a recorded request is heard for a while only. Where it does not, what was
+    /// taken is remembered for as long as it could have an effect.
+    pub dated: bool,
     /// It tells what became of a text.
     pub delivery_reports: bool,
     /// How we learn what became of a call.

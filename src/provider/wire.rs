@@ -7,6 +7,7 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use url::Url;
 
 use super::{WebhookRequest, WebhookResponse};
+use crate::domain::call::CallStatus;
 pub(super) use xml::Element;
 
 /// How we call ourselves towards providers.
@@ -94,4 +95,19 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
 /// HMAC-SHA-1, for providers that sign with nothing newer.
 pub(super) fn hmac_sha1(key: &[u8], data: &[u8]) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key), data)
+}
+
+/// Where a call stands, in the words of TwiML and its kin.
+pub(super) fn twiml_status(word: &str) -> Option<CallStatus> {
+    Some(match word {
+        "ringing" => CallStatus::Ringing,
+        // `Dial` says "answered" where a leg says "in-progress".
+        "in-progress" | "answered" => CallStatus::Answered,
+        "completed" => CallStatus::Completed,
+        "busy" => CallStatus::Busy,
+        "no-answer" => CallStatus::NoAnswer,
+        "failed" => CallStatus::Failed,
+        "canceled" => CallStatus::Cancelled,
+        _ => return None,
+    })
 }

@@ -1,20 +1,25 @@
 //! From a provider's webhook to our answer: verify, read, act, answer in the provider's dialect, in time.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use super::{Service, relay::announce};
 use crate::{
     domain::{
         call::{CallFlow, CallStatus},
-        contact::ProviderEvent,
+        contact::{CallReport, ProviderEvent},
         error::Result,
         notice,
+        number::ProviderName,
     },
     provider::{Endpoint, Profile, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
 };
 
 /// A caller listens to silence meanwhile; providers give up after a few seconds.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Pauses between tries to write down what became of a call whose provider had its answer already.
+const LATER: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
 /// What became of a webhook.
 pub enum Intake {
@@ -30,7 +35,12 @@ pub enum Intake {
 
 impl Service {
     /// Takes a webhook of the provider with this name.
-    pub async fn take_webhook(&self, provider: &str, endpoint: Endpoint, request: &WebhookRequest) -> Intake {
+    pub async fn take_webhook(
+        self: &Arc<Self>,
+        provider: &str,
+        endpoint: Endpoint,
+        request: &WebhookRequest,
+    ) -> Intake {
         match self.providers.find(provider) {
             Found::Unknown => Intake::Unknown,
             Found::NotConfigured => Intake::NotConfigured,
@@ -44,7 +54,12 @@ impl Service {
         }
     }
 
-    async fn answer(&self, adapter: &dyn Provider, endpoint: Endpoint, request: &WebhookRequest) -> WebhookResponse {
+    async fn answer(
+        self: &Arc<Self>,
+        adapter: &dyn Provider,
+        endpoint: Endpoint,
+        request: &WebhookRequest,
+    ) -> WebhookResponse {
         let provider = &adapter.profile().name;
         let render = |flow: &CallFlow| adapter.render_call(flow, &self.report_url(provider));
         let verified = match adapter.verify(request, self.now()) {
@@ -79,14 +94,14 @@ impl Service {
         }
         match (flow, endpoint) {
             (Some(flow), _) => render(&flow),
-            // Whatever this was, somebody may be waiting on the line.
-            (None, Endpoint::Voice) => render(&announce(notice::NO_CONTACT)),
+            // Whatever this was, somebody may be waiting on the line; unless it was something that nobody waits for.
+            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => render(&announce(notice::NO_CONTACT)),
             (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
         }
     }
 
     async fn take_event(
-        &self,
+        self: &Arc<Self>,
         profile: &Profile,
         event: &ProviderEvent,
     ) -> std::result::Result<Option<CallFlow>, NotTaken> {
@@ -96,7 +111,9 @@ impl Service {
             ProviderEvent::Report(report) => within(patience, self.take_report(provider, report)).await.map(|()| None),
             // A caller is never left unanswered, even when the database is.
             ProviderEvent::CallReport(report) if report.caller_waits => {
-                let _ = within(CALL_DEADLINE, self.take_call_report(provider, report)).await;
+                if within(CALL_DEADLINE, self.take_call_report(provider, report)).await.is_err() {
+                    tokio::spawn(Arc::clone(self).take_call_report_later(provider.clone(), report.clone()));
+                }
                 Ok(Some(after(report.status)))
             }
             ProviderEvent::CallReport(report) => {
@@ -108,8 +125,27 @@ impl Service {
                     .unwrap_or_else(|NotTaken| announce(notice::OUT_OF_ORDER)),
             )),
             ProviderEvent::Ignored => Ok(None),
+            ProviderEvent::Unreadable(why) => {
+                tracing::warn!(%provider, why, "a part of a signed webhook made no sense");
+                Ok(None)
+            }
         }
     }
+
+    /// The provider was answered already, and may not tell again.
+    async fn take_call_report_later(self: Arc<Self>, provider: ProviderName, report: CallReport) {
+        for pause in LATER {
+            tokio::time::sleep(pause).await;
+            if self.take_call_report(&provider, &report).await.is_ok() {
+                return;
+            }
+        }
+        tracing::error!(%provider, "what became of a call could not be written down");
+    }
+}
+
+fn is_about_texts(event: &ProviderEvent) -> bool {
+    matches!(event, ProviderEvent::Text(_) | ProviderEvent::Report(_))
 }
 
 /// What a caller hears who is still there when the call to the other party is over.

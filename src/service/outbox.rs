@@ -84,16 +84,16 @@ impl Service {
                 self.settle(message, claim, PartState::Sent, Some(&provider_id), None).await
             }
             SendOutcome::Rejected { code } => {
-                tracing::warn!(%provider, message = %message, code = code.as_ref().map(|code| code.as_str()), "a provider rejected a text");
+                tracing::warn!(%provider, message_id = %message, code = code.as_ref().map(|code| code.as_str()), "a provider rejected a text");
                 let reason = SendFailure::ProviderRejected.with_code(code.as_ref());
                 self.settle(message, claim, PartState::Failed, None, Some(&reason)).await
             }
             SendOutcome::TryLater { after } => {
-                tracing::warn!(%provider, message = %message, attempt = claim.attempt, "a provider did not take a text");
+                tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "a provider did not take a text");
                 self.try_later(message, claim, after, false, SendFailure::ProviderUnavailable).await
             }
             SendOutcome::InDoubt => {
-                tracing::warn!(%provider, message = %message, attempt = claim.attempt, "nobody knows whether a provider took a text");
+                tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "nobody knows whether a provider took a text");
                 self.try_later(message, claim, None, true, SendFailure::ProviderUnavailable).await
             }
         }
@@ -129,7 +129,7 @@ impl Service {
             .write(|tx| async move { outbox::settle(&tx, message, claim, state, provider_id, reason, now).await })
             .await?;
         if !settled {
-            tracing::debug!(message = %message, "a claim was settled elsewhere");
+            tracing::debug!(message_id = %message, "a claim was settled elsewhere");
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use chrono::Duration;
 use super::{Service, relay};
 use crate::{
     domain::{clock::Time, error::Result, number::ProviderName},
-    provider::{CallResults, Provider, ProviderRequest, ProviderResponse},
+    provider::{CallResults, Provider, ProviderRequest, ProviderResponse, Unreached},
     store::calls,
 };
 
@@ -52,10 +52,23 @@ impl Service {
     }
 
     /// Writes an answer down, and asks again later if the call goes on.
-    pub async fn take_answer(&self, asking: &Asking, response: Option<&ProviderResponse>) -> Result<()> {
+    pub async fn take_answer(
+        &self,
+        asking: &Asking,
+        response: &std::result::Result<ProviderResponse, Unreached>,
+    ) -> Result<()> {
         let now = self.now();
         let provider = &asking.provider.profile().name;
-        let news = response.map(|response| asking.provider.read_call_query(&asking.call_key, response));
+        match response {
+            Ok(answer) if answer.status.is_success() => {}
+            Ok(answer) => {
+                tracing::warn!(%provider, call = asking.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
+            }
+            Err(why) => {
+                tracing::warn!(%provider, call = asking.call, %why, "a provider could not be asked about a call")
+            }
+        }
+        let news = response.as_ref().map(|response| asking.provider.read_call_query(&asking.call_key, response));
         let news = news.unwrap_or_default();
         let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
         let news = &news;

@@ -2,6 +2,8 @@
 //!
 //! Every event takes its place in the inbox in the transaction of its effect, so a repeat has none.
 
+use chrono::Duration;
+
 use super::{Service, messages::Owing};
 use crate::{
     domain::{
@@ -30,6 +32,10 @@ use crate::{
 
 /// Addresses of pictures that one text may carry; more are dropped.
 const MAX_MEDIA: usize = 10;
+/// How long an event is remembered. Providers repeat a webhook for a day at most.
+pub(super) const REMEMBERED: Duration = Duration::days(7);
+/// How long a call can be repeated and still be connected. Providers fetch a call flow again within seconds.
+const REPEATED: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
 
@@ -54,7 +60,7 @@ impl Service {
         let now = self.now();
         self.store
             .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::Text, &text.key, now).await? {
+                if !inbox::take(&tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
                     return Ok(());
                 }
                 match self.route(&tx, provider, &text.from, text.to.as_ref()).await? {
@@ -77,6 +83,13 @@ impl Service {
             .await?;
         self.owed.notify_one();
         Ok(())
+    }
+
+    /// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
+    /// for ever.
+    fn text_kept(&self, provider: &ProviderName) -> Time {
+        let dated = self.providers.get(provider).is_some_and(|known| known.profile().dated);
+        self.now() + if dated { REMEMBERED } else { self.policy.longest_contact().max(REMEMBERED) }
     }
 
     /// Whether anything of it can go out: words, or pictures where the number can carry them.
@@ -138,23 +151,28 @@ impl Service {
     }
 
     /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
-    /// anew: the caller is still waiting.
+    /// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
     pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
         let now = self.now();
-        let route = self
+        let (route, is_waiting) = self
             .store
             .write(|tx| async move {
-                let first = inbox::take(&tx, provider, EventKind::Call, &call.key, now).await?;
                 let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
-                if first {
-                    let ask_at = self.first_question(provider, now);
-                    calls::insert(&tx, &record_of(provider, call, &route, ask_at), now).await?;
+                let ask_at = self.first_question(provider, now);
+                // The calls themselves are the inbox of calls: they are never forgotten.
+                if calls::insert(&tx, &record_of(provider, call, &route, ask_at), now).await? {
+                    return Ok((route, true));
                 }
-                Ok(route)
+                let known = calls::find_locked(&tx, provider, &call.key).await?;
+                let is_waiting =
+                    known.is_some_and(|known| !known.status.is_ending() && now < known.started_at + REPEATED);
+                Ok((route, is_waiting))
             })
             .await?;
         Ok(match (route, &call.to) {
-            (Route::Connected(way), Some(number)) => CallFlow::Connect { to: way.to, caller_id: number.clone() },
+            (Route::Connected(way), Some(number)) if is_waiting => {
+                CallFlow::Connect { to: way.to, caller_id: number.clone() }
+            }
             _ => announce(notice::NO_CONTACT),
         })
     }
@@ -166,7 +184,7 @@ impl Service {
         let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
         self.store
             .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::Report, &report.key, now).await? {
+                if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
                     return Ok(());
                 }
                 if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
@@ -185,7 +203,7 @@ impl Service {
         let now = self.now();
         self.store
             .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now).await? {
+                if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
                     return Ok(());
                 }
                 note(&tx, provider, report, now).await

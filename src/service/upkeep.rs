@@ -4,14 +4,12 @@
 
 use chrono::Duration;
 
-use super::Service;
+use super::{Service, relay};
 use crate::{
     domain::error::Result,
     store::{bindings, calls, idempotency, inbox, simulator},
 };
 
-/// Providers repeat a webhook for a day at most.
-const INBOX_KEPT: Duration = Duration::days(7);
 /// How long an answer is kept for a repeated request.
 const ANSWERS_KEPT: Duration = Duration::hours(24);
 /// How long simulated phones remember.
@@ -32,7 +30,7 @@ impl Service {
         // Each in a transaction of its own and a batch at a time: a backlog of one must not stop the others.
         self.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL).await }).await?;
         self.store.write(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await?;
-        self.store.write(|tx| async move { inbox::prune(&tx, now - INBOX_KEPT, BATCH).await }).await?;
+        self.store.write(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await?;
         self.store.write(|tx| async move { idempotency::prune(&tx, now - ANSWERS_KEPT, BATCH).await }).await?;
         self.store.write(|tx| async move { simulator::prune(&tx, now - SCREENS_KEPT).await }).await?;
         Ok(())

@@ -113,8 +113,8 @@ pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &st
     select.one(tx.conn()).await?.map(call).transpose()
 }
 
-/// Stores a call, unless there is one under the provider's id: the inbox forgets ids that calls keep.
-pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
+/// Stores a call, unless there is one under the provider's id: `false`.
+pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<bool> {
     let sql = "INSERT INTO calls
                    (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at,
                     ask_at)
@@ -131,8 +131,7 @@ pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<()> {
         new.status.is_ending().then_some(now).into(),
         new.ask_at.into(),
     ];
-    tx.conn().execute_raw(statement(tx, sql, values)).await?;
-    Ok(())
+    Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
 
 /// Stores what a call has become. The row must be locked.

@@ -10,8 +10,6 @@ words! {
     EventKind {
         /// A text from a phone.
         Text = "text",
-        /// A call from a phone.
-        Call = "call",
         /// News of a text that we sent.
         Report = "report",
         /// News of a call.
@@ -19,19 +17,36 @@ words! {
     }
 }
 
-/// Takes an event for this transaction. `false`: it was taken before, and that effect is committed. If another
-/// transaction is taking it at this moment, this waits for its end.
-pub async fn take(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str, now: Time) -> Result<bool> {
-    let sql = "INSERT INTO inbox (provider, kind, event_key, received_at) VALUES ($1, $2, $3, $4)
+/// Takes an event for this transaction, and remembers it until `keep_until`. `false`: it was taken before, and that effect
+/// is committed. If another transaction is taking it at this moment, this waits for its end.
+pub async fn take(
+    tx: &Tx,
+    provider: &ProviderName,
+    kind: EventKind,
+    key: &str,
+    keep_until: Time,
+    now: Time,
+) -> Result<bool> {
+    let sql = "INSERT INTO inbox (provider, kind, event_key, received_at, keep_until) VALUES ($1, $2, $3, $4, $5)
                ON CONFLICT (provider, kind, event_key) DO NOTHING";
-    let values = [provider.as_str().into(), kind.as_str().into(), key.into(), now.into()];
+    let values = [provider.as_str().into(), kind.as_str().into(), key.into(), now.into(), keep_until.into()];
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
 
-/// Forgets events from before `before`, at most `limit`: no provider repeats them any more.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM inbox WHERE (provider, kind, event_key) IN
-               (SELECT provider, kind, event_key FROM inbox WHERE received_at < $1 ORDER BY received_at LIMIT $2)";
+/// Forgets events that need not be remembered any more, at most `limit`. Those that a version before stored say nothing
+/// of that: they are forgotten if they are from before `undated_before`.
+pub async fn prune(tx: &Tx, now: Time, undated_before: Time, limit: u64) -> Result<u64> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
+    let mut pruned = 0;
+    for (due, before) in [
+        ("keep_until IS NOT NULL AND keep_until < $1 ORDER BY keep_until", now),
+        ("keep_until IS NULL AND received_at < $1 ORDER BY received_at", undated_before),
+    ] {
+        let sql = format!(
+            "DELETE FROM inbox WHERE (provider, kind, event_key) IN
+             (SELECT provider, kind, event_key FROM inbox WHERE {due} LIMIT $2)"
+        );
+        pruned += tx.conn().execute_raw(statement(tx, &sql, [before.into(), limit.into()])).await?.rows_affected();
+    }
+    Ok(pruned)
 }

@@ -7,41 +7,54 @@ use tokio::{task::JoinSet, time};
 use crate::{domain::error::Result, lifecycle::Stop, service::Service, transport::Transport};
 
 /// Questions that one process has under way at most.
-const AT_ONCE: u32 = 8;
+const AT_ONCE: usize = 8;
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Asks everything that is due now, `AT_ONCE` at a time; answers how many questions there were.
 pub async fn tick(service: &Arc<Service>, transport: &Arc<dyn Transport>) -> Result<usize> {
     let mut asked = 0;
     loop {
-        let questions = service.take_questions(AT_ONCE).await?;
-        if questions.is_empty() {
+        let mut running = JoinSet::new();
+        ask(service, transport, &mut running).await?;
+        if running.is_empty() {
             return Ok(asked);
         }
-        asked += questions.len();
-        let mut running = JoinSet::new();
-        for (request, asking) in questions {
-            let (service, transport) = (Arc::clone(service), Arc::clone(transport));
-            running.spawn(async move {
-                let response = transport.exchange(request).await.ok();
-                if let Err(cause) = service.take_answer(&asking, response.as_ref()).await {
-                    tracing::error!(%cause, "what became of a call could not be written down");
-                }
-            });
-        }
+        asked += running.len();
         running.join_all().await;
     }
 }
 
-/// Asks until told to stop.
+/// Asks until told to stop. Questions under way are given up then: their leases give them to whoever runs next.
 pub async fn run(service: Arc<Service>, transport: Arc<dyn Transport>, mut stop: Stop) {
+    let mut running = JoinSet::new();
     loop {
-        if let Err(cause) = tick(&service, &transport).await {
+        if let Err(cause) = ask(&service, &transport, &mut running).await {
             tracing::error!(%cause, "calls could not be asked about");
         }
         tokio::select! {
-            () = stop.requested() => return,
+            () = stop.requested() => break,
+            // An answered question frees its place.
+            Some(_) = running.join_next() => {}
             () = time::sleep(PERIOD) => {}
         }
     }
+    running.shutdown().await;
+}
+
+/// Asks as much of what is due as there is room for.
+async fn ask(service: &Arc<Service>, transport: &Arc<dyn Transport>, running: &mut JoinSet<()>) -> Result<()> {
+    let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
+    if free == 0 {
+        return Ok(());
+    }
+    for (request, asking) in service.take_questions(free).await? {
+        let (service, transport) = (Arc::clone(service), Arc::clone(transport));
+        running.spawn(async move {
+            let response = transport.exchange(request).await;
+            if let Err(cause) = service.take_answer(&asking, &response).await {
+                tracing::error!(%cause, "what became of a call could not be written down");
+            }
+        });
+    }
+    Ok(())
 }

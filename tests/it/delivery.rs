@@ -137,7 +137,7 @@ on_both_databases! {
 
     async fn a_long_text_goes_out_in_parts_and_is_delivered_when_all_are(kind: Kind) {
         let stage = ride_over_messagebird(kind).await;
-        let long = "é word ".repeat(350);
+        let long = "é word ".repeat(150);
         stage.text("a1", ANN, &long, &[]).await;
         stage.app.send_due().await;
         let mut sent = stage.api.take();

@@ -246,6 +246,7 @@ for_every_provider! {
 
         let log = log_of(&db);
         assert!(log.contains("\"answered\"") && log.contains("a webhook was refused"), "the log says something");
+        assert!(log.lines().all(|line| line.matches("\"message\":").count() <= 1), "a key twice in one line");
         let dump = dump(&db, kind).await;
         for (place, text) in [("log", &log), ("database", &dump)] {
             for canary in [ann_digits, "651234987", "canary 4711", "canary-4711", &BOB[1..]] {

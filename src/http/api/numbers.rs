@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::http::Method;
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
@@ -22,7 +23,7 @@ use crate::{
         reply::{Created, Found, List, NoContent, page, request_id, seen},
         scalars::{Country, Cursor, Limit, SortOrder},
     },
-    provider::Endpoint,
+    provider::{CallResults, Endpoint},
     service::Service,
     store::{numbers::NumberFilter, pool::PoolCount},
 };
@@ -113,6 +114,8 @@ view! {
         configured: bool,
         /// The addresses to enter at the provider.
         webhooks: WebhookAddresses,
+        /// The methods by which it may call them.
+        methods: WebhookMethods,
         /// How its webhooks prove where they come from.
         signature: String,
         /// What its numbers can carry at most.
@@ -127,8 +130,20 @@ view! {
         texts_per_minute: u32,
         /// Whether it tells what became of a text.
         delivery_reports: bool,
-        /// How the results of calls are learnt: `callbacks`, or `polling`.
-        call_results: String,
+        /// How the results of calls are learnt: the provider tells, or is asked.
+        call_results: CallResults,
+    }
+}
+
+view! {
+    /// The methods by which a provider may call each webhook; any other is 405.
+    WebhookMethods as "WebhookMethods" {
+        /// For incoming texts.
+        sms: Vec<String>,
+        /// For incoming calls.
+        voice: Vec<String>,
+        /// For delivery reports and call results.
+        status: Vec<String>,
     }
 }
 
@@ -294,6 +309,11 @@ impl NumbersApi {
                 voice: profile.webhook(base, Endpoint::Voice),
                 status: profile.webhook(base, Endpoint::Status),
             },
+            methods: {
+                let [sms, voice, status] =
+                    profile.methods.map(|methods| methods.iter().map(Method::to_string).collect());
+                WebhookMethods { sms, voice, status }
+            },
             signature: profile.signature.to_owned(),
             capabilities: profile.capabilities.list(),
             text_limit: profile.text_limit as u64,
@@ -301,7 +321,7 @@ impl NumbersApi {
             body_limit: profile.body_limit as u64,
             texts_per_minute: profile.texts_per_minute,
             delivery_reports: profile.delivery_reports,
-            call_results: profile.call_results.as_str().to_owned(),
+            call_results: profile.call_results,
         });
         Ok(Found::new(Providers { items: items.collect() }))
     }

@@ -37,13 +37,10 @@ fn shown(header: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use chrono::DateTime;
     use http::{HeaderMap, Method};
     use proptest::prelude::*;
     use secrecy::SecretString;
-    use serde::Deserialize;
 
     use super::*;
     use crate::provider::{
@@ -52,36 +49,10 @@ mod tests {
             Bandwidth,
             tests::{config, request},
         },
+        testing::vectors,
     };
 
     const URL: &str = "https://proxy.example.com/webhooks/bandwidth/sms";
-
-    #[derive(Deserialize)]
-    struct Vectors {
-        vectors: Vec<Vector>,
-    }
-
-    #[derive(Deserialize)]
-    struct Vector {
-        id: String,
-        scheme: String,
-        valid: bool,
-        method: String,
-        url: String,
-        headers: HashMap<String, String>,
-        body: String,
-        secret: String,
-        username: Option<String>,
-        password: Option<String>,
-        expected_response: Option<Expected>,
-        now: Option<i64>,
-    }
-
-    #[derive(Deserialize)]
-    struct Expected {
-        status: u16,
-        headers: HashMap<String, String>,
-    }
 
     fn account(user: &str, passwords: &[&str]) -> Config {
         let webhook_passwords = passwords.iter().map(|password| SecretString::from(*password)).collect();
@@ -92,12 +63,10 @@ mod tests {
     /// here like the rest of theirs. The vectors name another realm, which means nothing to Bandwidth.
     #[test]
     fn every_vector_gets_its_verdict() {
-        let text = include_str!("../../../tests/fixtures/provider-vectors.json");
-        let Vectors { vectors } = serde_json::from_str(text).expect("vectors");
+        let vectors = vectors();
         let (mut accepted, mut ours, mut unasked) = (0, 0, 0);
         for v in &vectors {
-            let headers: Vec<_> = v.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let request = request(v.method.parse().expect("a method"), &v.url, &headers, v.body.as_bytes());
+            let request = v.request();
             let (user, password) = (v.username.as_deref(), v.password.as_deref().unwrap_or(&v.secret));
             let adapter = Bandwidth::new(account(user.unwrap_or("user"), &[password]));
             let now = DateTime::from_timestamp(v.now.unwrap_or(1_767_225_600), 0).expect("a time");

@@ -26,7 +26,7 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Vec<ProviderEvent
         Value::Array(items) => {
             let read: Vec<_> = items.iter().map(|item| event(endpoint, item)).collect();
             if read.iter().any(Result::is_ok) {
-                Ok(read.into_iter().flatten().collect())
+                Ok(read.into_iter().map(|event| event.unwrap_or_else(|why| ProviderEvent::Unreadable(why.0))).collect())
             } else {
                 read.into_iter().collect()
             }
@@ -204,7 +204,16 @@ mod tests {
         for endpoint in [Endpoint::Sms, Endpoint::Status] {
             let events = parse(endpoint, list.to_string().as_bytes()).expect("events");
             assert!(
-                matches!(&events[..], [ProviderEvent::Text(_), ProviderEvent::Ignored, ProviderEvent::Report(_)]),
+                matches!(
+                    &events[..],
+                    [
+                        ProviderEvent::Text(_),
+                        ProviderEvent::Unreadable(_),
+                        ProviderEvent::Unreadable(_),
+                        ProviderEvent::Ignored,
+                        ProviderEvent::Report(_)
+                    ]
+                ),
                 "{events:?}"
             );
         }
@@ -335,7 +344,7 @@ mod tests {
                         ProviderEvent::Call(call) => vec![call.key],
                         ProviderEvent::Report(report) => vec![report.key],
                         ProviderEvent::CallReport(report) => vec![report.key, report.call_key],
-                        ProviderEvent::Ignored => continue,
+                        ProviderEvent::Ignored | ProviderEvent::Unreadable(_) => continue,
                     };
                     for key in keys {
                         prop_assert!(key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit()), "{}", key);

@@ -37,6 +37,7 @@ pub static PROFILE: Profile = Profile {
     // The account of the sample in section 4; it counts parts of 160 or 70 characters, and queues what is more.
     texts_per_minute: 60,
     signature: "HTTP Basic credentials, which it sends when it is asked for them",
+    dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     methods: [&[Method::POST]; 3],
@@ -61,7 +62,7 @@ pub struct Config {
     pub password: SecretString,
     /// The user that Bandwidth shows our webhooks. With a colon in it nothing verifies (RFC 7617, section 2).
     pub webhook_username: String,
-    /// Its password; several during a rotation, any of which may verify. Call flows name the first.
+    /// Its password; several during a rotation, any of which may verify, the new one first. Call flows name the last.
     pub webhook_passwords: Vec<SecretString>,
     /// The API, without a slash at the end.
     pub base_url: String,
@@ -135,18 +136,10 @@ impl Provider for Bandwidth {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::HeaderMap;
 
     use super::*;
-
-    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a header name");
-            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
-        }
-        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
-    }
+    pub(super) use crate::provider::testing::request;
 
     /// The account of the fixtures.
     pub(super) fn config() -> Config {
@@ -155,8 +148,8 @@ mod tests {
             application_id: "93de2206-9669-4e07-948d-329f4b722ee2".to_owned(),
             username: "api-user".to_owned(),
             password: "api-password".into(),
-            webhook_username: "bw_callback_user".to_owned(),
-            webhook_passwords: vec!["Str0ng-Passw0rd!".into()],
+            webhook_username: "maskline_hook".to_owned(),
+            webhook_passwords: vec!["Fixture-Passw0rd!".into()],
             base_url: DEFAULT_BASE_URL.to_owned(),
         }
     }
@@ -201,10 +194,10 @@ mod tests {
 
     #[test]
     fn keeps_secrets_and_drops_empty_passwords() {
-        let config = Config { webhook_passwords: vec!["".into(), "Str0ng-Passw0rd!".into()], ..config() };
+        let config = Config { webhook_passwords: vec!["".into(), "Fixture-Passw0rd!".into()], ..config() };
         let adapter = Bandwidth::new(config);
         assert_eq!(adapter.0.webhook_passwords.len(), 1);
         let printed = format!("{adapter:?}");
-        assert!(!printed.contains("api-password") && !printed.contains("Str0ng"), "{printed}");
+        assert!(!printed.contains("api-password") && !printed.contains("Fixture"), "{printed}");
     }
 }

@@ -3,9 +3,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::Config;
+use super::{Config, inbound::string};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS},
@@ -45,9 +46,11 @@ pub(super) fn nothing_more() -> WebhookResponse {
 }
 
 /// The application's credentials count for its own addresses; those in a call flow bring theirs along (section 6).
-/// Whoever reads it has shown them already.
+///
+/// Of several passwords it is the last, which goes first: whoever reads a flow has shown one of them, and if that was an
+/// old one that leaked, the new one must not be in it.
 fn as_us(config: &Config, element: wire::Element) -> wire::Element {
-    let password = config.webhook_passwords.first().map_or("", |password| password.expose_secret());
+    let password = config.webhook_passwords.last().map_or("", |password| password.expose_secret());
     element.with("username", &config.webhook_username).with("password", password)
 }
 
@@ -96,22 +99,6 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
-/// A response, as far as we read it. Descriptions are left alone: they may repeat a number.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reply {
-    id: Option<String>,
-    /// Every error of this API has one.
-    r#type: Option<String>,
-    field_errors: Option<Vec<FieldError>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FieldError {
-    field_name: Option<String>,
-}
-
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
@@ -120,20 +107,23 @@ struct FieldError {
 /// - What an operator can mend waits for them: credentials (401, 403), the application's id, the account's (404), or an
 ///   answer that is not this API's.
 /// - Other errors would come again. They have no code, but a field at fault.
+///
+/// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
+/// Descriptions are left alone: they may repeat a number.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
-    let field = reply.field_errors.unwrap_or_default().into_iter().find_map(|error| error.field_name);
+    let reply: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let field = reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"));
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
-        200..=299 => match reply.id.filter(|id| wire::is_readable_id(id)) {
-            Some(provider_id) => SendOutcome::Accepted { provider_id },
+        200..=299 => match string(&reply, "id").filter(|id| wire::is_readable_id(id)) {
+            Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
             None => SendOutcome::InDoubt,
         },
         503 => later,
         500.. => SendOutcome::InDoubt,
         401 | 403 | 404 | 429 => later,
-        400..=499 if reply.r#type.is_some() && field.as_deref() != Some("applicationId") => {
-            SendOutcome::Rejected { code: field.as_deref().and_then(ProviderCode::of) }
+        400..=499 if string(&reply, "type").is_some() && field != Some("applicationId") => {
+            SendOutcome::Rejected { code: field.and_then(ProviderCode::of) }
         }
         _ => later,
     }
@@ -186,12 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_a_call_flow_are_the_first_and_no_markup() {
-        let passwords = vec!["a\"<&>'".into(), "second".into()];
+    fn a_call_flow_tells_nobody_a_newer_password() {
+        // Whoever shows an old password, perhaps because it leaked, must not learn here what replaces it.
+        let passwords = vec!["newer".into(), "a\"<&>'".into()];
         let config = Config { webhook_passwords: passwords, ..config() };
         let body = call_flow(&config, &connect(), REPORT_URL).body;
         assert_eq!(body.matches(r#" password="a&quot;&lt;&amp;&gt;&apos;""#).count(), 2, "{body}");
-        assert!(!body.contains("second"));
+        assert!(!body.contains("newer"));
     }
 
     #[test]
@@ -255,6 +246,22 @@ mod tests {
         for status in [200, 201, 202] {
             let provider_id = "14762070468292kw2fuqty55yp2b2".to_owned();
             assert_eq!(outcome_of(status, body), SendOutcome::Accepted { provider_id });
+        }
+    }
+
+    #[test]
+    fn odd_fields_do_not_hide_the_others() {
+        for body in [r#"{"id":"1","type":7}"#, r#"{"id":"1","fieldErrors":"none"}"#, r#"{"id":"1","fieldErrors":[7]}"#]
+        {
+            let provider_id = "1".to_owned();
+            assert_eq!(outcome_of(202, body), SendOutcome::Accepted { provider_id }, "{body}");
+        }
+        for (errors, code) in [
+            (r#""+31612345678""#, None),
+            (r#"[7,{"fieldName":["from"]},{"fieldName":""},{"fieldName":"to"}]"#, ProviderCode::of("to")),
+        ] {
+            let body = format!(r#"{{"type":"request-validation","fieldErrors":{errors}}}"#);
+            assert_eq!(outcome_of(400, &body), SendOutcome::Rejected { code }, "{body}");
         }
     }
 

@@ -23,8 +23,7 @@ impl Fields {
         if !request.headers.contains_key(CONTENT_TYPE) {
             return Ok(Self(wire::form_pairs(&request.body)));
         }
-        let content_type = request.header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        match wire::media_type(request).as_str() {
             "application/x-www-form-urlencoded" => Ok(Self(wire::form_pairs(&request.body))),
             "application/json" => Self::of_json(&request.body),
             _ => Err(Malformed("neither a form nor JSON")),

@@ -301,7 +301,7 @@ mod tests {
                         ProviderEvent::Call(call) => call.key,
                         ProviderEvent::Report(report) => report.key,
                         ProviderEvent::CallReport(_) => unreachable!("this provider has none"),
-                        ProviderEvent::Ignored => continue,
+                        ProviderEvent::Ignored | ProviderEvent::Unreadable(_) => continue,
                     };
                     prop_assert!((32..=64).contains(&key.len()));
                     prop_assert!(key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));

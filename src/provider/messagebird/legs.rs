@@ -34,11 +34,20 @@ struct Leg {
     ended_at: Option<String>,
 }
 
-/// The leg to the other party says how it went; the caller's own only that it is over.
+impl Leg {
+    fn is_outgoing(&self) -> bool {
+        self.direction.as_deref() == Some("outgoing")
+    }
+}
+
+/// The leg to the other party says how it went; the caller's own only that it is over. It says nothing while the two
+/// still count as talking: an end is not asked about again, and how long they talked is not yet known.
 pub(super) fn read(call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
     let legs: Option<Legs> = serde_json::from_slice(&response.body).ok();
     let legs = legs.filter(|_| response.status.is_success()).and_then(|legs| legs.data).unwrap_or_default();
-    legs.iter().flat_map(|leg| reports(call_key, leg)).collect()
+    let talking = legs.iter().any(|leg| leg.is_outgoing() && leg.status.as_deref() == Some("ongoing"));
+    let counted = legs.iter().filter(|leg| leg.is_outgoing() || !talking);
+    counted.flat_map(|leg| reports(call_key, leg)).collect()
 }
 
 fn reports(call_key: &str, leg: &Leg) -> Vec<CallReport> {
@@ -51,7 +60,7 @@ fn reports(call_key: &str, leg: &Leg) -> Vec<CallReport> {
         at,
         caller_waits: false,
     };
-    let outgoing = leg.direction.as_deref() == Some("outgoing");
+    let outgoing = leg.is_outgoing();
     let duration = leg.duration.filter(|seconds| *seconds >= 0);
     match leg.status.as_deref() {
         Some("ringing") if outgoing => vec![report(CallStatus::Ringing, None, None)],
@@ -67,8 +76,10 @@ fn reports(call_key: &str, leg: &Leg) -> Vec<CallReport> {
     }
 }
 
+/// A time that never was may be written as the year 1.
 fn time(text: Option<&str>) -> Option<Time> {
-    DateTime::parse_from_rfc3339(text?).ok().map(|time| time.to_utc())
+    let time = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
+    (time.timestamp() > 0).then_some(time)
 }
 
 #[cfg(test)]
@@ -124,6 +135,20 @@ mod tests {
         );
         let gave_up = r#"{"direction":"outgoing","status":"hangup","duration":0,"endedAt":"2026-11-21T12:01:00Z"}"#;
         assert_eq!(told(gave_up), [(CallStatus::Cancelled, None, true)]);
+    }
+
+    #[test]
+    fn the_callers_end_says_nothing_while_the_other_leg_talks() {
+        let hung_up = r#"{"direction":"incoming","status":"hangup","endedAt":"2026-11-21T12:01:00Z"}"#;
+        let with = |other: &str| told(&format!(r#"{hung_up},{{"direction":"outgoing",{other}}}"#));
+        let gave_up = (CallStatus::Cancelled, None, true);
+        assert_eq!(with(r#""status":"ringing""#), [gave_up, (CallStatus::Ringing, None, false)]);
+        assert_eq!(
+            with(r#""status":"ongoing","answeredAt":"2026-11-21T12:00:10Z""#),
+            [(CallStatus::Answered, None, true)],
+            "how long they talked is told when both have hung up"
+        );
+        assert_eq!(told(hung_up), [gave_up]);
     }
 
     #[test]

@@ -126,8 +126,6 @@ fn at(seconds: i64) -> Result<Time, Unverified> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use http::Method;
     use jsonwebtoken::{Algorithm, EncodingKey, Header};
     use proptest::prelude::*;
@@ -135,28 +133,11 @@ mod tests {
 
     use super::*;
     use crate::provider::messagebird::tests::request;
+    use crate::provider::testing::vectors;
 
     const URL: &str = "https://proxy.example.com/webhooks/messagebird/voice?b=2&a=1";
     const KEY: &str = "a signing key";
     const NOW: i64 = 1_767_225_600;
-
-    #[derive(Deserialize)]
-    struct Vectors {
-        vectors: Vec<Vector>,
-    }
-
-    #[derive(Deserialize)]
-    struct Vector {
-        id: String,
-        scheme: String,
-        valid: bool,
-        method: String,
-        url: String,
-        headers: HashMap<String, String>,
-        body: String,
-        secret: String,
-        now: Option<i64>,
-    }
 
     fn keys(keys: &[&str]) -> Vec<SecretString> {
         keys.iter().map(|key| (*key).into()).collect()
@@ -189,13 +170,10 @@ mod tests {
     /// here like the rest of theirs.
     #[test]
     fn every_vector_gets_its_verdict() {
-        let text = include_str!("../../../tests/fixtures/provider-vectors.json");
-        let Vectors { vectors } = serde_json::from_str(text).expect("vectors");
+        let vectors = vectors();
         let (mut accepted, mut ours) = (0, 0);
         for v in &vectors {
-            let headers: Vec<_> = v.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let method = v.method.parse().expect("a method");
-            let request = request(method, &v.url, &headers, v.body.as_bytes());
+            let request = v.request();
             let verdict = verify(&keys(&[&v.secret]), &request, at(v.now.unwrap_or(NOW)).expect("a time"));
             let is_ours = matches!(v.scheme.as_str(), "messagebird-signature-jwt" | "messagebird-hmac-legacy");
             assert_eq!(verdict.is_ok(), is_ours && v.valid, "{}: {verdict:?}", v.id);

@@ -34,11 +34,14 @@ pub(super) fn is_start(fields: &Fields) -> bool {
 }
 
 /// Never fails: a caller who waits must hear something, whatever is missing.
+///
+/// Plivo gives every call an id. Without one it is answered, and connected to nobody: it may be a repeat in which
+/// somebody has cut the names anew, which the signature does not tell.
 pub(super) fn call(fields: &Fields) -> InboundCall {
-    InboundCall {
-        key: fields.get("CallUUID").map_or_else(|| fields.digest(), key),
-        from: Contacting::from_wire(fields.text("From")),
-        to: fields.phone("To"),
+    let to = fields.phone("To");
+    match fields.get("CallUUID") {
+        Some(id) => InboundCall { key: key(id), from: Contacting::from_wire(fields.text("From")), to },
+        None => InboundCall { key: fields.digest(), from: Contacting::Hidden, to },
     }
 }
 
@@ -82,11 +85,13 @@ fn result_of_dial(word: &str) -> Option<CallStatus> {
 
 /// How the leg to the other party ended, with the length of the talk.
 ///
-/// Causes that say why nobody talked come first. Then a duration is a talk, and a usual end without one says only that
-/// it is over: if the other party had picked up, an event before said so. Anything else went wrong.
+/// Causes that say why nobody talked come first. Then a duration is a talk, unless nothing of it is billed: nobody says
+/// whether the ringing counts as well. A usual end without a talk says only that it is over: if the other party had
+/// picked up, an event before said so. Anything else went wrong.
 fn end_of_other_leg(fields: &Fields) -> (CallStatus, Option<i64>) {
     let cause = (fields.text("DialBLegHangupCauseCode"), fields.text("DialBLegHangupCauseName").to_ascii_lowercase());
-    let talked = fields.text("DialBLegDuration").parse().ok().filter(|seconds: &i64| *seconds > 0);
+    let billed = fields.text("DialBLegBillDuration") != "0";
+    let talked = fields.text("DialBLegDuration").parse().ok().filter(|seconds: &i64| *seconds > 0 && billed);
     let status = match (cause.0, cause.1.as_str()) {
         ("3010" | "3020", _) | (_, "busy line" | "rejected") => CallStatus::Busy,
         ("3000" | "6010", _) | (_, "no answer" | "ring timeout reached") => CallStatus::NoAnswer,
@@ -161,6 +166,15 @@ mod tests {
         assert_eq!((by_sip.to, by_sip.key.len()), (None, 64), "no phone gets into a key");
     }
 
+    #[test]
+    fn a_call_without_an_id_reaches_nobody() {
+        // Cut anew, which leaves the signature as it is.
+        let nameless = called(Endpoint::Voice, &CALL.replace("CallUUID=97", "CallUUI=D97"));
+        assert_eq!(nameless.from, Contacting::Hidden);
+        let longer = CALL.replace("&Direction=inbound", "").replace(A, &format!("{A}Directioninbound"));
+        assert_eq!(called(Endpoint::Voice, &longer).key, A);
+    }
+
     fn told(body: &str) -> Option<CallReport> {
         match event(Endpoint::Status, &format!("CallUUID={A}&From=14155550111&To=14155550100&{body}")) {
             ProviderEvent::CallReport(report) => Some(report),
@@ -216,6 +230,12 @@ mod tests {
         assert_eq!(cause("4000", "Normal+Hangup", "0"), (CallStatus::Cancelled, None));
         assert_eq!(cause("1000", "Canceled", ""), (CallStatus::Cancelled, None));
         assert_eq!(cause("", "", "-1"), (CallStatus::Cancelled, None));
+        assert_eq!(
+            cause("4000", "Normal+Hangup", "20&DialBLegBillDuration=0"),
+            (CallStatus::Cancelled, None),
+            "it rang"
+        );
+        assert_eq!(cause("4000", "", "20&DialBLegBillDuration=60"), (CallStatus::Completed, Some(20)));
         assert_eq!(cause("3010", "Busy+Line", "0"), (CallStatus::Busy, None));
         assert_eq!(cause("", "Rejected", "3"), (CallStatus::Busy, None));
         assert_eq!(cause("6010", "Ring+Timeout+Reached", "25"), (CallStatus::NoAnswer, None));

@@ -4,7 +4,7 @@
 
 use http::Method;
 
-use super::calls;
+use super::{calls, signature};
 use crate::{
     domain::{
         contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
@@ -35,19 +35,22 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
     Ok(vec![event])
 }
 
-/// Names with values, in the received order, repeats kept.
+/// Names with values, in the order in which they are signed, repeats kept.
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// The query's of a GET, the form's of a POST. The query of a POST is our own, and no part of what Plivo says.
     pub(super) fn of(request: &WebhookRequest) -> Self {
         let text = if request.method == Method::GET { request.query().as_bytes() } else { &request.body };
-        Self(wire::form_pairs(text))
+        Self(signature::sorted(text))
     }
 
-    /// A value, if there is one: many fields are sent empty (section 8).
+    /// A value, if there is one and no other: many fields are sent empty (section 8), and Plivo repeats none that is
+    /// read here.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        wire::value(&self.0, name).filter(|value| !value.is_empty())
+        let mut values = self.0.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
+        let value = values.next()?;
+        values.all(|other| other == value).then_some(value)
     }
 
     /// A value, or nothing.
@@ -65,10 +68,10 @@ impl Fields {
         PhoneNumber::from_wire(self.text(name)).ok()
     }
 
-    /// A key of the whole request, where there is no id.
+    /// A key of the whole request, where there is no id: like the signature, it does not tell where a name ends.
     pub(super) fn digest(&self) -> String {
-        let parts: Vec<_> = self.0.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
-        wire::digest_key(&parts)
+        let whole: String = self.0.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
+        wire::digest_key(&[&whole])
     }
 
     /// `Media0` and up by one page, `Media1` and up by another (section 1). A `MediaCount` says how many count; without
@@ -86,11 +89,15 @@ impl Fields {
 }
 
 /// A UUID stays as it is: it holds no phone and no words. Keys are stored in clear, so anything else is hashed.
+///
+/// What stands behind a UUID is left out. A form is signed with nothing between names and values, so whoever repeats a
+/// request can push the next field into its id, and it would pass for another one.
 pub(super) fn key(id: &str) -> String {
     let in_place =
         |(at, b): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() };
-    let documented = id.len() == 36 && id.bytes().enumerate().all(in_place);
-    if documented { id.to_owned() } else { wire::digest_key(&[id]) }
+    let (uuid, _) = id.split_at_checked(36).unwrap_or_default();
+    let documented = !uuid.is_empty() && uuid.bytes().enumerate().all(in_place);
+    if documented { uuid.to_owned() } else { wire::digest_key(&[id]) }
 }
 
 /// `MessageIntent` is set for words that Plivo has acted on and answered by itself: STOP, START, HELP and their like.
@@ -213,6 +220,22 @@ mod tests {
         }
     }
 
+    /// One signature holds for both, because a form is signed with nothing between names and values: see [`key`].
+    #[test]
+    fn a_text_that_is_cut_anew_is_no_second_one() {
+        let id = read(TEXT).key;
+        for more in ["PowerpackUUID", "0", "-"] {
+            assert_eq!(read(&TEXT.replace(&id, &format!("{id}{more}"))).key, id, "{more}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_two_values_says_nothing() {
+        let twice = "MessageUUID=1&To=14155550100&From=14155550111&From=14155550112&Text=x";
+        assert_eq!(read(twice).from, Contacting::Hidden);
+        assert_eq!(read("MessageUUID=1&From=&From=14155550111&From=14155550111").from, read(TEXT).from);
+    }
+
     #[test]
     fn a_text_between_nobody_is_malformed() {
         for body in
@@ -314,7 +337,7 @@ mod tests {
                         ProviderEvent::Call(call) => vec![call.key],
                         ProviderEvent::Report(report) => vec![report.key],
                         ProviderEvent::CallReport(report) => vec![report.key, report.call_key],
-                        ProviderEvent::Ignored => vec![],
+                        ProviderEvent::Ignored | ProviderEvent::Unreadable(_) => vec![],
                     };
                     for key in keys {
                         prop_assert!(matches!(key.len(), 36 | 64));

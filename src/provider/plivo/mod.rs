@@ -43,6 +43,7 @@ pub static PROFILE: Profile = Profile {
     // A long code in the US; the account as a whole may send more (section 4).
     texts_per_minute: 60,
     signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
+    dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // Whoever sets up the application chooses (sections 1, 2, 5).
@@ -135,21 +136,11 @@ impl Provider for Plivo {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
+    pub(super) use crate::provider::testing::request;
 
     pub(super) const FORM: &str = "application/x-www-form-urlencoded";
-
-    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a header name");
-            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
-        }
-        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
-    }
 
     fn adapter() -> Plivo {
         Plivo::new(Config {

@@ -44,6 +44,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     texts_per_minute: 60_000,
     signature: "Maskline-Simulator-Signature (HMAC over time, address and body), made by the service itself",
+    dated: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     methods: [&[Method::POST]; 3],

@@ -381,7 +381,7 @@ mod tests {
                     Ok(ProviderEvent::Call(call)) => vec![call.key],
                     Ok(ProviderEvent::Report(report)) => vec![report.key],
                     Ok(ProviderEvent::CallReport(report)) => vec![report.key, report.call_key],
-                    Ok(ProviderEvent::Ignored) => Vec::new(),
+                    Ok(ProviderEvent::Ignored | ProviderEvent::Unreadable(_)) => Vec::new(),
                     Err(_) => {
                         prop_assert!(endpoint != Endpoint::Voice);
                         Vec::new()

@@ -38,6 +38,7 @@ pub static PROFILE: Profile = Profile {
     // A long code outside the US: 0.1 texts a second (section 4).
     texts_per_minute: 6,
     signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
+    dated: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // Nothing of a GET would be signed: only the body is, and it has none (section 6).
@@ -126,21 +127,13 @@ impl Provider for Telnyx {
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::HeaderMap;
 
     use super::*;
     use crate::domain::phone::PhoneNumber;
+    pub(super) use crate::provider::testing::request;
 
     pub(super) const REPORT_URL: &str = "https://mask.test/webhooks/telnyx/status";
-
-    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a header name");
-            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
-        }
-        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
-    }
 
     pub(super) fn phone(text: &str) -> PhoneNumber {
         PhoneNumber::from_wire(text).expect(text)

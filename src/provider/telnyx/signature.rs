@@ -56,37 +56,17 @@ fn seconds(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use chrono::{DateTime, Duration};
     use http::Method;
     use proptest::prelude::*;
-    use serde::Deserialize;
 
     use super::*;
     use crate::provider::telnyx::tests::request;
+    use crate::provider::testing::vectors;
 
     const URL: &str = "https://proxy.example.com/webhooks/telnyx/sms";
     const NOW: i64 = 1_795_262_400;
-
-    #[derive(Deserialize)]
-    struct Vectors {
-        vectors: Vec<Vector>,
-    }
-
-    #[derive(Deserialize)]
-    struct Vector {
-        id: String,
-        scheme: String,
-        valid: bool,
-        method: String,
-        url: String,
-        headers: HashMap<String, String>,
-        body: String,
-        secret: String,
-        now: Option<i64>,
-    }
 
     fn at(seconds: i64) -> Time {
         DateTime::from_timestamp(seconds, 0).expect("a time")
@@ -114,13 +94,10 @@ mod tests {
     /// here, because the webhooks take POST alone. A secret that is no key of this scheme leaves no key at all.
     #[test]
     fn every_vector_gets_its_verdict() {
-        let text = include_str!("../../../tests/fixtures/provider-vectors.json");
-        let Vectors { vectors } = serde_json::from_str(text).expect("vectors");
+        let vectors = vectors();
         let (mut accepted, mut ours) = (0, 0);
         for v in &vectors {
-            let headers: Vec<_> = v.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let method = v.method.parse().expect("a method");
-            let request = request(method, &v.url, &headers, v.body.as_bytes());
+            let request = v.request();
             let keys: Vec<_> = PublicKey::parse(&v.secret).into_iter().collect();
             let verdict = verify(&keys, &request, at(v.now.unwrap_or(NOW)));
             let is_ours = v.scheme == "ed25519/timestamp-pipe-body";

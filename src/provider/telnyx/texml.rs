@@ -35,10 +35,12 @@ impl Form {
     }
 }
 
-/// Reads a form. News of a call say so by one of three fields, which a question what to do never has.
+/// Reads a form. News of a call say so by one of three fields, which a question what to do never has, or by a call that
+/// is over: nobody waits for an answer to that, and none may name a number.
 pub(super) fn parse(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let form = Form(wire::form_pairs(body));
-    if ["DialCallStatus", "ParentCallSid", "CallbackSource"].iter().any(|name| form.has(name)) {
+    let is_over = form.has("CallSid") && ending(form.get("CallStatus")).is_some();
+    if is_over || ["DialCallStatus", "ParentCallSid", "CallbackSource"].iter().any(|name| form.has(name)) {
         return Ok(news(&form).map_or(ProviderEvent::Ignored, ProviderEvent::CallReport));
     }
     if form.has("CallSid") && (form.has("From") || form.has("To")) {
@@ -97,22 +99,11 @@ fn news(form: &Form) -> Option<CallReport> {
 }
 
 fn progress(word: &str) -> Option<CallStatus> {
-    match word {
-        "ringing" => Some(CallStatus::Ringing),
-        "in-progress" | "answered" => Some(CallStatus::Answered),
-        _ => None,
-    }
+    wire::twiml_status(word).filter(|status| !status.is_ending())
 }
 
 fn ending(word: &str) -> Option<CallStatus> {
-    match word {
-        "completed" => Some(CallStatus::Completed),
-        "busy" => Some(CallStatus::Busy),
-        "no-answer" => Some(CallStatus::NoAnswer),
-        "failed" => Some(CallStatus::Failed),
-        "canceled" => Some(CallStatus::Cancelled),
-        _ => None,
-    }
+    wire::twiml_status(word).filter(|status| status.is_ending())
 }
 
 /// Calls have ids like `v3:` with 40 bytes in base64url behind it, or UUIDs (section 2a). Keys are stored in clear, so
@@ -320,6 +311,22 @@ mod tests {
             let from_leg = callee(&[("CallStatus", word)]);
             assert!(from_leg.is_none_or(|from_leg| from_leg.key != news.key), "both count");
         }
+    }
+
+    #[test]
+    fn a_call_that_is_over_is_no_call() {
+        for word in ["completed", "canceled", "no-answer", "busy", "failed"] {
+            let news = told(&[("CallStatus", word), ("CallDuration", "60")]).expect(word);
+            assert_eq!(
+                (news.call_key.as_str(), news.status, news.caller_waits),
+                (CALLER, CallStatus::Cancelled, false)
+            );
+        }
+        for word in ["ringing", "in-progress", "", "teleported"] {
+            assert_eq!(fetched(&[("CallStatus", word)]).key, CALLER, "{word}");
+        }
+        let nameless = parse(b"CallStatus=completed&From=%2B31612345678");
+        assert!(nameless.is_err(), "of which call?");
     }
 
     #[test]

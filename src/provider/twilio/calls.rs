@@ -25,7 +25,7 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
         report(dial_ended(params))
     } else if params.has("ParentCallSid") && params.value("Direction") != "inbound" {
         report(other_leg(params, status))
-    } else if params.has("CallSid") && read_status(status).is_some_and(CallStatus::is_ending) {
+    } else if params.has("CallSid") && wire::twiml_status(status).is_some_and(CallStatus::is_ending) {
         report(Some(caller_left(params, status)))
     } else if params.has("CallbackSource") {
         ProviderEvent::Ignored
@@ -37,19 +37,21 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
 }
 
 /// `From` may be `anonymous`, a SIP address, or digits that spell a word (section 2).
+///
+/// Twilio gives every call an id. Without one it is answered, and connected to nobody: it may be a repeat in which
+/// somebody has cut the names anew, which the signature does not tell.
 fn call(params: &Params) -> InboundCall {
-    let sid = params.value("CallSid");
-    InboundCall {
-        key: if sid.is_empty() { wire::digest_key(&[&params.signed()]) } else { key(sid) },
-        from: Contacting::from_wire(params.value("From")),
-        to: PhoneNumber::from_wire(params.value("To")).ok(),
+    let (sid, to) = (params.value("CallSid"), PhoneNumber::from_wire(params.value("To")).ok());
+    if sid.is_empty() {
+        return InboundCall { key: wire::digest_key(&[&params.signed()]), from: Contacting::Hidden, to };
     }
+    InboundCall { key: key(sid), from: Contacting::from_wire(params.value("From")), to }
 }
 
 /// The `action` of our `Dial`: the other leg is over and the caller waits. It has no time of its own.
 fn dial_ended(params: &Params) -> Option<CallReport> {
     let (sid, word) = (params.value("CallSid"), params.value("DialCallStatus"));
-    let status = read_status(word)?;
+    let status = wire::twiml_status(word)?;
     Some(CallReport {
         key: wire::digest_key(&["dial", sid, params.value("DialCallSid"), word]),
         call_key: key(sid),
@@ -62,7 +64,7 @@ fn dial_ended(params: &Params) -> Option<CallReport> {
 
 /// The other party's leg: it lasts from the moment they pick up, so its duration is how long the two talked.
 fn other_leg(params: &Params, word: &str) -> Option<CallReport> {
-    let status = read_status(word)?;
+    let status = wire::twiml_status(word)?;
     Some(CallReport {
         key: wire::digest_key(&[params.value("CallSid"), word]),
         call_key: key(params.value("ParentCallSid")),
@@ -85,21 +87,6 @@ fn caller_left(params: &Params, word: &str) -> CallReport {
         at: time(params),
         caller_waits: false,
     }
-}
-
-/// `None` before it rings, and for a word that is not documented.
-fn read_status(word: &str) -> Option<CallStatus> {
-    Some(match word {
-        "ringing" => CallStatus::Ringing,
-        // `Dial` says "answered" (section 3).
-        "in-progress" | "answered" => CallStatus::Answered,
-        "completed" => CallStatus::Completed,
-        "busy" => CallStatus::Busy,
-        "no-answer" => CallStatus::NoAnswer,
-        "failed" => CallStatus::Failed,
-        "canceled" => CallStatus::Cancelled,
-        _ => return None,
-    })
 }
 
 fn seconds(params: &Params, name: &str, status: CallStatus) -> Option<i64> {
@@ -199,6 +186,20 @@ mod tests {
         let json = request(Method::POST, "https://x.example/", &[("content-type", "application/json")], b"{}");
         assert!(matches!(at(Endpoint::Voice, &json), ProviderEvent::Call(_)));
         assert!(matches!(at(Endpoint::Status, &form(&caller("a+word+of+tomorrow"))), ProviderEvent::Ignored));
+    }
+
+    /// Whoever repeats a signed call can cut it anew, because nothing stands between names and values.
+    #[test]
+    fn a_call_that_is_cut_anew_is_no_second_one() {
+        let signed = |body: &str| Params::of_request(&form(body)).signed();
+        let longer = caller("ringing").replace("&CallStatus=ringing", "CallStatusringing");
+        let nameless = caller("ringing").replace("CallSid=CA", "CallSi=dCA");
+        for anew in [&longer, &nameless] {
+            assert_eq!(signed(anew), signed(&caller("ringing")), "the same signature");
+        }
+        assert_eq!(answered(Endpoint::Voice, &longer).key, CALLER);
+        let call = answered(Endpoint::Voice, &nameless);
+        assert_eq!(call.from, Contacting::Hidden, "a call without an id reaches nobody");
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub static PROFILE: Profile = Profile {
     // A segment a second is the rate of a long code in the US (section 4).
     texts_per_minute: 60,
     signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
+    dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // Whoever configures a number chooses (sections 1, 2).
@@ -127,20 +128,12 @@ impl Provider for Twilio {
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::HeaderMap;
 
     use super::*;
+    pub(super) use crate::provider::testing::request;
 
     pub(super) const FORM: &str = "application/x-www-form-urlencoded";
-
-    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a header name");
-            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
-        }
-        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
-    }
 
     pub(super) fn form(body: &str) -> WebhookRequest {
         request(Method::POST, "https://x.example/", &[("content-type", FORM)], body.as_bytes())

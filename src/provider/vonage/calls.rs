@@ -59,7 +59,7 @@ pub(super) fn report(payload: &Payload, awaited: bool) -> Option<CallReport> {
     use CallStatus::{Answered, Busy, Cancelled, Completed, Failed, NoAnswer, Ringing};
     let direction = payload.text("direction")?;
     let status = payload.text("status")?;
-    let duration_s = payload.text("duration").and_then(|seconds| seconds.parse().ok()).filter(|seconds| *seconds > 0);
+    let duration_s = payload.number("duration").filter(|seconds| *seconds > 0);
     let becomes = match (direction, status) {
         ("outbound", "ringing") => Ringing,
         ("outbound", "answered") => Answered,
@@ -205,6 +205,8 @@ mod tests {
     fn only_a_duration_makes_a_conversation() {
         let talked = news("status", &ended("completed", "42")).expect("news");
         assert_eq!((talked.status, talked.duration_s), (CallStatus::Completed, Some(42)));
+        let number = news("status", &with(ended("completed", ""), "duration", json!(42))).expect("news");
+        assert_eq!((number.status, number.duration_s), (CallStatus::Completed, Some(42)), "a number says the same");
         for odd in ["0", "", "-5", "4.2", "99999999999999999999"] {
             let over = news("status", &ended("completed", odd)).expect("news");
             assert_eq!((over.status, over.duration_s), (CallStatus::Cancelled, None), "{odd}");

@@ -11,7 +11,8 @@ use crate::{
     provider::{Malformed, wire},
 };
 
-/// Names under which a message carries something other than words; one of them per message.
+/// Names under which a message carries something other than words; one of them per message. Where more is attached, all
+/// or the rest of it stands in a list, `content`: the sources do not agree on which.
 const MEDIA: [&str; 5] = ["image", "audio", "video", "vcard", "file"];
 
 /// A text; `None` if it came over another channel than SMS or MMS, where our numbers are not reached.
@@ -27,14 +28,20 @@ pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> 
         // Version 0.1 of the API has objects there (section 7).
         return Err(Malformed("neither a sender nor a recipient"));
     }
-    let attached = || MEDIA.iter().filter_map(|name| payload.object(name));
-    let words = payload.text("text").or_else(|| attached().find_map(|media| payload::text(media, "caption")));
+    let mut media = Vec::new();
+    let mut captions = Vec::new();
+    for attached in MEDIA.iter().filter_map(|name| payload.object(name)).chain(payload.objects("content")) {
+        let address = payload::text(attached, "url").and_then(wire::web_address);
+        media.extend(address.filter(|address| !media.contains(address)));
+        captions.extend(payload::text(attached, "caption").filter(|caption| !captions.contains(caption)));
+    }
+    let words = payload.text("text").map_or_else(|| captions.join("\n"), str::to_owned);
     Ok(Some(InboundText {
         key: payload::key(payload.text("message_uuid").ok_or(Malformed("no id"))?),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
-        body: Body::from_wire(words.unwrap_or_default()),
-        media: attached().filter_map(|media| wire::web_address(payload::text(media, "url")?)).collect(),
+        body: Body::from_wire(&words),
+        media,
         keyword: false,
     }))
 }
@@ -119,6 +126,27 @@ mod tests {
             let text = read(&with(sms(), "image", odd));
             assert_eq!(text.media, Vec::<String>::new());
             assert_eq!(text.body.expose(), "Wo bist du? \u{1f697}");
+        }
+    }
+
+    #[test]
+    fn reads_everything_that_is_attached_to_an_mms() {
+        let mut mms = with(with(sms(), "channel", json!("mms")), "message_type", json!("image"));
+        mms.as_object_mut().expect("an object").remove("text");
+        let mms = with(mms, "image", json!({"url": "https://cdn.example/1", "name": "1.jpg", "caption": "Red hat"}));
+        let more = json!([
+            {"type": "video", "url": "https://cdn.example/2", "caption": "Red hat"},
+            {"type": "image", "url": "https://cdn.example/1"},
+            {"type": "file", "url": "javascript:alert(1)"},
+            7,
+            {"type": "vcard", "url": "https://cdn.example/3", "caption": "My card"},
+        ]);
+        let text = read(&with(mms.clone(), "content", more));
+        assert_eq!(text.media, ["https://cdn.example/1", "https://cdn.example/2", "https://cdn.example/3"]);
+        assert_eq!(text.body.expose(), "Red hat\nMy card");
+        for odd in [json!({"url": "https://cdn.example/2"}), json!("https://cdn.example/2"), json!([[1]]), json!(null)]
+        {
+            assert_eq!(read(&with(mms.clone(), "content", odd.clone())).media, ["https://cdn.example/1"], "{odd}");
         }
     }
 

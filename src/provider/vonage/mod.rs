@@ -38,6 +38,7 @@ pub static PROFILE: Profile = Profile {
     // A long number of the United States carries a text a second; elsewhere only the account's rate counts (section 4).
     texts_per_minute: 60,
     signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
+    dated: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // The answer webhook would be GET, with the caller's number in its address, unless the application says otherwise
@@ -177,12 +178,11 @@ fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, 
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::{HeaderMap, HeaderName, HeaderValue};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
+    pub(super) use crate::provider::testing::request;
 
     pub(super) const TEST_KEY: &str = include_str!("../../../tests/fixtures/providers/vonage/test-key.pem");
 
@@ -194,15 +194,6 @@ mod tests {
             signature_secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
             base_url: DEFAULT_BASE_URL.to_owned(),
         }
-    }
-
-    pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let name: HeaderName = name.parse().expect("a header name");
-            map.append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
-        }
-        WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
     }
 
     /// What a body says that is sent to this address of ours.
@@ -334,7 +325,7 @@ mod tests {
                         Ok(ProviderEvent::Call(call)) => call.key,
                         Ok(ProviderEvent::Report(report)) => report.key,
                         Ok(ProviderEvent::CallReport(report)) => report.key + &report.call_key,
-                        Ok(ProviderEvent::Ignored) | Err(_) => continue,
+                        Ok(ProviderEvent::Ignored | ProviderEvent::Unreadable(_)) | Err(_) => continue,
                     };
                     let key = key.replace("CON-", "");
                     prop_assert!(key.len() >= 32 && key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));

@@ -49,6 +49,21 @@ impl Payload {
     pub(super) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
         self.0.get(name)?.as_object()
     }
+
+    /// Objects in a list inside.
+    pub(super) fn objects(&self, name: &str) -> impl Iterator<Item = &Map<String, Value>> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_object)
+    }
+
+    /// A whole number, or a text that is one.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        match self.0.get(name)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// A text that is not empty, in an object inside.

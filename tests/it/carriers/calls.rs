@@ -1,10 +1,17 @@
 //! Calls have results, whichever way and in whichever order the provider tells them.
 
-use chrono::Duration;
+use std::sync::Arc;
 
-use super::{for_every_provider, stage::Stage};
+use chrono::Duration;
+use maskline::app::App;
+
+use super::{for_every_provider, messagebird, stage::Stage};
 use crate::{
-    harness::carrier::{CallNews, Ring, Told},
+    harness::{
+        Kind,
+        carrier::{CallNews, Carrier, Ring, Told, Webhook},
+        config_for, on_both_databases,
+    },
     ride::{ANN, BOB, NUMBER},
 };
 
@@ -66,6 +73,25 @@ for_every_provider! {
         stage.app.finish().await;
     }
 
+    async fn no_answer_to_news_names_a_phone_whatever_is_left_out(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        for (at, (news, _)) in ENDINGS.into_iter().enumerate() {
+            let key = format!("c{at}");
+            stage.call(&key, BOB).await;
+            let Told::Webhooks(webhooks) = carrier.call_news(Ring { id: &key, from: BOB, number: NUMBER, to: ANN }, news)
+            else {
+                continue;
+            };
+            for webhook in webhooks.iter().flat_map(with_each_field_left_out) {
+                let answer = stage.webhook(&webhook).await;
+                assert!([200, 400].contains(&answer.status), "{news:?} {}: {}", webhook.body, answer.text);
+                assert!(!answer.text.contains(&ANN[1..]) && !answer.text.contains(&BOB[1..]), "{news:?} {}: {}", webhook.body, answer.text);
+            }
+        }
+        assert_eq!(stage.calls().await.len(), ENDINGS.len(), "news of a call are no call");
+        stage.app.finish().await;
+    }
+
     async fn a_call_that_nobody_tells_of_becomes_unknown(carrier, kind) {
         let mut stage = Stage::under_way(&carrier, kind).await;
         stage.call("c1", BOB).await;
@@ -79,4 +105,54 @@ for_every_provider! {
         assert_eq!(stage.app.ask_due().await, 0);
         stage.app.finish().await;
     }
+}
+
+on_both_databases! {
+    async fn a_question_that_nobody_answers_does_not_hold_up_the_stop(kind: Kind) {
+        let carrier: Arc<dyn Carrier> = Arc::new(messagebird::MessageBird);
+        let stage = Stage::under_way(&carrier, kind).await;
+        stage.call("c1", BOB).await;
+        stage.app.clock.advance(Duration::minutes(1));
+
+        // Connections are taken and never answered.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let account = carrier.account(&format!("http://{}", silent.local_addr().unwrap()));
+        let account: Vec<_> = account.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let config = config_for(&stage.app.db.url, &account);
+        let replica = App::build(config, Arc::clone(&stage.app.clock) as _).await.unwrap().start(true);
+        let (asked, _) = silent.accept().await.unwrap();
+        let stopped = tokio::time::timeout(std::time::Duration::from_secs(5), replica.stop()).await;
+        assert!(stopped.is_ok(), "it waits for an answer that nobody needs");
+        drop(asked);
+
+        // The question is asked again by whoever is there.
+        stage.call_news("c1", BOB, ANN, CallNews::Completed(42)).await;
+        assert_eq!(stage.calls().await[0]["status"], "completed");
+        stage.app.finish().await;
+    }
+}
+
+/// A webhook without each of its fields in turn.
+fn with_each_field_left_out(webhook: &Webhook) -> Vec<Webhook> {
+    let bodies: Vec<String> = match serde_json::from_str(&webhook.body) {
+        Ok(serde_json::Value::Object(fields)) => fields
+            .keys()
+            .map(|name| {
+                let mut rest = fields.clone();
+                rest.remove(name);
+                serde_json::Value::Object(rest).to_string()
+            })
+            .collect(),
+        _ => {
+            let fields: Vec<(String, String)> =
+                url::form_urlencoded::parse(webhook.body.as_bytes()).into_owned().collect();
+            (0..fields.len())
+                .map(|left_out| {
+                    let rest = fields.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, field)| field);
+                    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish()
+                })
+                .collect()
+        }
+    };
+    bodies.into_iter().map(|body| Webhook { body, ..webhook.clone() }).collect()
 }

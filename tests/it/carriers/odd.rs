@@ -1,10 +1,14 @@
 //! Signed, and yet odd: markup, unknown events, strangers' numbers, reports of nothing and reports that come early.
 
-use std::time::Duration as Seconds;
+use std::{sync::Arc, time::Duration as Seconds};
 
-use super::{for_every_provider, stage::Stage};
+use super::{for_every_provider, stage::Stage, twilio};
 use crate::{
-    harness::carrier::{Behaviour, News, Recorded, Ring},
+    harness::{
+        Kind,
+        carrier::{Behaviour, Carrier, News, Recorded, Ring},
+        on_both_databases,
+    },
     ride::{ANN, BOB, NUMBER},
 };
 
@@ -36,6 +40,9 @@ for_every_provider! {
         let call = carrier.call(Ring { id: "c1", from: ANN, number: NUMBER, to: "" });
         let first = stage.webhook(&call).await;
         assert_eq!(stage.webhook(&call).await.text, first.text);
+        // By then nobody waits on that line any more: whoever repeats it has recorded it.
+        stage.app.clock.advance(chrono::Duration::minutes(3));
+        assert!(stage.webhook(&call).await.text.contains("cannot connect you"));
         assert_eq!(stage.calls().await.len(), 1);
         stage.app.send_due().await;
         assert_eq!(stage.deliver_all().await.len(), 1);
@@ -153,6 +160,26 @@ for_every_provider! {
         stage.app.send_due().await;
         let doubt = stage.message("Doubt").await;
         assert_eq!((doubt["status"].as_str(), doubt["possibly_duplicated"].as_bool()), (Some("sent"), Some(true)));
+        stage.app.finish().await;
+    }
+}
+
+on_both_databases! {
+    // Twilio's signature carries no time: what was taken is remembered for as long as it could be relayed again.
+    async fn a_recorded_text_is_not_relayed_weeks_later(kind: Kind) {
+        let carrier: Arc<dyn Carrier> = Arc::new(twilio::Twilio);
+        let mut stage = Stage::under_way(&carrier, kind).await;
+        let later = serde_json::json!({ "datetime": (stage.app.now() + chrono::Duration::days(60)).to_rfc3339() });
+        stage.app.patch(&format!("/v1/rides/{}", stage.ride), &later).await.expect(200);
+        stage.text("t1", ANN, "Once", &[]).await;
+        stage.app.send_due().await;
+        assert_eq!(stage.deliver_all().await.len(), 1);
+        stage.app.advance(chrono::Duration::days(30)).await;
+        stage.app.tidy().await;
+        stage.text("t1", ANN, "Once", &[]).await;
+        assert_eq!(stage.app.send_due().await, 0);
+        stage.text("t2", ANN, "Twice", &[]).await;
+        assert_eq!(stage.app.send_due().await, 1);
         stage.app.finish().await;
     }
 }

@@ -104,13 +104,13 @@ for_every_provider! {
         let media: Vec<_> = arrived.iter().flat_map(|part| part.media.clone()).collect();
         assert_eq!(arrived.iter().map(|part| part.text.as_str()).collect::<String>(), "Look");
         if carries > 0 {
-            assert!(!media.is_empty() && media.iter().all(|address| pictures.contains(&address.as_str())));
+            assert_eq!(media, pictures);
             assert_eq!(told["media_dropped"], false);
         } else {
             assert!(media.is_empty());
             assert_eq!(told["media_dropped"], true);
         }
-        assert!(told["media"].as_array().unwrap().contains(&json!(pictures[0])));
+        assert_eq!(told["media"], json!(pictures));
         stage.text("t2", BOB, "", &pictures[..1]).await;
         assert_eq!(stage.app.send_due().await, usize::from(carries > 0));
         let arrived = stage.deliver_all().await;

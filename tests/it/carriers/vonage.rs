@@ -136,6 +136,11 @@ impl Carrier for Vonage {
                 image["caption"] = json!(text);
             }
             fields.insert("image".to_owned(), image);
+            // Only where more than one thing is attached.
+            if media.len() > 1 {
+                let more = media[1..].iter().map(|address| json!({ "type": "image", "url": address }));
+                fields.insert("content".to_owned(), more.collect());
+            }
         }
         Webhook::json(SMS, &message)
     }
