@@ -168,12 +168,18 @@ impl Reader<'_> {
         let cool_down = self.duration("COOL_DOWN", "7d", day * 365);
         let max_duration = self.duration("RIDE_MAX_DURATION", "24h", day * 365);
         let booking_horizon = self.duration("BOOKING_HORIZON", "90d", day * 3650);
+        let grace_limit = self.duration("GRACE_PERIOD_LIMIT", "7d", day * 365)?;
+        let max_duration_limit = self.duration("RIDE_MAX_DURATION_LIMIT", "7d", day * 365)?;
+        let (grace, max_duration) = (grace?, max_duration?);
         Some(ContactPolicy {
-            grace: grace?,
+            grace,
             cancel_grace: cancel_grace?,
             cool_down: cool_down?,
-            max_duration: max_duration?,
+            max_duration,
             booking_horizon: booking_horizon?,
+            // What is the rule is never too long.
+            grace_limit: grace_limit.max(grace),
+            max_duration_limit: max_duration_limit.max(max_duration),
         })
     }
 

@@ -13,6 +13,7 @@ pub use sea_orm_migration::MigratorTrait;
 
 mod m0001_service;
 mod m0002_providers;
+mod m0003_contact;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -20,7 +21,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_service::Migration), Box::new(m0002_providers::Migration)]
+        vec![
+            Box::new(m0001_service::Migration),
+            Box::new(m0002_providers::Migration),
+            Box::new(m0003_contact::Migration),
+        ]
     }
 }
 

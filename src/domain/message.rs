@@ -151,6 +151,7 @@ pub struct Message {
     /// Addresses of pictures.
     pub media: Vec<String>,
     /// The number or its provider cannot carry pictures: they were not passed on.
+    #[serde(default)]
     pub media_dropped: bool,
     /// Where it stands.
     pub status: MessageStatus,

@@ -87,6 +87,19 @@ pub struct ContactPolicy {
     pub max_duration: Duration,
     /// How far ahead a ride may be planned.
     pub booking_horizon: Duration,
+    /// Longest grace that a single ride may ask for, and how far its contact may be extended.
+    pub grace_limit: Duration,
+    /// Longest duration that a single ride may ask for.
+    pub max_duration_limit: Duration,
+}
+
+/// What a single ride asks for in place of the policy's lengths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// In place of [`ContactPolicy::grace`]; contact after a cancelled ride is never longer.
+    pub grace: Option<Duration>,
+    /// In place of [`ContactPolicy::max_duration`].
+    pub max_duration: Option<Duration>,
 }
 
 /// When a binding routes, and until when it keeps others off its number.
@@ -109,7 +122,19 @@ pub enum BadDatetime {
     TooFarAhead,
 }
 
+/// Contact that would last too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must not be later than the longest grace after the ride's longest duration, or after its end")]
+pub struct TooLong;
+
 impl ContactPolicy {
+    /// The policy for a ride with terms of its own.
+    pub fn with(&self, terms: &Terms) -> Self {
+        let grace = terms.grace.unwrap_or(self.grace);
+        let cancel_grace = terms.grace.map_or(self.cancel_grace, |grace| grace.min(self.cancel_grace));
+        Self { grace, cancel_grace, max_duration: terms.max_duration.unwrap_or(self.max_duration), ..*self }
+    }
+
     /// When a ride planned for `datetime` times out, if it may be planned for then at all.
     pub fn timeout_at(&self, datetime: Time, now: Time) -> Result<Time, BadDatetime> {
         if datetime > now + self.booking_horizon {
@@ -163,6 +188,12 @@ pub struct Ride {
     /// Contact that a former ride of the same two phones had left when this one took its number over: however this
     /// one ends, they keep it.
     pub contact_floor: Option<Time>,
+    /// Contact after the ride, in seconds, as it asked for or as is the rule.
+    #[serde(default)]
+    pub grace_s: i64,
+    /// Its longest duration, in seconds, likewise.
+    #[serde(default)]
+    pub max_duration_s: i64,
     /// The platform's id, unique among rides.
     pub external_id: Option<ExternalId>,
     /// Counts edits; the ETag.
@@ -187,6 +218,25 @@ impl Ride {
     /// Contact is open: the routing lookup compares in the same way, so no late worker can lengthen it.
     pub fn contact_open(&self, now: Time) -> bool {
         now < self.contact_until
+    }
+
+    /// The policy for this ride: its own lengths, fixed when it was created.
+    pub fn policy(&self, policy: &ContactPolicy) -> ContactPolicy {
+        policy.with(&Terms {
+            grace: Some(Duration::seconds(self.grace_s)),
+            max_duration: Some(Duration::seconds(self.max_duration_s)),
+        })
+    }
+
+    /// Sets the end of contact, which must be open; at or before `now`, it closes at once.
+    pub fn set_contact(&mut self, until: Time, now: Time, policy: &ContactPolicy) -> Result<(), TooLong> {
+        let last = self.ended_at.unwrap_or(self.timeout_at).max(self.contact_until - policy.grace_limit);
+        if until > last + policy.grace_limit {
+            return Err(TooLong);
+        }
+        self.contact_until = until.max(now);
+        self.contact_floor = None;
+        Ok(())
     }
 
     /// Moves to another status. The same status again changes nothing and is no error.
@@ -247,6 +297,8 @@ pub struct NewRide {
     pub destination: Place,
     /// See [`Ride::datetime`].
     pub datetime: DateTime<FixedOffset>,
+    /// What it asks for in place of the usual lengths.
+    pub terms: Terms,
     /// See [`Ride::external_id`].
     pub external_id: Option<ExternalId>,
     /// Whether both people get the confirmation.
@@ -285,6 +337,8 @@ mod tests {
         cool_down: Duration::days(7),
         max_duration: Duration::hours(24),
         booking_horizon: Duration::days(90),
+        grace_limit: Duration::days(7),
+        max_duration_limit: Duration::days(7),
     };
 
     fn noon() -> Time {
@@ -308,6 +362,8 @@ mod tests {
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
             contact_floor: None,
+            grace_s: POLICY.grace.num_seconds(),
+            max_duration_s: POLICY.max_duration.num_seconds(),
             external_id: None,
             version: 1,
             created_at: noon(),
@@ -339,6 +395,28 @@ mod tests {
         let mut ride = Ride { contact_floor: Some(floor), ..ride() };
         ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
         assert_eq!(ride.contact_until, floor);
+    }
+
+    #[test]
+    fn contact_can_be_extended_shortened_and_closed_within_bounds() {
+        let mut ride = ride();
+        let last = ride.timeout_at + POLICY.grace_limit;
+        assert_eq!(ride.set_contact(last + Duration::milliseconds(1), noon(), &POLICY), Err(TooLong));
+        ride.set_contact(last, noon(), &POLICY).expect("the longest");
+        assert_eq!(ride.contact_until, last);
+        ride.set_contact(noon() + Duration::hours(1), noon(), &POLICY).expect("shorter");
+        ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
+        assert_eq!(ride.contact_until, noon() + POLICY.cancel_grace, "an end never lengthens it");
+        ride.set_contact(noon() - Duration::hours(1), noon(), &POLICY).expect("at once");
+        assert!(ride.contact_until == noon() && !ride.contact_open(noon()));
+    }
+
+    #[test]
+    fn a_ride_can_have_lengths_of_its_own() {
+        let own = POLICY.with(&Terms { grace: Some(Duration::minutes(5)), max_duration: Some(Duration::hours(2)) });
+        assert_eq!((own.grace, own.cancel_grace), (Duration::minutes(5), Duration::minutes(5)));
+        assert_eq!(own.timeout_at(noon(), noon()), Ok(noon() + Duration::hours(2)));
+        assert_eq!(POLICY.with(&Terms::default()).cancel_grace, POLICY.cancel_grace);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, FixedOffset, SecondsFormat};
+use chrono::{DateTime, Duration, FixedOffset, SecondsFormat};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -240,6 +240,24 @@ impl Field for LocalTime {
 impl ToJSON for LocalTime {
     fn to_json(&self) -> Option<Value> {
         Some(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())
+    }
+}
+
+/// A length of time in whole seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Seconds(pub(super) Duration);
+
+scalar!(
+    Seconds,
+    "seconds",
+    MetaSchema { example: Some(3600.into()), minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "int64") }
+);
+
+impl Field for Seconds {
+    fn read(value: Value) -> Result<Self, String> {
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = seconds.ok_or_else(|| "must be a whole number of seconds, not negative".to_owned())?;
+        Ok(Self(Duration::seconds(seconds.into())))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
 
+use chrono::Duration;
+
 use super::{Once, RequestId, Service, expect_version, messages::Owing, random};
 use crate::{
     domain::{
+        clock::Time,
         error::{Conflict, Error, FieldError, Result},
         ids::{NumberId, RideId},
         message::MessageKind,
@@ -28,14 +31,19 @@ impl Service {
     /// confirmation; or, when the pool has none for them, changes nothing.
     pub async fn create_ride(&self, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
         let now = self.now();
-        let timeout_at = self.policy.timeout_at(new.datetime.to_utc(), now);
+        let policy = &self.policy.with(&new.terms);
+        let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
+        let too_long = self.terms_too_long(new);
+        let too_long = &too_long;
         let once = self
             .write_once(request, |tx| async move {
                 // Customer, then driver: every ride locks in this order.
                 let customer = people::find_locked(&tx, Role::Customer, new.customer_id).await?;
                 let driver = people::find_locked(&tx, Role::Driver, new.driver_id).await?;
                 let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
-                    (Some(customer), Some(driver), Ok(timeout_at)) => (customer, driver, timeout_at),
+                    (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => {
+                        (customer, driver, timeout_at)
+                    }
                     (customer, driver, timeout_at) => {
                         let unknown = |pointer, missing: bool| {
                             missing.then(|| FieldError::new(pointer, "names nobody in this role"))
@@ -45,7 +53,8 @@ impl Service {
                             unknown("/driver_id", driver.is_none()),
                             timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
                         ];
-                        return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().collect()));
+                        let wrong = wrong.into_iter().flatten().chain(too_long.iter().cloned());
+                        return Err(Error::Invalid("invalid_request", wrong.collect()));
                     }
                 };
                 let pair = Pair {
@@ -56,7 +65,7 @@ impl Service {
                     let same = |pointer| FieldError::new(pointer, "has the same phone number as the other party");
                     return Err(Error::Invalid("same_phone", vec![same("/customer_id"), same("/driver_id")]));
                 }
-                let window = self.policy.window(timeout_at + self.policy.grace);
+                let window = policy.window(timeout_at + policy.grace);
                 let ride = self.place(&tx, new, &pair, timeout_at, window).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
@@ -71,17 +80,13 @@ impl Service {
 
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
     /// from a random point of the pool on.
-    async fn place(
-        &self,
-        tx: &Tx,
-        new: &NewRide,
-        pair: &Pair,
-        timeout_at: crate::domain::clock::Time,
-        window: Window,
-    ) -> Result<Ride> {
+    async fn place(&self, tx: &Tx, new: &NewRide, pair: &Pair, timeout_at: Time, window: Window) -> Result<Ride> {
         let now = self.now();
         let usable = self.providers.configured();
-        let times = RideTimes { timeout_at, contact_until: window.contact_until, contact_floor: None };
+        let policy = self.policy.with(&new.terms);
+        let (contact_until, contact_floor) = (window.contact_until, None);
+        let (grace, max_duration) = (policy.grace, policy.max_duration);
+        let times = RideTimes { timeout_at, contact_until, contact_floor, grace, max_duration };
         bindings::release_expired(tx, pair, now).await?;
         let mut ride: Option<Ride> = None;
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
@@ -112,7 +117,7 @@ impl Service {
             }
             ride = Some(placed);
         }
-        Err(Error::Busy { retry_after: chrono::Duration::seconds(1) })
+        Err(Error::Busy { retry_after: Duration::seconds(1) })
     }
 
     async fn owe_confirmations(&self, tx: &Tx, ride: &Ride, customer: &Person, driver: &Person) -> Result<()> {
@@ -182,7 +187,7 @@ impl Service {
         if ride.status.is_ended() || ride.timeout_at > self.now() {
             return Ok(ride);
         }
-        ride.time_out(&self.policy);
+        ride.time_out(&ride.policy(&self.policy));
         bindings::set_window(tx, ride.id, self.policy.window(ride.contact_until)).await?;
         rides::record(tx, ride.id, RideEventKind::Completed, ride.timeout_at).await?;
         rides::update(tx, &ride, self.now()).await
@@ -207,25 +212,65 @@ impl Service {
             after.destination = destination.clone();
         }
         if let Some(datetime) = patch.datetime.filter(|datetime| *datetime != ride.datetime) {
-            let timeout_at = self.policy.timeout_at(datetime.to_utc(), now);
+            let policy = ride.policy(&self.policy);
+            let timeout_at = policy.timeout_at(datetime.to_utc(), now);
             let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
-            after.reschedule(datetime, timeout_at, &self.policy);
+            after.reschedule(datetime, timeout_at, &policy);
         }
         let replanned =
             (&after.start, &after.destination, after.datetime) != (&ride.start, &ride.destination, ride.datetime);
         if replanned && ride.status.is_ended() {
             return Err(Conflict::RideEnded.into());
         }
+        // Another time would open a window anew that was closed, and its number may be somebody else's by now.
+        if after.datetime != ride.datetime && !ride.contact_open(now) {
+            return Err(Conflict::ContactClosed.into());
+        }
         if replanned || after.external_id != ride.external_id {
             events.push(RideEventKind::Updated);
         }
         if let Some(status) = patch.status {
-            after.move_to(status, now, &self.policy)?;
+            after.move_to(status, now, &ride.policy(&self.policy))?;
         }
         if after.status != ride.status {
             events.push(after.status.event());
         }
         Ok((after, events))
+    }
+
+    /// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.
+    pub async fn set_contact(&self, request: &RequestId, id: RideId, until: Time, seen: Option<i64>) -> Result<Ride> {
+        let now = self.now();
+        let once = self
+            .write_once(request, |tx| async move {
+                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, ride.version)?;
+                let mut ride = self.end_if_overdue(&tx, ride).await?;
+                if !ride.contact_open(now) {
+                    return Err(Conflict::ContactClosed.into());
+                }
+                let before = ride.contact_until;
+                ride.set_contact(until, now, &self.policy).map_err(|bad| Error::field("/until", bad))?;
+                if ride.contact_until == before {
+                    return Ok(ride);
+                }
+                bindings::set_window(&tx, id, self.policy.window(ride.contact_until)).await?;
+                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                rides::update(&tx, &ride, now).await
+            })
+            .await?;
+        Ok(once.value)
+    }
+
+    /// What of a ride's own lengths is over the limits.
+    fn terms_too_long(&self, new: &NewRide) -> Vec<FieldError> {
+        let asked = [
+            ("/grace_s", new.terms.grace, self.policy.grace_limit),
+            ("/max_duration_s", new.terms.max_duration, self.policy.max_duration_limit),
+        ];
+        let too_long = asked.into_iter().filter(|(_, asked, limit)| asked.is_some_and(|asked| asked > *limit));
+        let rule = |limit: Duration| format!("must be at most {}", limit.num_seconds());
+        too_long.map(|(pointer, _, limit)| FieldError::new(pointer, rule(limit))).collect()
     }
 
     /// Deletes a ride: contact closes at once, and its number cools down for both phones.

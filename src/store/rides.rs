@@ -1,6 +1,6 @@
 //! Rides and what happened to them.
 
-use chrono::{FixedOffset, Offset as _, TimeZone as _, Utc};
+use chrono::{Duration, FixedOffset, Offset as _, TimeZone as _, Utc};
 use sea_orm::{
     ActiveValue::Set, FromQueryResult, JoinType, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*,
     sea_query::Expr,
@@ -60,6 +60,8 @@ struct Row {
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
     contact_floor: Option<DateTimeUtc>,
+    grace_s: i64,
+    max_duration_s: i64,
     external_id: Option<String>,
     version: i64,
     created_at: DateTimeUtc,
@@ -86,6 +88,8 @@ impl TryFrom<Row> for Ride {
             timeout_at: row.timeout_at,
             contact_until: row.contact_until,
             contact_floor: row.contact_floor,
+            grace_s: row.grace_s,
+            max_duration_s: row.max_duration_s,
             external_id: row.external_id.map(ExternalId::from_stored),
             version: row.version,
             created_at: row.created_at,
@@ -150,6 +154,10 @@ pub struct RideTimes {
     pub contact_until: Time,
     /// See [`Ride::contact_floor`].
     pub contact_floor: Option<Time>,
+    /// See [`Ride::grace_s`].
+    pub grace: Duration,
+    /// See [`Ride::max_duration_s`].
+    pub max_duration: Duration,
 }
 
 /// Stores a new ride on this number.
@@ -166,6 +174,8 @@ pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: RideTime
         timeout_at: Set(times.timeout_at),
         contact_until: Set(times.contact_until),
         contact_floor: Set(times.contact_floor),
+        grace_s: Set(times.grace.num_seconds()),
+        max_duration_s: Set(times.max_duration.num_seconds()),
         external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
         customer_seq: Set(0),
         driver_seq: Set(0),
@@ -192,6 +202,7 @@ pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
         ended_at: Set(after.ended_at),
         timeout_at: Set(after.timeout_at),
         contact_until: Set(after.contact_until),
+        contact_floor: Set(after.contact_floor),
         external_id: Set(after.external_id.as_ref().map(|id| id.as_str().to_owned())),
         version: Set(after.version + 1),
         updated_at: Set(now),

@@ -4,6 +4,7 @@
 mod auth;
 mod bad_input;
 mod carriers;
+mod contact;
 mod delivery;
 mod demo;
 mod harness;

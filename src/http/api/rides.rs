@@ -18,7 +18,7 @@ use crate::{
     domain::{
         ids::{NumberId, PersonId, RideId},
         person::Role,
-        ride::{NewRide, RideEventKind, RidePatch, RideStatus},
+        ride::{NewRide, RideEventKind, RidePatch, RideStatus, Terms},
         scope::Scope,
         text::{Body as Text, ExternalId, Place},
     },
@@ -27,7 +27,7 @@ use crate::{
         fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
         problem::Answer,
         reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
-        scalars::{Cursor, Limit, LocalTime, SortOrder, Timestamp},
+        scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder, Timestamp},
     },
     service::{Service, TimelineItem},
     store::rides::RideFilter,
@@ -48,6 +48,10 @@ request_body! {
         destination: Place,
         /// When it starts, with the offset of the place: people are told the local time.
         datetime: LocalTime,
+        /// Contact after this ride, in seconds, in place of the usual; at most what the operator allows.
+        grace_s: Option<Seconds>,
+        /// After so many seconds this ride is over though nobody says so, in place of the usual; likewise.
+        max_duration_s: Option<Seconds>,
         /// Your own id of the ride, unique among rides.
         external_id: Option<ExternalId>,
         /// Whether both people get a text that tells who comes or waits, and when. They do unless you say false.
@@ -82,6 +86,15 @@ request_body! {
         external_id: Clear<ExternalId>,
     }
     example { "status": "in_progress" }
+}
+
+request_body! {
+    /// When contact closes.
+    ContactBody {
+        /// The new end of the contact window; now or earlier closes it at once.
+        until: LocalTime,
+    }
+    example { "until": (crate::http::spec::EXAMPLE_DATETIME) }
 }
 
 request_body! {
@@ -251,6 +264,10 @@ impl RidesApi {
             start: body.start,
             destination: body.destination,
             datetime: body.datetime.0,
+            terms: Terms {
+                grace: body.grace_s.map(|seconds| seconds.0),
+                max_duration: body.max_duration_s.map(|seconds| seconds.0),
+            },
             external_id: body.external_id,
             notify: body.notify.unwrap_or(true),
         };
@@ -301,6 +318,34 @@ impl RidesApi {
             external_id: body.value.external_id.0,
         };
         let ride = self.service.edit_ride(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let version = ride.version;
+        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+    }
+
+    /// Set the end of contact
+    ///
+    /// Extends or shortens the contact window of a ride while it is open, at most to the longest grace after its end;
+    /// 409 `contact_closed` once it is closed. A time that is not in the future closes it at once. What happens to the ride
+    /// afterwards can shorten it, never lengthen it, unless the ride gets another time.
+    #[oai(path = "/v1/rides/:id/contact", method = "post", operation_id = "set_contact")]
+    async fn set_contact(
+        &self,
+        #[oai(scope = "Scope::RidesWrite")] allowed: Allowed<RidesWrite>,
+        /// Id of the ride.
+        id: Path<RideId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        /// The `ETag` that you saw: 412 if somebody changed the ride since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<ContactBody>,
+    ) -> Answer<Found<RideView>> {
+        let scope = format!("{}", id.0);
+        let what = (scope.as_str(), body.canonical.as_slice());
+        let request = request_id(&self.service, &allowed.caller, "set_contact", idempotency_key.0, what)?;
+        let until = body.value.until.0.to_utc();
+        let ride = self.service.set_contact(&request, id.0, until, seen(if_match.0.as_deref())).await?;
         let version = ride.version;
         Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
     }

@@ -127,10 +127,16 @@ view! {
         ended_by: Nullable<EndedBy>,
         /// When it ended.
         ended_at: Nullable<Timestamp>,
+        /// When the ride is completed though nobody says so.
+        timeout_at: Timestamp,
         /// When contact closes, as things stand.
         contact_until: Timestamp,
         /// Contact is open now.
         contact_open: bool,
+        /// Contact after the ride, in seconds.
+        grace_s: i64,
+        /// Longest duration of the ride, in seconds.
+        max_duration_s: i64,
         /// Your own id of the ride.
         external_id: Option<ExternalId>,
         /// When it was created.
@@ -155,7 +161,10 @@ impl RideView {
             status: ride.status,
             ended_by: Nullable(ride.ended_by),
             ended_at: Nullable(ride.ended_at.map(Timestamp)),
+            timeout_at: Timestamp(ride.timeout_at),
             contact_until: Timestamp(ride.contact_until),
+            grace_s: ride.grace_s,
+            max_duration_s: ride.max_duration_s,
             external_id: ride.external_id,
             created_at: Timestamp(ride.created_at),
             updated_at: Timestamp(ride.updated_at),

@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub(crate) timeout_at: DateTimeUtc,
     pub(crate) contact_until: DateTimeUtc,
     pub(crate) contact_floor: Option<DateTimeUtc>,
+    pub(crate) grace_s: i64,
+    pub(crate) max_duration_s: i64,
     pub(crate) external_id: Option<String>,
     pub(crate) customer_seq: i64,
     pub(crate) driver_seq: i64,

@@ -1,0 +1,31 @@
+//! For rides with lengths of their own. Those from before have what was the rule, unless it was configured otherwise.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+const UP: &str = "
+ALTER TABLE rides ADD COLUMN grace_s BIGINT NOT NULL DEFAULT 86400;
+ALTER TABLE rides ADD COLUMN max_duration_s BIGINT NOT NULL DEFAULT 86400;
+";
+
+const DOWN: &str = "
+ALTER TABLE rides DROP COLUMN max_duration_s;
+ALTER TABLE rides DROP COLUMN grace_s;
+";
