@@ -98,6 +98,12 @@ pub enum Error {
     /// The state forbids it.
     #[error("conflict: {0}")]
     Conflict(Conflict),
+    /// The state forbids some of what was asked: which, and why.
+    #[error("conflicts: {0}")]
+    Conflicts(Conflict, Vec<FieldError>),
+    /// Rides with an open contact window, so many, use the number.
+    #[error("number in use by {0} rides")]
+    NumberInUse(i64),
     /// The pool has no number for this pair.
     #[error("pool depleted: {0}")]
     PoolDepleted(PoolLimit),

@@ -65,6 +65,24 @@ pub struct NewPerson {
     pub external_id: Option<ExternalId>,
 }
 
+/// A person of a ride to be made.
+#[derive(Clone, Debug)]
+pub enum PersonRef {
+    /// Somebody we know.
+    Known(PersonId),
+    /// Somebody by the platform's id, found or made, and updated if anything differs.
+    Inline {
+        /// See [`Person::external_id`].
+        external_id: ExternalId,
+        /// See [`Person::name`].
+        name: Name,
+        /// See [`Person::phone`].
+        phone: PhoneNumber,
+        /// See [`Person::language`]; `None` leaves it as it is.
+        language: Option<Language>,
+    },
+}
+
 /// Edits of a person: `None` leaves a field as it is, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct PersonPatch {

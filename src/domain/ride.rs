@@ -5,6 +5,7 @@ use chrono::{DateTime, Duration, FixedOffset};
 use super::{
     clock::Time,
     ids::{NumberId, PersonId, RideId},
+    person::PersonRef,
     phone::PhoneNumber,
     text::{ExternalId, Place},
     words::words,
@@ -287,10 +288,10 @@ impl Ride {
 /// A ride to be made.
 #[derive(Clone, Debug)]
 pub struct NewRide {
-    /// See [`Ride::customer_id`].
-    pub customer_id: PersonId,
-    /// See [`Ride::driver_id`].
-    pub driver_id: PersonId,
+    /// Who rides.
+    pub customer: PersonRef,
+    /// Who drives.
+    pub driver: PersonRef,
     /// See [`Ride::start`].
     pub start: Place,
     /// See [`Ride::destination`].

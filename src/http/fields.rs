@@ -18,6 +18,11 @@ pub(super) trait Field: Type + Sized {
     /// Reads a value that is there; the error says the rule, never the value.
     fn read(value: Value) -> Result<Self, String>;
 
+    /// The same for a value that has fields of its own: what is wrong in them stands under their own pointers.
+    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
+        Self::read(value).map_err(|detail| vec![FieldError::new("", detail)])
+    }
+
     /// What an absent field means: an error unless the type says otherwise.
     fn absent() -> Option<Self> {
         None
@@ -40,10 +45,10 @@ impl Fields {
     /// Takes a field.
     pub(super) fn take<T: Field>(&mut self, name: &'static str) -> Option<T> {
         let outcome = match self.left.remove(name) {
-            Some(value) => T::read(value),
-            None => T::absent().ok_or_else(|| "is required".to_owned()),
+            Some(value) => T::read_whole(value),
+            None => T::absent().ok_or_else(|| vec![FieldError::new("", "is required")]),
         };
-        outcome.map_err(|detail| self.errors.push(FieldError::new(format!("/{name}"), detail))).ok()
+        outcome.map_err(|errors| self.errors.extend(under(&format!("/{name}"), errors))).ok()
     }
 
     fn finish<T: FromFields>(mut self) -> Result<T, Vec<FieldError>> {
@@ -56,6 +61,11 @@ impl Fields {
             _ => Err(self.errors),
         }
     }
+}
+
+/// What is wrong inside of something, seen from outside of it.
+fn under(place: &str, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
+    errors.into_iter().map(move |error| FieldError::new(format!("{place}{}", error.pointer), error.detail))
 }
 
 fn pointer(name: &str) -> String {
@@ -98,12 +108,8 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| Problem::of("malformed_json"))?;
         // Keys are sorted by the map: one request, one form.
         let canonical = value.to_string().into_bytes();
-        let Value::Object(left) = value else {
-            let wrong = FieldError::new("", "must be an object");
-            return Err(Problem::of("invalid_request").with_errors(vec![wrong]).into());
-        };
-        let fields = Fields { left, errors: Vec::new() };
-        let value = fields.finish().map_err(|errors| Problem::of("invalid_request").with_errors(errors))?;
+        let Inner(value) =
+            Inner::read_whole(value).map_err(|errors| Problem::of("invalid_request").with_errors(errors))?;
         Ok(Self { value, canonical })
     }
 }
@@ -259,6 +265,78 @@ macro_rules! delegate_type {
     };
 }
 
+/// An object inside of a body.
+pub(super) struct Inner<T>(pub(super) T);
+delegate_type!(Inner, required: true, nullable: false);
+
+impl<T: FromFields> Field for Inner<T> {
+    fn read(value: Value) -> Result<Self, String> {
+        Self::read_whole(value).map_err(|errors| errors.into_iter().map(|error| error.detail).collect())
+    }
+
+    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
+        match value {
+            Value::Object(left) => Fields { left, errors: Vec::new() }.finish().map(Self),
+            _ => Err(vec![FieldError::new("", "must be an object")]),
+        }
+    }
+}
+
+/// A list of one to `MAX` objects inside of a body.
+pub(super) struct Many<T, const MAX: usize>(pub(super) Vec<T>);
+
+impl<T: Type, const MAX: usize> Type for Many<T, MAX> {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        format!("[{}]", T::name()).into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(T::schema_ref())),
+            min_items: Some(1),
+            max_items: Some(MAX),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<T: FromFields, const MAX: usize> Field for Many<T, MAX> {
+    fn read(value: Value) -> Result<Self, String> {
+        Self::read_whole(value).map_err(|errors| errors.into_iter().map(|error| error.detail).collect())
+    }
+
+    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
+        let items = match value {
+            Value::Array(items) if (1..=MAX).contains(&items.len()) => items,
+            _ => return Err(vec![FieldError::new("", format!("must be a list of 1 to {MAX}"))]),
+        };
+        let (mut read, mut errors) = (Vec::new(), Vec::new());
+        for (at, item) in items.into_iter().enumerate() {
+            match Inner::read_whole(item) {
+                Ok(Inner(item)) => read.push(item),
+                Err(wrong) => errors.extend(under(&format!("/{at}"), wrong)),
+            }
+        }
+        if errors.is_empty() { Ok(Self(read)) } else { Err(errors) }
+    }
+}
+
 /// A field of a PATCH that cannot be cleared: absent leaves it as it is.
 pub(super) struct Keep<T>(pub(super) Option<T>);
 delegate_type!(Keep, required: false, nullable: false);
@@ -309,6 +387,13 @@ impl<T: Field> Field for Option<T> {
         match value {
             Value::Null => Ok(None),
             value => T::read(value).map(Some),
+        }
+    }
+
+    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
+        match value {
+            Value::Null => Ok(None),
+            value => T::read_whole(value).map(Some),
         }
     }
 

@@ -45,6 +45,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     limit: Option<PoolLimit>,
+    open_rides: Option<i64>,
     retry_after: Option<i64>,
     challenge: Option<&'static str>,
 }
@@ -61,6 +62,8 @@ struct Document<'a> {
     errors: Vec<Field<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_rides: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +84,7 @@ impl Problem {
             detail: (*detail).to_owned(),
             errors: Vec::new(),
             limit: None,
+            open_rides: None,
             retry_after: None,
             challenge,
         }
@@ -138,6 +142,10 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound => Self::of("not_found"),
             Error::Conflict(conflict) => Self::conflict(conflict, None),
+            Error::Conflicts(conflict, errors) => Self::conflict(conflict, None).with_errors(errors),
+            Error::NumberInUse(rides) => {
+                Self { open_rides: Some(rides), ..Self::conflict(Conflict::NumberInUse, None) }
+            }
             Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(limit)),
             Error::Invalid(code, errors) => Self::of(code).with_errors(errors),
             Error::Stale => Self::of("stale_version"),
@@ -171,6 +179,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             errors: self.errors.iter().map(|field| Field { pointer: &field.pointer, detail: &field.detail }).collect(),
             limit: self.limit.map(PoolLimit::as_str),
+            open_rides: self.open_rides,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::builder().status(self.status).content_type("application/problem+json").body(body);

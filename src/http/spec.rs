@@ -292,6 +292,7 @@ fn problem_schema() -> Value {
                     }
                 }
             },
+            "open_rides": { "type": "integer", "description": "With `number_in_use`: how many rides use it." },
             "limit": {
                 "type": "string",
                 "description": "With `number_pool_depleted`: the limit that was hit first.",

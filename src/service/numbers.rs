@@ -3,7 +3,7 @@
 use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
-        error::{Conflict, Error, Result},
+        error::{Conflict, Error, FieldError, Result},
         ids::NumberId,
         number::{NewNumber, Number, NumberPatch},
         page::{Page, PageRequest},
@@ -30,6 +30,55 @@ impl Service {
                 return Err(Conflict::NumberIsPersonsPhone.into());
             }
             numbers::insert(&tx, new, new.phone.country(), now).await
+        })
+        .await
+    }
+
+    /// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
+    pub async fn create_numbers(&self, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
+        let unknown = |(at, number): (usize, &NewNumber)| {
+            let known = self.providers.get(&number.provider).is_some();
+            (!known).then(|| FieldError::new(at_place(at, "provider"), "is not a provider that is configured"))
+        };
+        let repeated = |(at, number): (usize, &NewNumber)| {
+            let key = number.phone.match_key();
+            let before = new[..at].iter().any(|other| other.phone.match_key() == key);
+            before.then(|| FieldError::new(at_place(at, "phone_number"), "is in this list already"))
+        };
+        let wrong: Vec<_> =
+            new.iter().enumerate().flat_map(|number| [unknown(number), repeated(number)]).flatten().collect();
+        if !wrong.is_empty() {
+            return Err(Error::Invalid("invalid_request", wrong));
+        }
+        let now = self.now();
+        self.write_once(request, |tx| async move {
+            // Always in the same order, so that two imports cannot each wait for the other's next number.
+            let mut in_order: Vec<_> = new.iter().enumerate().collect();
+            in_order.sort_by_key(|(_, number)| number.phone.expose().to_owned());
+            let mut conflicts = Vec::new();
+            for (at, number) in &in_order {
+                people::hold_phone(&tx, &number.phone).await?;
+                let conflict = if people::phone_is_known(&tx, &self.store.phone_index(&number.phone)).await? {
+                    Conflict::NumberIsPersonsPhone
+                } else if numbers::is_pooled(&tx, &number.phone.match_key()).await? {
+                    Conflict::NumberExists
+                } else {
+                    continue;
+                };
+                conflicts.push((*at, conflict));
+            }
+            conflicts.sort_by_key(|(at, _)| *at);
+            if let Some((_, first)) = conflicts.first() {
+                let named = |(at, conflict): &(usize, Conflict)| {
+                    FieldError::new(at_place(*at, "phone_number"), conflict.detail())
+                };
+                return Err(Error::Conflicts(*first, conflicts.iter().map(named).collect()));
+            }
+            let mut made = Vec::with_capacity(new.len());
+            for number in new {
+                made.push(numbers::insert(&tx, number, number.phone.country(), now).await?);
+            }
+            Ok(made)
         })
         .await
     }
@@ -69,8 +118,9 @@ impl Service {
             .write(|tx| async move {
                 let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, number.version)?;
-                if bindings::number_is_open(&tx, id, now).await? {
-                    return Err(Conflict::NumberInUse.into());
+                let open = bindings::open_rides(&tx, id, now).await?;
+                if open > 0 {
+                    return Err(Error::NumberInUse(open));
                 }
                 numbers::retire(&tx, id, now).await
             })
@@ -81,4 +131,9 @@ impl Service {
     pub async fn pool(&self) -> Result<Vec<PoolCount>> {
         pool::count(&self.store, &self.providers.configured(), self.now()).await
     }
+}
+
+/// A field of one number of a list.
+fn at_place(at: usize, field: &str) -> String {
+    format!("/numbers/{at}/{field}")
 }

@@ -2,23 +2,23 @@
 
 use chrono::Duration;
 
-use super::{Once, RequestId, Service, expect_version, messages::Owing, random};
+use super::{Once, RequestId, Service, expect_version, messages::Owing, people, random};
 use crate::{
     domain::{
         clock::Time,
         error::{Conflict, Error, FieldError, Result},
-        ids::{NumberId, RideId},
+        ids::{NumberId, PersonId, RideId},
         message::MessageKind,
         notice::Confirmation,
         number::ProviderName,
         page::{Page, PageRequest},
-        person::{Person, Role},
+        person::{Person, PersonRef, Role},
         ride::{NewRide, Ride, RideEventKind, RidePatch, Window},
     },
     store::{
         Tx,
         bindings::{self, Pair},
-        numbers, outbox, people, pool,
+        numbers, outbox, pool,
         rides::{self, RideFilter, RideTimes},
     },
 };
@@ -38,8 +38,8 @@ impl Service {
         let once = self
             .write_once(request, |tx| async move {
                 // Customer, then driver: every ride locks in this order.
-                let customer = people::find_locked(&tx, Role::Customer, new.customer_id).await?;
-                let driver = people::find_locked(&tx, Role::Driver, new.driver_id).await?;
+                let customer = people::resolve(&tx, Role::Customer, &new.customer, now).await?;
+                let driver = people::resolve(&tx, Role::Driver, &new.driver, now).await?;
                 let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
                     (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => {
                         (customer, driver, timeout_at)
@@ -62,11 +62,15 @@ impl Service {
                     driver: self.store.phone_index(&driver.phone),
                 };
                 if pair.customer == pair.driver {
-                    let same = |pointer| FieldError::new(pointer, "has the same phone number as the other party");
-                    return Err(Error::Invalid("same_phone", vec![same("/customer_id"), same("/driver_id")]));
+                    let same =
+                        |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
+                    let wrong =
+                        vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
+                    return Err(Error::Invalid("same_phone", wrong));
                 }
                 let window = policy.window(timeout_at + policy.grace);
-                let ride = self.place(&tx, new, &pair, timeout_at, window).await?;
+                let parties = (customer.id, driver.id);
+                let ride = self.place(&tx, new, parties, &pair, timeout_at, window).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
                     self.owe_confirmations(&tx, &ride, &customer, &driver).await?;
@@ -80,7 +84,15 @@ impl Service {
 
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
     /// from a random point of the pool on.
-    async fn place(&self, tx: &Tx, new: &NewRide, pair: &Pair, timeout_at: Time, window: Window) -> Result<Ride> {
+    async fn place(
+        &self,
+        tx: &Tx,
+        new: &NewRide,
+        parties: (PersonId, PersonId),
+        pair: &Pair,
+        timeout_at: Time,
+        window: Window,
+    ) -> Result<Ride> {
         let now = self.now();
         let usable = self.providers.configured();
         let policy = self.policy.with(&new.terms);
@@ -92,7 +104,7 @@ impl Service {
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
             let contact_until = former.open_until.map_or(window.contact_until, |open| open.max(window.contact_until));
             let times = RideTimes { contact_until, contact_floor: former.open_until, ..times };
-            let placed = rides::insert(tx, new, former.number_id, times, now).await?;
+            let placed = rides::insert(tx, new, parties, former.number_id, times, now).await?;
             if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact_until)).await? {
                 for role in [Role::Customer, Role::Driver] {
                     let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
@@ -109,7 +121,7 @@ impl Service {
                 return Err(Error::PoolDepleted(pool::limit(tx, &usable).await?));
             };
             let placed = match ride {
-                None => rides::insert(tx, new, number, times, now).await?,
+                None => rides::insert(tx, new, parties, number, times, now).await?,
                 Some(ride) => rides::move_to_number(tx, ride, number).await?,
             };
             if bindings::bind(tx, number, pair, placed.id, window).await? {
@@ -304,6 +316,14 @@ impl Service {
                 .await?;
         }
         Ok(overdue.len())
+    }
+}
+
+/// Where the request says who this is.
+fn pointer_of(party: &str, person: &PersonRef) -> String {
+    match person {
+        PersonRef::Known(_) => format!("/{party}_id"),
+        PersonRef::Inline { .. } => format!("/{party}/phone_number"),
     }
 }
 

@@ -138,10 +138,11 @@ pub async fn set_window(tx: &Tx, ride: RideId, window: Window) -> Result<()> {
     Ok(())
 }
 
-/// A ride on this number has its contact window open.
-pub async fn number_is_open(db: &impl Db, number: NumberId, now: Time) -> Result<bool> {
-    let open = Entity::find().filter(Column::NumberId.eq(number.0)).filter(Column::ContactUntil.gt(now));
-    Ok(open.one(db.conn()).await?.is_some())
+/// How many rides on this number have their contact window open.
+pub async fn open_rides(db: &impl Db, number: NumberId, now: Time) -> Result<i64> {
+    let sql = "SELECT COUNT(DISTINCT ride_id) AS rides FROM bindings WHERE number_id = $1 AND contact_until > $2";
+    let row = db.conn().query_one_raw(statement(db, sql, [number.0.into(), now.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "rides")).transpose()?.unwrap_or(0))
 }
 
 /// Forgets bindings whose cool-down is over, oldest first, at most `limit`; answers how many.

@@ -99,6 +99,17 @@ pub async fn hold_phone(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
     Ok(())
 }
 
+/// The person with this id of the platform's, locked; until this transaction ends, nobody else makes one.
+pub async fn find_external_locked(tx: &Tx, role: Role, external_id: &ExternalId) -> Result<Option<Person>> {
+    if tx.conn().get_database_backend() == DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
+        let values = [role.as_str().into(), external_id.as_str().into()];
+        tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    }
+    let select = living(role).filter(Column::ExternalId.eq(external_id.as_str())).lock_exclusive();
+    select.one(tx.conn()).await?.map(|model| person(tx, model)).transpose()
+}
+
 /// Somebody, in whatever role, has this phone.
 pub async fn phone_is_known(db: &impl Db, phone: &PhoneIndex) -> Result<bool> {
     let found = Entity::find().filter(Column::PhoneIndex.eq(phone.0.clone())).limit(1).one(db.conn()).await?;

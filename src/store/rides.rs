@@ -161,10 +161,17 @@ pub struct RideTimes {
 }
 
 /// Stores a new ride on this number.
-pub async fn insert(tx: &Tx, new: &NewRide, number_id: NumberId, times: RideTimes, now: Time) -> Result<Ride> {
+pub async fn insert(
+    tx: &Tx,
+    new: &NewRide,
+    (customer, driver): (PersonId, PersonId),
+    number_id: NumberId,
+    times: RideTimes,
+    now: Time,
+) -> Result<Ride> {
     let model = ActiveModel {
-        customer_id: Set(new.customer_id.0),
-        driver_id: Set(new.driver_id.0),
+        customer_id: Set(customer.0),
+        driver_id: Set(driver.0),
         number_id: Set(number_id.0),
         start: Set(new.start.as_str().to_owned()),
         destination: Set(new.destination.as_str().to_owned()),

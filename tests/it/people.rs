@@ -1,5 +1,6 @@
 //! Customers and drivers: the same promises for both.
 
+mod batch;
 mod idempotency;
 mod numbers;
 

@@ -18,7 +18,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
-        fields::{Body, Checked, Keep, Nullable, Parameters, request_body, view},
+        fields::{Body, Checked, Keep, Many, Nullable, Parameters, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, page, request_id, seen},
         scalars::{Country, Cursor, Limit, SortOrder},
@@ -43,6 +43,35 @@ request_body! {
         status: Option<NumberStatus>,
     }
     example { "phone_number": "+3197010200001", "provider": "simulator", "capabilities": ["sms", "voice"] }
+}
+
+impl From<NewNumberBody> for NewNumber {
+    fn from(body: NewNumberBody) -> Self {
+        let capabilities = body.capabilities.unwrap_or_else(|| vec![Capability::Sms, Capability::Voice]);
+        Self {
+            phone: body.phone_number,
+            provider: body.provider,
+            capabilities: Capabilities::of(&capabilities),
+            status: body.status.unwrap_or(NumberStatus::Active),
+        }
+    }
+}
+
+request_body! {
+    /// Many new proxy numbers.
+    NumberBatchBody {
+        /// The numbers.
+        numbers: Many<NewNumberBody, 500>,
+    }
+    example { "numbers": [{ "phone_number": "+3197010200001", "provider": "simulator" }] }
+}
+
+view! {
+    /// The numbers that were added.
+    NumberBatch as "NumberBatch" {
+        /// In the order of the request.
+        items: Vec<NumberView>,
+    }
 }
 
 request_body! {
@@ -209,16 +238,29 @@ impl NumbersApi {
         body: Body<NewNumberBody>,
     ) -> Answer<Created<NumberView>> {
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
-        let capabilities = body.value.capabilities.unwrap_or_else(|| vec![Capability::Sms, Capability::Voice]);
-        let new = NewNumber {
-            phone: body.value.phone_number,
-            provider: body.value.provider,
-            capabilities: Capabilities::of(&capabilities),
-            status: body.value.status.unwrap_or(NumberStatus::Active),
-        };
-        let number = self.service.create_number(&request, &new).await?.value;
+        let number = self.service.create_number(&request, &body.value.into()).await?.value;
         let (id, version) = (number.id, number.version);
         Ok(Created::new(number.into()).version(version).at(format!("{PATH}/{id}")))
+    }
+
+    /// Add many numbers
+    ///
+    /// Adds up to 500 proxy numbers to the pool, all of them or none. What is wrong is named by place, such as
+    /// `/numbers/3/phone_number`.
+    #[oai(path = "/v1/numbers/batch", method = "post", operation_id = "create_numbers")]
+    async fn create_many(
+        &self,
+        #[oai(scope = "Scope::NumbersWrite")] allowed: Allowed<NumbersWrite>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<NumberBatchBody>,
+    ) -> Answer<Created<NumberBatch>> {
+        let what = ("", body.canonical.as_slice());
+        let request = request_id(&self.service, &allowed.caller, "create_numbers", idempotency_key.0, what)?;
+        let new: Vec<NewNumber> = body.value.numbers.0.into_iter().map(NewNumber::from).collect();
+        let made = self.service.create_numbers(&request, &new).await?.value;
+        Ok(Created::new(NumberBatch { items: made.into_iter().map(NumberView::from).collect() }).at(PATH.to_owned()))
     }
 
     /// Get a number

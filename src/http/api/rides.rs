@@ -16,16 +16,18 @@ use super::{
 };
 use crate::{
     domain::{
+        error::FieldError,
         ids::{NumberId, PersonId, RideId},
-        person::Role,
+        person::{PersonRef, Role},
+        phone::PhoneNumber,
         ride::{NewRide, RideEventKind, RidePatch, RideStatus, Terms},
         scope::Scope,
-        text::{Body as Text, ExternalId, Place},
+        text::{Body as Text, ExternalId, Language, Name, Place},
     },
     http::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
-        fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
-        problem::Answer,
+        fields::{Body, Checked, Clear, Inner, Keep, Parameters, request_body, view},
+        problem::{Answer, Problem},
         reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder, Timestamp},
     },
@@ -36,12 +38,32 @@ use crate::{
 const PATH: &str = "/v1/rides";
 
 request_body! {
+    /// A person of a ride, by your own id of them.
+    InlinePersonBody {
+        /// Your own id of the person, unique in their role.
+        external_id: ExternalId,
+        /// As the other party reads it.
+        name: Name,
+        /// Their real number, in international form.
+        phone_number: PhoneNumber,
+        /// What they read, ISO 639-1; absent leaves it as it is.
+        language: Option<Language>,
+    }
+    example { "external_id": "customer-1", "name": "Ann", "phone_number": "+31612345678", "language": "nl" }
+}
+
+request_body! {
     /// A new ride.
     NewRideBody {
-        /// Who rides.
-        customer_id: PersonId,
-        /// Who drives.
-        driver_id: PersonId,
+        /// Who rides; or `customer`.
+        customer_id: Option<PersonId>,
+        /// Who rides, by your own id of them: found or made, and updated if anything differs. Needs the scope
+        /// `customers:write` too.
+        customer: Option<Inner<InlinePersonBody>>,
+        /// Who drives; or `driver`.
+        driver_id: Option<PersonId>,
+        /// Who drives, likewise. Needs the scope `drivers:write` too.
+        driver: Option<Inner<InlinePersonBody>>,
         /// Where it starts, in words that people read.
         start: Place,
         /// Where it ends.
@@ -195,6 +217,18 @@ impl Type for TimelineEntry {
     }
 }
 
+/// Who plays a part in a new ride: exactly one of the two fields says so.
+fn person(party: &str, id: Option<PersonId>, inline: Option<Inner<InlinePersonBody>>) -> Result<PersonRef, FieldError> {
+    match (id, inline) {
+        (Some(id), None) => Ok(PersonRef::Known(id)),
+        (None, Some(Inner(InlinePersonBody { external_id, name, phone_number: phone, language }))) => {
+            Ok(PersonRef::Inline { external_id, name, phone, language })
+        }
+        (None, None) => Err(FieldError::new(format!("/{party}_id"), format!("is required, or {party}"))),
+        (Some(_), Some(_)) => Err(FieldError::new(format!("/{party}"), format!("must not stand beside {party}_id"))),
+    }
+}
+
 pub(in crate::http) struct RidesApi {
     pub(in crate::http) service: Arc<Service>,
 }
@@ -258,9 +292,21 @@ impl RidesApi {
     ) -> Answer<Created<RideView>> {
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let body = body.value;
+        let inline = [(body.customer.is_some(), Scope::CustomersWrite), (body.driver.is_some(), Scope::DriversWrite)];
+        for (is_inline, scope) in inline {
+            if is_inline && !allowed.caller.scopes.has(scope) {
+                return Err(Problem::missing_scope(scope.as_str()));
+            }
+        }
+        let mut wrong = Vec::new();
+        let customer = person("customer", body.customer_id, body.customer).map_err(|error| wrong.push(error));
+        let driver = person("driver", body.driver_id, body.driver).map_err(|error| wrong.push(error));
+        let (Ok(customer), Ok(driver)) = (customer, driver) else {
+            return Err(Problem::of("invalid_request").with_errors(wrong));
+        };
         let new = NewRide {
-            customer_id: body.customer_id,
-            driver_id: body.driver_id,
+            customer,
+            driver,
             start: body.start,
             destination: body.destination,
             datetime: body.datetime.0,

@@ -26,6 +26,13 @@ fn wrong_everywhere() -> Vec<Value> {
     ]
 }
 
+/// The fields of the body that hold what was named: a list names its items.
+fn outermost(named: Vec<String>) -> Vec<String> {
+    let mut outer: Vec<_> = named.iter().map(|pointer| format!("/{}", pointer.split('/').nth(1).unwrap())).collect();
+    outer.dedup();
+    outer
+}
+
 on_both_databases! {
     async fn every_wrong_field_is_named_at_once(kind: Kind) {
         let world = World::start(kind).await;
@@ -39,7 +46,7 @@ on_both_databases! {
                     .into();
                 let answer = world.json(&operation.method, &world.path(&operation), &[], &body).await;
                 assert_eq!(
-                    refused(&answer, 422, "invalid_request"),
+                    outermost(refused(&answer, 422, "invalid_request")),
                     pointers(fields.clone()),
                     "{} {wrong}",
                     operation.id
@@ -57,7 +64,8 @@ on_both_databases! {
                     let mut body = world.good(&operation);
                     body[name] = wrong;
                     let answer = world.json(&operation.method, &world.path(&operation), &[], &body).await;
-                    assert_eq!(refused(&answer, 422, "invalid_request"), pointers([name]), "{}", operation.id);
+                    let named = outermost(refused(&answer, 422, "invalid_request"));
+                    assert_eq!(named, pointers([name]), "{}", operation.id);
                 }
             }
         }
