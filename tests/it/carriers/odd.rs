@@ -31,6 +31,30 @@ for_every_provider! {
         stage.app.finish().await;
     }
 
+    async fn markup_in_a_name_is_read_as_it_is_written(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let name = "<Ann> & \"Co\" 'x' ]]> </Response>";
+        let customer = stage.app.customer(name, "+31622222222").await;
+        let driver = stage.app.driver("Bob & <b>", "+31633333333").await;
+        stage.app.ride(customer, driver).await.expect(201);
+        stage.app.send_due().await;
+        let mut told = stage.deliver_all().await;
+        told.sort_by(|one, other| one.to.cmp(&other.to));
+        assert!(told[0].text.starts_with(&format!("Hello {name}. Bob & <b> picks you up at ")), "{}", told[0].text);
+        assert!(told[1].text.ends_with(&format!("to reach {name}.")), "{}", told[1].text);
+        stage.app.finish().await;
+    }
+
+    async fn a_huge_webhook_is_refused_whole(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let huge = carrier.text("t1", ANN, NUMBER, &"x".repeat(80_000), &[]);
+        if huge.method == "POST" {
+            stage.webhook(&huge).await.expect_problem(413, "body_too_large");
+        }
+        assert_eq!(stage.app.send_due().await, 0);
+        stage.app.finish().await;
+    }
+
     async fn repeats_have_one_effect_and_the_same_answer(carrier, kind) {
         let stage = Stage::under_way(&carrier, kind).await;
         let webhook = carrier.text("t1", ANN, NUMBER, "Once", &[]);
