@@ -78,6 +78,7 @@ impl App {
             store,
             clock,
             policy: config.policy,
+            number_match: config.number_match,
             providers: Registry::new(accounts),
             public_base_url: base_url.clone(),
             issuer,

@@ -171,6 +171,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         store,
         clock: Arc::new(SystemClock),
         policy: config.policy,
+        number_match: config.number_match,
         issuer: config.issuer(),
         providers: provider::registry::Registry::new(config.accounts),
         public_base_url: config.public_base_url.unwrap_or_default(),

@@ -16,7 +16,7 @@ use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    domain::ride::ContactPolicy,
+    domain::{number::NumberMatch, ride::ContactPolicy},
     provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
 };
@@ -40,6 +40,8 @@ pub struct Config {
     pub bootstrap_client: Option<(String, SecretString)>,
     /// `GRACE_PERIOD` and its kin.
     pub(crate) policy: ContactPolicy,
+    /// `NUMBER_MATCH`.
+    pub(crate) number_match: NumberMatch,
     /// Provider accounts.
     pub(crate) accounts: Accounts,
     /// `SIMULATOR`, or whether no provider has an account.
@@ -131,6 +133,7 @@ impl Reader<'_> {
         }
         let bootstrap_client = self.bootstrap();
         let policy = self.policy();
+        let number_match = self.parsed("NUMBER_MATCH", "loose", "must be loose or strict", NumberMatch::parse);
         let accounts = self.accounts();
         let real = accounts.is_any();
         if real && public_base_url.is_none() {
@@ -155,6 +158,7 @@ impl Reader<'_> {
             keys,
             bootstrap_client,
             policy: policy?,
+            number_match: number_match?,
             accounts,
             simulator,
             migrate_on_start,

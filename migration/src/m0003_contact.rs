@@ -1,4 +1,4 @@
-//! For rides with lengths of their own. Those from before have what was the rule, unless it was configured otherwise.
+//! For numbers chosen by country, and for rides with lengths of their own. Those from before have what was the rule, unless it was configured otherwise.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,9 +23,12 @@ impl MigrationTrait for Migration {
 const UP: &str = "
 ALTER TABLE rides ADD COLUMN grace_s BIGINT NOT NULL DEFAULT 86400;
 ALTER TABLE rides ADD COLUMN max_duration_s BIGINT NOT NULL DEFAULT 86400;
+CREATE INDEX numbers_assignable_country ON numbers (country, spread)
+    WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
 ";
 
 const DOWN: &str = "
+DROP INDEX numbers_assignable_country;
 ALTER TABLE rides DROP COLUMN max_duration_s;
 ALTER TABLE rides DROP COLUMN grace_s;
 ";

@@ -68,8 +68,12 @@ words! {
         NoneActive = "none_active",
         /// No active number can do both SMS and voice.
         NoneCapable = "none_capable",
-        /// Every one is bound to, or cooling down for, the customer's or the driver's phone.
+        /// None of those is of the customer's or the driver's country, and only such may be used.
+        NoneInCountry = "none_in_country",
+        /// Every one is bound to the customer's or the driver's phone, or cools down for it.
         AllHeld = "all_held",
+        /// Every one cools down for the customer's or the driver's phone; on none is their contact open.
+        AllCooling = "all_cooling",
     }
 }
 

@@ -21,9 +21,20 @@ pub const OUT_OF_ORDER: &str = "We cannot connect your call right now. Please tr
 pub const NOT_REACHED: &str =
     "The other person cannot be reached at the moment. Please try again later, or send a text.";
 
-/// What a confirmation tells.
+/// What a notice of a ride is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The ride is agreed.
+    Confirmation,
+    /// Its time or a place is another.
+    Change,
+}
+
+/// What a party is told of a ride.
 #[derive(Clone, Copy, Debug)]
-pub struct Confirmation<'a> {
+pub struct RideNotice<'a> {
+    /// What it is about.
+    pub about: About,
     /// Who reads it.
     pub to: Role,
     /// The reader's name.
@@ -38,16 +49,21 @@ pub struct Confirmation<'a> {
     pub datetime: DateTime<FixedOffset>,
 }
 
-impl Confirmation<'_> {
-    /// The text: who comes or waits, when in local time, and how to reach them.
+impl RideNotice<'_> {
+    /// The text: who comes or waits, when in local time, and, the first time, how to reach them.
     pub fn text(&self) -> Body {
-        let Self { name, other, start, destination, .. } = self;
+        let Self { about, name, other, start, destination, .. } = self;
         let when = self.datetime.format("%a %-d %b, %H:%M");
         let ride = match self.to {
             Role::Customer => format!("{other} picks you up at {start} on {when}, to {destination}."),
             Role::Driver => format!("{other} waits for you at {start} on {when}, to {destination}."),
         };
-        Body::from_wire(&format!("Hello {name}. {ride} Reply to this text or call this number to reach {other}."))
+        Body::from_wire(&match about {
+            About::Confirmation => {
+                format!("Hello {name}. {ride} Reply to this text or call this number to reach {other}.")
+            }
+            About::Change => format!("Hello {name}. Your ride has changed: {ride}"),
+        })
     }
 }
 
@@ -62,7 +78,8 @@ mod tests {
         let (ann, bob) = (name("Ann"), name("Bob"));
         let (start, destination) = (place("Dam 1"), place("Schiphol"));
         let datetime = DateTime::parse_from_rfc3339("2026-11-21T18:30:00+01:00").expect("a time");
-        let confirmation = Confirmation {
+        let confirmation = RideNotice {
+            about: About::Confirmation,
             to: Role::Customer,
             name: &ann,
             other: &bob,
@@ -75,7 +92,10 @@ mod tests {
             "Hello Ann. Bob picks you up at Dam 1 on Sat 21 Nov, 18:30, to Schiphol. \
              Reply to this text or call this number to reach Bob."
         );
-        let confirmation = Confirmation { to: Role::Driver, name: &bob, other: &ann, ..confirmation };
-        assert!(confirmation.text().expose().starts_with("Hello Bob. Ann waits for you at Dam 1 on Sat 21 Nov, 18:30"));
+        let change = RideNotice { about: About::Change, to: Role::Driver, name: &bob, other: &ann, ..confirmation };
+        assert_eq!(
+            change.text().expose(),
+            "Hello Bob. Your ride has changed: Ann waits for you at Dam 1 on Sat 21 Nov, 18:30, to Schiphol."
+        );
     }
 }

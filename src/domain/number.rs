@@ -44,6 +44,14 @@ words! {
         Suspended = "suspended",
     }
 
+    /// Whether a number must be of the customer's or the driver's country.
+    NumberMatch {
+        /// Rather than of another.
+        Loose = "loose",
+        /// Or there is no ride.
+        Strict = "strict",
+    }
+
     /// What a number can carry.
     Capability {
         /// Texts.

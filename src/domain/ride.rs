@@ -323,6 +323,8 @@ pub struct RidePatch {
     pub status: Option<RideStatus>,
     /// Another id of the platform's, or none.
     pub external_id: Option<Option<ExternalId>>,
+    /// Keep it from both people that time or place are others now.
+    pub quiet: bool,
 }
 
 #[cfg(test)]

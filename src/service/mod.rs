@@ -28,7 +28,7 @@ use crate::{
     domain::{
         clock::{Clock, Time},
         error::{Error, Result},
-        number::ProviderName,
+        number::{NumberMatch, ProviderName},
         ride::ContactPolicy,
     },
     provider::{Endpoint, registry::Registry},
@@ -40,6 +40,7 @@ pub struct Service {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
     policy: ContactPolicy,
+    number_match: NumberMatch,
     providers: Registry,
     /// Without a slash at the end.
     public_base_url: String,
@@ -57,6 +58,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How long contact lasts.
     pub policy: ContactPolicy,
+    /// Whether a number must be of a party's country.
+    pub number_match: NumberMatch,
     /// The configured adapters.
     pub providers: Registry,
     /// Where the world reaches us.
@@ -75,6 +78,7 @@ impl Service {
             store: parts.store,
             clock: parts.clock,
             policy: parts.policy,
+            number_match: parts.number_match,
             providers: parts.providers,
             public_base_url: parts.public_base_url,
             tokens,

@@ -9,14 +9,14 @@ use crate::{
         error::{Conflict, Error, FieldError, Result},
         ids::{NumberId, PersonId, RideId},
         message::MessageKind,
-        notice::Confirmation,
-        number::ProviderName,
+        notice::{About, RideNotice},
+        number::{NumberMatch, ProviderName},
         page::{Page, PageRequest},
         person::{Person, PersonRef, Role},
         ride::{NewRide, Ride, RideEventKind, RidePatch, Window},
     },
     store::{
-        Tx,
+        self, Tx,
         bindings::{self, Pair},
         numbers, outbox, pool,
         rides::{self, RideFilter, RideTimes},
@@ -70,10 +70,13 @@ impl Service {
                 }
                 let window = policy.window(timeout_at + policy.grace);
                 let parties = (customer.id, driver.id);
-                let ride = self.place(&tx, new, parties, &pair, timeout_at, window).await?;
+                let mut countries: Vec<_> =
+                    [&customer, &driver].into_iter().filter_map(|person| person.phone.country()).collect();
+                countries.dedup();
+                let ride = self.place(&tx, new, parties, &pair, &countries, timeout_at, window).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
-                    self.owe_confirmations(&tx, &ride, &customer, &driver).await?;
+                    self.owe_notices(&tx, About::Confirmation, &ride, &customer, &driver).await?;
                 }
                 Ok(ride)
             })
@@ -90,6 +93,7 @@ impl Service {
         new: &NewRide,
         parties: (PersonId, PersonId),
         pair: &Pair,
+        countries: &[String],
         timeout_at: Time,
         window: Window,
     ) -> Result<Ride> {
@@ -117,8 +121,9 @@ impl Service {
             ride = Some(placed);
         }
         for _ in 0..MAX_CHOICES {
-            let Some(number) = pool::choose(tx, pair, &usable, random::point()).await? else {
-                return Err(Error::PoolDepleted(pool::limit(tx, &usable).await?));
+            let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
+                let required = if self.number_match == NumberMatch::Strict { countries } else { &[] };
+                return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
             };
             let placed = match ride {
                 None => rides::insert(tx, new, parties, number, times, now).await?,
@@ -132,10 +137,32 @@ impl Service {
         Err(Error::Busy { retry_after: Duration::seconds(1) })
     }
 
-    async fn owe_confirmations(&self, tx: &Tx, ride: &Ride, customer: &Person, driver: &Person) -> Result<()> {
+    /// A number of the customer's country rather than of the driver's, and of that rather than of any other.
+    async fn choose(
+        &self,
+        tx: &Tx,
+        pair: &Pair,
+        countries: &[String],
+        usable: &[ProviderName],
+    ) -> Result<Option<NumberId>> {
+        for country in countries {
+            let found = pool::choose(tx, pair, usable, Some(country), random::point()).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        match self.number_match {
+            NumberMatch::Loose => pool::choose(tx, pair, usable, None, random::point()).await,
+            NumberMatch::Strict => Ok(None),
+        }
+    }
+
+    /// Tells both people of their ride.
+    async fn owe_notices(&self, tx: &Tx, about: About, ride: &Ride, customer: &Person, driver: &Person) -> Result<()> {
         let provider = provider_of(tx, ride.number_id).await?;
         for (to, person, other) in [(Role::Customer, customer, driver), (Role::Driver, driver, customer)] {
-            let confirmation = Confirmation {
+            let notice = RideNotice {
+                about,
                 to,
                 name: &person.name,
                 other: &other.name,
@@ -148,7 +175,7 @@ impl Service {
                 kind: MessageKind::Notice,
                 from: None,
                 to,
-                body: confirmation.text(),
+                body: notice.text(),
                 media: Vec::new(),
                 provider: provider.clone(),
                 number_id: ride.number_id,
@@ -172,7 +199,8 @@ impl Service {
     /// Edits a ride: its plan while it is not over, its status along the allowed path.
     pub async fn edit_ride(&self, id: RideId, patch: &RidePatch, seen: Option<i64>) -> Result<Ride> {
         let now = self.now();
-        self.store
+        let edited = self
+            .store
             .write(|tx| async move {
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, ride.version)?;
@@ -189,9 +217,25 @@ impl Service {
                 for event in events {
                     rides::record(&tx, id, event, now).await?;
                 }
-                rides::update(&tx, &after, now).await
+                let edited = rides::update(&tx, &after, now).await?;
+                if is_replanned(&ride, &edited) && !edited.status.is_ended() && !patch.quiet {
+                    self.tell_of_change(&tx, &edited).await?;
+                }
+                Ok(edited)
             })
-            .await
+            .await?;
+        self.owed.notify_one();
+        Ok(edited)
+    }
+
+    /// Tells both people, while they have contact, that time or place of their ride are others.
+    async fn tell_of_change(&self, tx: &Tx, ride: &Ride) -> Result<()> {
+        let customer = store::people::find(tx, Role::Customer, ride.customer_id).await?;
+        let driver = store::people::find(tx, Role::Driver, ride.driver_id).await?;
+        match (customer, driver) {
+            (Some(customer), Some(driver)) => self.owe_notices(tx, About::Change, ride, &customer, &driver).await,
+            _ => Ok(()),
+        }
     }
 
     /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
@@ -229,8 +273,7 @@ impl Service {
             let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
             after.reschedule(datetime, timeout_at, &policy);
         }
-        let replanned =
-            (&after.start, &after.destination, after.datetime) != (&ride.start, &ride.destination, ride.datetime);
+        let replanned = is_replanned(ride, &after);
         if replanned && ride.status.is_ended() {
             return Err(Conflict::RideEnded.into());
         }
@@ -317,6 +360,11 @@ impl Service {
         }
         Ok(overdue.len())
     }
+}
+
+/// Time or place of a ride are others than before.
+fn is_replanned(before: &Ride, after: &Ride) -> bool {
+    (&after.start, &after.destination, after.datetime) != (&before.start, &before.destination, before.datetime)
 }
 
 /// Where the request says who this is.

@@ -4,6 +4,7 @@ use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{Db, Tx, bindings::Pair, lock, statement};
 use crate::domain::{
+    clock::Time,
     error::{PoolLimit, Result},
     ids::NumberId,
     number::ProviderName,
@@ -23,24 +24,33 @@ fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
     usable.iter().map(|name| name.as_str().into())
 }
 
-/// The first number from `point` on (and round the circle) that neither phone holds, locked against draining.
-pub async fn choose(tx: &Tx, pair: &Pair, usable: &[ProviderName], point: u32) -> Result<Option<NumberId>> {
+/// The first number from `point` on (and round the circle) that neither phone holds, locked against draining; of one
+/// country, or of any.
+pub async fn choose(
+    tx: &Tx,
+    pair: &Pair,
+    usable: &[ProviderName],
+    country: Option<&str>,
+    point: u32,
+) -> Result<Option<NumberId>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: i64,
     }
+    let (of_country, from) = if country.is_some() { (" AND n.country = $4", 5) } else { ("", 4) };
     for side in [">=", "<"] {
         let sql = format!(
             "SELECT n.id AS id FROM numbers n
-            WHERE {ASSIGNABLE} AND n.spread {side} $1 AND n.provider IN ({})
+            WHERE {ASSIGNABLE}{of_country} AND n.spread {side} $1 AND n.provider IN ({})
                 AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
                 AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
             ORDER BY n.spread LIMIT 1 {}",
-            marks(usable, 4),
+            marks(usable, from),
             lock(tx, "FOR SHARE OF n")
         );
         let values = [i64::from(point).into(), pair.customer.0.clone().into(), pair.driver.0.clone().into()];
-        let statement = statement(tx, &sql, values.into_iter().chain(names(usable)));
+        let values = values.into_iter().chain(country.map(Into::into)).chain(names(usable));
+        let statement = statement(tx, &sql, values);
         if let Some(row) = Row::find_by_statement(statement).one(tx.conn()).await? {
             return Ok(Some(NumberId(row.id)));
         }
@@ -48,10 +58,17 @@ pub async fn choose(tx: &Tx, pair: &Pair, usable: &[ProviderName], point: u32) -
     Ok(None)
 }
 
-/// The first limit that a pool without a free number hit.
-pub async fn limit(db: &impl Db, usable: &[ProviderName]) -> Result<PoolLimit> {
+/// The first limit that a pool without a free number hit. `countries` are those that a number must be of; none: any will
+/// do.
+pub async fn limit(
+    db: &impl Db,
+    pair: &Pair,
+    usable: &[ProviderName],
+    countries: &[String],
+    now: Time,
+) -> Result<PoolLimit> {
     let providers = marks(usable, 1);
-    let questions = [
+    let mut questions = vec![
         ("n.deleted_at IS NULL".to_owned(), PoolLimit::NoNumbers),
         (
             format!("n.deleted_at IS NULL AND n.status = 'active' AND n.provider IN ({providers})"),
@@ -59,14 +76,28 @@ pub async fn limit(db: &impl Db, usable: &[ProviderName]) -> Result<PoolLimit> {
         ),
         (format!("{ASSIGNABLE} AND n.provider IN ({providers})"), PoolLimit::NoneCapable),
     ];
+    if !countries.is_empty() {
+        let from = usable.len() + 1;
+        let marks: Vec<_> = (from..from + countries.len()).map(|at| format!("${at}")).collect();
+        let of_country =
+            format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND n.country IN ({})", marks.join(", "));
+        questions.push((of_country, PoolLimit::NoneInCountry));
+    }
     for (predicate, limit) in questions {
         let sql = format!("SELECT 1 AS one FROM numbers n WHERE {predicate} LIMIT 1");
-        let values: Vec<_> = if predicate.contains('$') { names(usable).collect() } else { Vec::new() };
+        let mut values: Vec<sea_orm::Value> =
+            if predicate.contains('$') { names(usable).collect() } else { Vec::new() };
+        if limit == PoolLimit::NoneInCountry {
+            values.extend(countries.iter().map(|country| country.as_str().into()));
+        }
         if db.conn().query_one_raw(statement(db, &sql, values)).await?.is_none() {
             return Ok(limit);
         }
     }
-    Ok(PoolLimit::AllHeld)
+    let sql = "SELECT 1 AS one FROM bindings WHERE phone_index IN ($1, $2) AND contact_until > $3 LIMIT 1";
+    let values = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
+    let open = db.conn().query_one_raw(statement(db, sql, values)).await?;
+    Ok(if open.is_some() { PoolLimit::AllHeld } else { PoolLimit::AllCooling })
 }
 
 /// How many numbers there are, by provider, country and status.
@@ -87,7 +118,7 @@ pub struct PoolCount {
 }
 
 /// Counts the pool; numbers of other providers than the `usable` ones are in the total only.
-pub async fn count(db: &impl Db, usable: &[ProviderName], now: crate::domain::clock::Time) -> Result<Vec<PoolCount>> {
+pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<PoolCount>> {
     let sql = format!(
         "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
             COUNT(CASE WHEN q.usable THEN 1 END) AS usable,

@@ -90,6 +90,27 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn both_people_are_told_of_another_time_or_place(kind: Kind) {
+        let (app, ride) = with_ride(kind).await;
+        let told = async |phone: &str| {
+            app.send_due().await;
+            let screen = app.screen(phone).await;
+            screen.iter().skip(1).filter_map(|entry| entry["text"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let change = json!({ "start": "Leidseplein", "datetime": "2099-01-01T08:00:00+01:00" });
+        app.patch(&ride, &change).await.expect_problem(422, "invalid_request");
+        app.patch(&ride, &json!({ "start": "Leidseplein" })).await.expect(200);
+        assert!(told(ANN).await[0].starts_with("Hello Ann. Your ride has changed: Bob picks you up at Leidseplein on "));
+        assert!(told(BOB).await[0].starts_with("Hello Bob. Your ride has changed: Ann waits for you at Leidseplein on "));
+        // The same again, another id, no wish to tell, and the end of the ride: nothing to tell.
+        app.patch(&ride, &json!({ "start": "Leidseplein" })).await.expect(200);
+        app.patch(&ride, &json!({ "external_id": "x" })).await.expect(200);
+        app.patch(&ride, &json!({ "destination": "Utrecht", "notify": false })).await.expect(200);
+        app.patch(&ride, &json!({ "destination": "Gouda", "status": "cancelled" })).await.expect(200);
+        assert_eq!((told(ANN).await.len(), told(BOB).await.len()), (1, 1));
+        app.finish().await;
+    }
+
     async fn a_ride_can_have_lengths_of_its_own(kind: Kind) {
         let mut app = TestApp::start(kind).await;
         let (ann, bob, _) = ann_and_bob(&app).await;

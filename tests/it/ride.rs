@@ -241,6 +241,7 @@ on_both_databases! {
         let until = (app.now() + Duration::days(5)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         assert_eq!((changed["start"].as_str(), changed["contact_until"].as_str()), (Some("Dam 2"), Some(&*until)));
         assert_eq!(app.patch(&path, &json!({})).await.header("etag"), "\"2\"");
+        assert_eq!(app.send_due().await, 2, "both are told");
         app.patch(&path, &json!({ "driver_id": bob, "customer_id": ann })).await.expect(200);
         app.patch(&path, &json!({ "driver_id": cyd })).await.expect_problem(409, "party_change_unsupported");
         app.json("PATCH", &path, &[("if-match", "\"1\"")], &json!({ "start": "X" })).await

@@ -106,6 +106,8 @@ request_body! {
         status: Keep<RideStatus>,
         /// Another id of yours, or null for none.
         external_id: Clear<ExternalId>,
+        /// Whether both people get a text when time or place change. They do unless you say false.
+        notify: Keep<bool>,
     }
     example { "status": "in_progress" }
 }
@@ -278,7 +280,8 @@ impl RidesApi {
 
     /// Create a ride
     ///
-    /// Picks a proxy number that neither phone holds, and tells both people. From now on every text and call of one
+    /// Picks a proxy number that neither phone holds, of the customer's country rather than of the driver's, and of that
+    /// rather than of any other, and tells both people. From now on every text and call of one
     /// to that number reaches the other. Where the pool has no number for this pair, the answer is 409
     /// `number_pool_depleted` with the `limit` that was hit first, and nothing is stored.
     #[oai(path = "/v1/rides", method = "post", operation_id = "create_ride")]
@@ -341,7 +344,7 @@ impl RidesApi {
     /// Change a ride
     ///
     /// Moves its status along `scheduled`, `in_progress`, `completed`, or to `cancelled` from the first two; the same
-    /// status again is no error. Completing leaves contact open for the grace period. Plan and people of a ride that
+    /// status again is no error. Both people are told of another time or place. Completing leaves contact open for the grace period. Plan and people of a ride that
     /// has ended stay as they are.
     #[oai(path = "/v1/rides/:id", method = "patch", operation_id = "edit_ride")]
     async fn edit(
@@ -362,6 +365,7 @@ impl RidesApi {
             datetime: body.value.datetime.0.map(|datetime| datetime.0),
             status: body.value.status.0,
             external_id: body.value.external_id.0,
+            quiet: body.value.notify.0 == Some(false),
         };
         let ride = self.service.edit_ride(id.0, &patch, seen(if_match.0.as_deref())).await?;
         let version = ride.version;

@@ -141,7 +141,7 @@ on_both_databases! {
         let revived = app.post(PATH, &number(NUMBER)).await.expect(201);
         assert_eq!(id(&revived), number_id);
         let held = app.ride(ann, zoe).await.expect_problem(409, "number_pool_depleted");
-        assert_eq!(held["limit"], "all_held");
+        assert_eq!(held["limit"], "all_cooling");
         app.finish().await;
     }
 
