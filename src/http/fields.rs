@@ -1,5 +1,7 @@
 //! Reading JSON bodies and query parameters: every wrong field is named at once, and none is repeated.
 
+mod nested;
+
 use std::borrow::Cow;
 
 use poem::{FromRequest, Request, RequestBody, http::header};
@@ -227,6 +229,7 @@ macro_rules! view {
     };
 }
 
+pub(super) use nested::{Inner, Many};
 pub(super) use object_schema;
 pub(super) use request_body;
 pub(super) use view;
@@ -264,78 +267,7 @@ macro_rules! delegate_type {
         }
     };
 }
-
-/// An object inside of a body.
-pub(super) struct Inner<T>(pub(super) T);
-delegate_type!(Inner, required: true, nullable: false);
-
-impl<T: FromFields> Field for Inner<T> {
-    fn read(value: Value) -> Result<Self, String> {
-        Self::read_whole(value).map_err(|errors| errors.into_iter().map(|error| error.detail).collect())
-    }
-
-    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
-        match value {
-            Value::Object(left) => Fields { left, errors: Vec::new() }.finish().map(Self),
-            _ => Err(vec![FieldError::new("", "must be an object")]),
-        }
-    }
-}
-
-/// A list of one to `MAX` objects inside of a body.
-pub(super) struct Many<T, const MAX: usize>(pub(super) Vec<T>);
-
-impl<T: Type, const MAX: usize> Type for Many<T, MAX> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        format!("[{}]", T::name()).into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(T::schema_ref())),
-            min_items: Some(1),
-            max_items: Some(MAX),
-            ..MetaSchema::new("array")
-        }))
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl<T: FromFields, const MAX: usize> Field for Many<T, MAX> {
-    fn read(value: Value) -> Result<Self, String> {
-        Self::read_whole(value).map_err(|errors| errors.into_iter().map(|error| error.detail).collect())
-    }
-
-    fn read_whole(value: Value) -> Result<Self, Vec<FieldError>> {
-        let items = match value {
-            Value::Array(items) if (1..=MAX).contains(&items.len()) => items,
-            _ => return Err(vec![FieldError::new("", format!("must be a list of 1 to {MAX}"))]),
-        };
-        let (mut read, mut errors) = (Vec::new(), Vec::new());
-        for (at, item) in items.into_iter().enumerate() {
-            match Inner::read_whole(item) {
-                Ok(Inner(item)) => read.push(item),
-                Err(wrong) => errors.extend(under(&format!("/{at}"), wrong)),
-            }
-        }
-        if errors.is_empty() { Ok(Self(read)) } else { Err(errors) }
-    }
-}
+use delegate_type;
 
 /// A field of a PATCH that cannot be cleared: absent leaves it as it is.
 pub(super) struct Keep<T>(pub(super) Option<T>);

@@ -13,7 +13,7 @@ use crate::{
         number::{NumberMatch, ProviderName},
         page::{Page, PageRequest},
         person::{Person, PersonRef, Role},
-        ride::{NewRide, Ride, RideEventKind, RidePatch, Window},
+        ride::{NewRide, Ride, RideEventKind, RidePatch},
     },
     store::{
         self, Tx,
@@ -25,6 +25,18 @@ use crate::{
 
 /// How often another number is tried when somebody else was faster at one. Each try sees what beat it.
 const MAX_CHOICES: u32 = 16;
+
+/// A ride that needs a number.
+struct Placing<'a> {
+    new: &'a NewRide,
+    /// Customer and driver.
+    parties: (PersonId, PersonId),
+    /// Their phones.
+    pair: Pair,
+    /// Whose countries' numbers go before others, and in this order.
+    countries: Vec<String>,
+    timeout_at: Time,
+}
 
 impl Service {
     /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
@@ -68,12 +80,11 @@ impl Service {
                         vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
                     return Err(Error::Invalid("same_phone", wrong));
                 }
-                let window = policy.window(timeout_at + policy.grace);
-                let parties = (customer.id, driver.id);
                 let mut countries: Vec<_> =
                     [&customer, &driver].into_iter().filter_map(|person| person.phone.country()).collect();
                 countries.dedup();
-                let ride = self.place(&tx, new, parties, &pair, &countries, timeout_at, window).await?;
+                let placing = Placing { new, parties: (customer.id, driver.id), pair, countries, timeout_at };
+                let ride = self.place(&tx, &placing).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
                     self.owe_notices(&tx, About::Confirmation, &ride, &customer, &driver).await?;
@@ -87,19 +98,12 @@ impl Service {
 
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
     /// from a random point of the pool on.
-    async fn place(
-        &self,
-        tx: &Tx,
-        new: &NewRide,
-        parties: (PersonId, PersonId),
-        pair: &Pair,
-        countries: &[String],
-        timeout_at: Time,
-        window: Window,
-    ) -> Result<Ride> {
+    async fn place(&self, tx: &Tx, placing: &Placing<'_>) -> Result<Ride> {
+        let Placing { new, parties, ref pair, ref countries, timeout_at } = *placing;
         let now = self.now();
         let usable = self.providers.configured();
         let policy = self.policy.with(&new.terms);
+        let window = policy.window(timeout_at + policy.grace);
         let (contact_until, contact_floor) = (window.contact_until, None);
         let (grace, max_duration) = (policy.grace, policy.max_duration);
         let times = RideTimes { timeout_at, contact_until, contact_floor, grace, max_duration };
@@ -122,7 +126,7 @@ impl Service {
         }
         for _ in 0..MAX_CHOICES {
             let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
-                let required = if self.number_match == NumberMatch::Strict { countries } else { &[] };
+                let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
                 return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
             };
             let placed = match ride {

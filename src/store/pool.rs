@@ -15,9 +15,13 @@ const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.delete
 
 /// `$from, $from+1, ..` for a list of names.
 pub(super) fn marks(names: &[ProviderName], from: usize) -> String {
-    let marks: Vec<_> = (from..from + names.len()).map(|at| format!("${at}")).collect();
     // An empty list is not SQL; a provider is never called NULL.
-    if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") }
+    if names.is_empty() { "NULL".to_owned() } else { places(from, names.len()) }
+}
+
+/// `$from, $from+1, ..`, so many.
+fn places(from: usize, count: usize) -> String {
+    (from..from + count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
 }
 
 fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
@@ -58,13 +62,12 @@ pub async fn choose(
     Ok(None)
 }
 
-/// The first limit that a pool without a free number hit. `countries` are those that a number must be of; none: any will
-/// do.
+/// The first limit that a pool without a free number hit. With `countries`, a number must be of one of them.
 pub async fn limit(
     db: &impl Db,
     pair: &Pair,
     usable: &[ProviderName],
-    countries: &[String],
+    countries: Option<&[String]>,
     now: Time,
 ) -> Result<PoolLimit> {
     let providers = marks(usable, 1);
@@ -76,19 +79,21 @@ pub async fn limit(
         ),
         (format!("{ASSIGNABLE} AND n.provider IN ({providers})"), PoolLimit::NoneCapable),
     ];
-    if !countries.is_empty() {
-        let from = usable.len() + 1;
-        let marks: Vec<_> = (from..from + countries.len()).map(|at| format!("${at}")).collect();
-        let of_country =
-            format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND n.country IN ({})", marks.join(", "));
-        questions.push((of_country, PoolLimit::NoneInCountry));
+    if let Some(countries) = countries {
+        // A phone of no country has no number of its country.
+        let of_country = match countries.len() {
+            0 => "FALSE".to_owned(),
+            count => format!("n.country IN ({})", places(usable.len() + 1, count)),
+        };
+        let predicate = format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND {of_country}");
+        questions.push((predicate, PoolLimit::NoneInCountry));
     }
     for (predicate, limit) in questions {
         let sql = format!("SELECT 1 AS one FROM numbers n WHERE {predicate} LIMIT 1");
         let mut values: Vec<sea_orm::Value> =
             if predicate.contains('$') { names(usable).collect() } else { Vec::new() };
         if limit == PoolLimit::NoneInCountry {
-            values.extend(countries.iter().map(|country| country.as_str().into()));
+            values.extend(countries.into_iter().flatten().map(|country| country.as_str().into()));
         }
         if db.conn().query_one_raw(statement(db, &sql, values)).await?.is_none() {
             return Ok(limit);

@@ -8,6 +8,7 @@ pub(super) mod operations;
 pub(super) mod people;
 pub(super) mod rides;
 pub(super) mod simulator;
+mod timeline;
 pub(super) mod views;
 pub(super) mod webhooks;
 
