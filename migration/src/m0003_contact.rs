@@ -1,4 +1,5 @@
-//! For numbers chosen by country, and for rides with lengths of their own. Those from before have what was the rule, unless it was configured otherwise.
+//! For numbers chosen by country, and for rides with lengths of their own; those from before have none, and go by the
+//! rule.
 
 use sea_orm_migration::prelude::*;
 
@@ -21,8 +22,8 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = "
-ALTER TABLE rides ADD COLUMN grace_s BIGINT NOT NULL DEFAULT 86400;
-ALTER TABLE rides ADD COLUMN max_duration_s BIGINT NOT NULL DEFAULT 86400;
+ALTER TABLE rides ADD COLUMN grace_s BIGINT;
+ALTER TABLE rides ADD COLUMN max_duration_s BIGINT;
 CREATE INDEX numbers_assignable_country ON numbers (country, spread)
     WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
 ";

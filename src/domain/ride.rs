@@ -1,5 +1,7 @@
 //! Rides: what they are, how they move, and how long contact lasts.
 
+mod policy;
+
 use chrono::{DateTime, Duration, FixedOffset};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
     text::{ExternalId, Place},
     words::words,
 };
+pub use policy::{ContactPolicy, Terms, TooLong, Window};
 
 words! {
     /// Where a ride stands.
@@ -75,87 +78,6 @@ pub struct RideEvent {
     pub at: Time,
 }
 
-/// How long things last. All values come from the configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct ContactPolicy {
-    /// Contact after a completed ride.
-    pub grace: Duration,
-    /// Contact after a cancelled ride.
-    pub cancel_grace: Duration,
-    /// How long a number stays barred for both phones after contact closed.
-    pub cool_down: Duration,
-    /// After this, a ride that nobody ended is over.
-    pub max_duration: Duration,
-    /// How far ahead a ride may be planned.
-    pub booking_horizon: Duration,
-    /// Longest grace that a single ride may ask for, and how far its contact may be extended.
-    pub grace_limit: Duration,
-    /// Longest duration that a single ride may ask for.
-    pub max_duration_limit: Duration,
-}
-
-/// What a single ride asks for in place of the policy's lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// In place of [`ContactPolicy::grace`]; contact after a cancelled ride is never longer.
-    pub grace: Option<Duration>,
-    /// In place of [`ContactPolicy::max_duration`].
-    pub max_duration: Option<Duration>,
-}
-
-/// When a binding routes, and until when it keeps others off its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The end of the contact window.
-    pub contact_until: Time,
-    /// The end of the cool-down.
-    pub barred_until: Time,
-}
-
-/// A planned time that no ride can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadDatetime {
-    /// Over before it would begin.
-    #[error("must not be further back than the longest duration of a ride")]
-    TooOld,
-    /// Beyond the booking horizon.
-    #[error("must not be further ahead than the booking horizon")]
-    TooFarAhead,
-}
-
-/// Contact that would last too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must not be later than the longest grace after the ride's longest duration, or after its end")]
-pub struct TooLong;
-
-impl ContactPolicy {
-    /// The policy for a ride with terms of its own.
-    pub fn with(&self, terms: &Terms) -> Self {
-        let grace = terms.grace.unwrap_or(self.grace);
-        let cancel_grace = terms.grace.map_or(self.cancel_grace, |grace| grace.min(self.cancel_grace));
-        Self { grace, cancel_grace, max_duration: terms.max_duration.unwrap_or(self.max_duration), ..*self }
-    }
-
-    /// When a ride planned for `datetime` times out, if it may be planned for then at all.
-    pub fn timeout_at(&self, datetime: Time, now: Time) -> Result<Time, BadDatetime> {
-        if datetime > now + self.booking_horizon {
-            return Err(BadDatetime::TooFarAhead);
-        }
-        let timeout_at = datetime + self.max_duration;
-        if timeout_at < now { Err(BadDatetime::TooOld) } else { Ok(timeout_at) }
-    }
-
-    /// How long contact can be open at most, from the creation of a ride on.
-    pub fn longest_contact(&self) -> Duration {
-        self.booking_horizon + self.max_duration + self.grace
-    }
-
-    /// The window that closes at `contact_until`.
-    pub fn window(&self, contact_until: Time) -> Window {
-        Window { contact_until, barred_until: contact_until + self.cool_down }
-    }
-}
-
 /// A ride.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ride {
@@ -189,12 +111,10 @@ pub struct Ride {
     /// Contact that a former ride of the same two phones had left when this one took its number over: however this
     /// one ends, they keep it.
     pub contact_floor: Option<Time>,
-    /// Contact after the ride, in seconds, as it asked for or as is the rule.
-    #[serde(default)]
-    pub grace_s: i64,
+    /// Contact after the ride, in seconds, where it asked for its own.
+    pub grace_s: Option<i64>,
     /// Its longest duration, in seconds, likewise.
-    #[serde(default)]
-    pub max_duration_s: i64,
+    pub max_duration_s: Option<i64>,
     /// The platform's id, unique among rides.
     pub external_id: Option<ExternalId>,
     /// Counts edits; the ETag.
@@ -221,11 +141,11 @@ impl Ride {
         now < self.contact_until
     }
 
-    /// The policy for this ride: its own lengths, fixed when it was created.
+    /// The policy for this ride, with its own lengths.
     pub fn policy(&self, policy: &ContactPolicy) -> ContactPolicy {
         policy.with(&Terms {
-            grace: Some(Duration::seconds(self.grace_s)),
-            max_duration: Some(Duration::seconds(self.max_duration_s)),
+            grace: self.grace_s.map(Duration::seconds),
+            max_duration: self.max_duration_s.map(Duration::seconds),
         })
     }
 
@@ -329,24 +249,12 @@ pub struct RidePatch {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeZone as _;
     use proptest::prelude::*;
 
-    use super::*;
-
-    const POLICY: ContactPolicy = ContactPolicy {
-        grace: Duration::hours(24),
-        cancel_grace: Duration::minutes(15),
-        cool_down: Duration::days(7),
-        max_duration: Duration::hours(24),
-        booking_horizon: Duration::days(90),
-        grace_limit: Duration::days(7),
-        max_duration_limit: Duration::days(7),
+    use super::{
+        policy::tests::{POLICY, noon},
+        *,
     };
-
-    fn noon() -> Time {
-        chrono::Utc.with_ymd_and_hms(2026, 11, 21, 12, 0, 0).single().expect("a time")
-    }
 
     fn ride() -> Ride {
         let timeout_at = noon() + POLICY.max_duration;
@@ -365,8 +273,8 @@ mod tests {
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
             contact_floor: None,
-            grace_s: POLICY.grace.num_seconds(),
-            max_duration_s: POLICY.max_duration.num_seconds(),
+            grace_s: None,
+            max_duration_s: None,
             external_id: None,
             version: 1,
             created_at: noon(),
@@ -415,28 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn a_ride_can_have_lengths_of_its_own() {
-        let own = POLICY.with(&Terms { grace: Some(Duration::minutes(5)), max_duration: Some(Duration::hours(2)) });
-        assert_eq!((own.grace, own.cancel_grace), (Duration::minutes(5), Duration::minutes(5)));
-        assert_eq!(own.timeout_at(noon(), noon()), Ok(noon() + Duration::hours(2)));
-        assert_eq!(POLICY.with(&Terms::default()).cancel_grace, POLICY.cancel_grace);
-    }
-
-    #[test]
     fn a_forgotten_ride_ends_when_its_time_is_up_however_late_the_worker() {
         let mut ride = ride();
         let first = ride.contact_until;
         ride.time_out(&POLICY);
         assert_eq!((ride.status, ride.ended_by), (RideStatus::Completed, Some(EndedBy::Timeout)));
         assert_eq!((ride.ended_at, ride.contact_until), (Some(ride.timeout_at), first));
-    }
-
-    #[test]
-    fn planned_times_have_bounds() {
-        let plan = |offset| POLICY.timeout_at(noon() + offset, noon());
-        assert!(plan(Duration::days(90)).is_ok() && plan(-POLICY.max_duration).is_ok());
-        assert_eq!(plan(Duration::days(91)), Err(BadDatetime::TooFarAhead));
-        assert_eq!(plan(Duration::hours(-25)), Err(BadDatetime::TooOld));
     }
 
     proptest! {

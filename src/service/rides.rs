@@ -104,9 +104,7 @@ impl Service {
         let usable = self.providers.configured();
         let policy = self.policy.with(&new.terms);
         let window = policy.window(timeout_at + policy.grace);
-        let (contact_until, contact_floor) = (window.contact_until, None);
-        let (grace, max_duration) = (policy.grace, policy.max_duration);
-        let times = RideTimes { timeout_at, contact_until, contact_floor, grace, max_duration };
+        let times = RideTimes { timeout_at, contact_until: window.contact_until, contact_floor: None };
         bindings::release_expired(tx, pair, now).await?;
         let mut ride: Option<Ride> = None;
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {

@@ -1,6 +1,6 @@
 //! Rides and what happened to them.
 
-use chrono::{Duration, FixedOffset, Offset as _, TimeZone as _, Utc};
+use chrono::{FixedOffset, Offset as _, TimeZone as _, Utc};
 use sea_orm::{
     ActiveValue::Set, FromQueryResult, JoinType, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*,
     sea_query::Expr,
@@ -60,8 +60,8 @@ struct Row {
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
     contact_floor: Option<DateTimeUtc>,
-    grace_s: i64,
-    max_duration_s: i64,
+    grace_s: Option<i64>,
+    max_duration_s: Option<i64>,
     external_id: Option<String>,
     version: i64,
     created_at: DateTimeUtc,
@@ -154,10 +154,6 @@ pub struct RideTimes {
     pub contact_until: Time,
     /// See [`Ride::contact_floor`].
     pub contact_floor: Option<Time>,
-    /// See [`Ride::grace_s`].
-    pub grace: Duration,
-    /// See [`Ride::max_duration_s`].
-    pub max_duration: Duration,
 }
 
 /// Stores a new ride on this number.
@@ -181,8 +177,8 @@ pub async fn insert(
         timeout_at: Set(times.timeout_at),
         contact_until: Set(times.contact_until),
         contact_floor: Set(times.contact_floor),
-        grace_s: Set(times.grace.num_seconds()),
-        max_duration_s: Set(times.max_duration.num_seconds()),
+        grace_s: Set(new.terms.grace.map(|grace| grace.num_seconds())),
+        max_duration_s: Set(new.terms.max_duration.map(|longest| longest.num_seconds())),
         external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
         customer_seq: Set(0),
         driver_seq: Set(0),

@@ -111,6 +111,17 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn the_usual_lengths_stand_each_for_itself(kind: Kind) {
+        let app = TestApp::with(kind, &[("GRACE_PERIOD", "5m")]).await;
+        let (ann, bob, _) = ann_and_bob(&app).await;
+        let ride = app.ride(ann, bob).await.expect(201);
+        assert!(ride["grace_s"].is_null(), "it asked for none");
+        let over = app.patch(&format!("/v1/rides/{}", id(&ride)), &json!({ "status": "cancelled" })).await.expect(200);
+        assert_eq!(time(&over["contact_until"]), app.now() + Duration::minutes(15));
+        app.send_due().await;
+        app.finish().await;
+    }
+
     async fn a_ride_can_have_lengths_of_its_own(kind: Kind) {
         let mut app = TestApp::start(kind).await;
         let (ann, bob, _) = ann_and_bob(&app).await;

@@ -133,10 +133,10 @@ view! {
         contact_until: Timestamp,
         /// Contact is open now.
         contact_open: bool,
-        /// Contact after the ride, in seconds.
-        grace_s: i64,
-        /// Longest duration of the ride, in seconds.
-        max_duration_s: i64,
+        /// Contact after the ride, in seconds, where it asked for its own.
+        grace_s: Option<i64>,
+        /// Longest duration of the ride, in seconds, likewise.
+        max_duration_s: Option<i64>,
         /// Your own id of the ride.
         external_id: Option<ExternalId>,
         /// When it was created.
