@@ -1,42 +1,28 @@
 //! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
 
-use chrono::Duration;
+mod placing;
+mod telling;
 
-use super::{Once, RequestId, Service, expect_version, messages::Owing, people, random};
+use chrono::Duration;
+use placing::Placing;
+
+use super::{Once, RequestId, Service, expect_version, people};
 use crate::{
     domain::{
         clock::Time,
         error::{Conflict, Error, FieldError, Result},
-        ids::{NumberId, PersonId, RideId},
-        message::MessageKind,
-        notice::{About, RideNotice},
-        number::{NumberMatch, ProviderName},
+        ids::RideId,
+        notice::About,
         page::{Page, PageRequest},
-        person::{Person, PersonRef, Role},
+        person::{PersonRef, Role},
         ride::{NewRide, Ride, RideEventKind, RidePatch},
     },
     store::{
-        self, Tx,
+        Tx,
         bindings::{self, Pair},
-        numbers, outbox, pool,
-        rides::{self, RideFilter, RideTimes},
+        rides::{self, RideFilter},
     },
 };
-
-/// How often another number is tried when somebody else was faster at one. Each try sees what beat it.
-const MAX_CHOICES: u32 = 16;
-
-/// A ride that needs a number.
-struct Placing<'a> {
-    new: &'a NewRide,
-    /// Customer and driver.
-    parties: (PersonId, PersonId),
-    /// Their phones.
-    pair: Pair,
-    /// Whose countries' numbers go before others, and in this order.
-    countries: Vec<String>,
-    timeout_at: Time,
-}
 
 impl Service {
     /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
@@ -96,98 +82,6 @@ impl Service {
         Ok(once)
     }
 
-    /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
-    /// from a random point of the pool on.
-    async fn place(&self, tx: &Tx, placing: &Placing<'_>) -> Result<Ride> {
-        let Placing { new, parties, ref pair, ref countries, timeout_at } = *placing;
-        let now = self.now();
-        let usable = self.providers.configured();
-        let policy = self.policy.with(&new.terms);
-        let window = policy.window(timeout_at + policy.grace);
-        let times = RideTimes { timeout_at, contact_until: window.contact_until, contact_floor: None };
-        bindings::release_expired(tx, pair, now).await?;
-        let mut ride: Option<Ride> = None;
-        if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
-            let contact_until = former.open_until.map_or(window.contact_until, |open| open.max(window.contact_until));
-            let times = RideTimes { contact_until, contact_floor: former.open_until, ..times };
-            let placed = rides::insert(tx, new, parties, former.number_id, times, now).await?;
-            if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact_until)).await? {
-                for role in [Role::Customer, Role::Driver] {
-                    let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
-                    outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
-                }
-                rides::hand_over(tx, former.ride_id, now).await?;
-                return Ok(placed);
-            }
-            // Other people with the same two phones were faster.
-            ride = Some(placed);
-        }
-        for _ in 0..MAX_CHOICES {
-            let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
-                let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
-                return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
-            };
-            let placed = match ride {
-                None => rides::insert(tx, new, parties, number, times, now).await?,
-                Some(ride) => rides::move_to_number(tx, ride, number).await?,
-            };
-            if bindings::bind(tx, number, pair, placed.id, window).await? {
-                return Ok(placed);
-            }
-            ride = Some(placed);
-        }
-        Err(Error::Busy { retry_after: Duration::seconds(1) })
-    }
-
-    /// A number of the customer's country rather than of the driver's, and of that rather than of any other.
-    async fn choose(
-        &self,
-        tx: &Tx,
-        pair: &Pair,
-        countries: &[String],
-        usable: &[ProviderName],
-    ) -> Result<Option<NumberId>> {
-        for country in countries {
-            let found = pool::choose(tx, pair, usable, Some(country), random::point()).await?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        match self.number_match {
-            NumberMatch::Loose => pool::choose(tx, pair, usable, None, random::point()).await,
-            NumberMatch::Strict => Ok(None),
-        }
-    }
-
-    /// Tells both people of their ride.
-    async fn owe_notices(&self, tx: &Tx, about: About, ride: &Ride, customer: &Person, driver: &Person) -> Result<()> {
-        let provider = provider_of(tx, ride.number_id).await?;
-        for (to, person, other) in [(Role::Customer, customer, driver), (Role::Driver, driver, customer)] {
-            let notice = RideNotice {
-                about,
-                to,
-                name: &person.name,
-                other: &other.name,
-                start: &ride.start,
-                destination: &ride.destination,
-                datetime: ride.datetime,
-            };
-            let owing = Owing {
-                ride_id: ride.id,
-                kind: MessageKind::Notice,
-                from: None,
-                to,
-                body: notice.text(),
-                media: Vec::new(),
-                provider: provider.clone(),
-                number_id: ride.number_id,
-                received_at: None,
-            };
-            self.owe(tx, owing, self.now()).await?;
-        }
-        Ok(())
-    }
-
     /// The ride with this id.
     pub async fn ride(&self, id: RideId) -> Result<Ride> {
         rides::find(&self.store, id).await?.ok_or(Error::NotFound)
@@ -228,16 +122,6 @@ impl Service {
             .await?;
         self.owed.notify_one();
         Ok(edited)
-    }
-
-    /// Tells both people, while they have contact, that time or place of their ride are others.
-    async fn tell_of_change(&self, tx: &Tx, ride: &Ride) -> Result<()> {
-        let customer = store::people::find(tx, Role::Customer, ride.customer_id).await?;
-        let driver = store::people::find(tx, Role::Driver, ride.driver_id).await?;
-        match (customer, driver) {
-            (Some(customer), Some(driver)) => self.owe_notices(tx, About::Change, ride, &customer, &driver).await,
-            _ => Ok(()),
-        }
     }
 
     /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
@@ -375,9 +259,4 @@ fn pointer_of(party: &str, person: &PersonRef) -> String {
         PersonRef::Known(_) => format!("/{party}_id"),
         PersonRef::Inline { .. } => format!("/{party}/phone_number"),
     }
-}
-
-async fn provider_of(tx: &Tx, number: NumberId) -> Result<ProviderName> {
-    let line = numbers::line(tx, number).await?;
-    line.map(|(_, provider)| provider).ok_or_else(|| Error::internal("a ride's number is gone"))
 }
