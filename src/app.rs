@@ -19,7 +19,7 @@ use crate::{
     simulator::Simulator,
     store::{self, Store},
     transport::{HttpTransport, Transport},
-    worker::{outbox::OutboxWorker, questions, upkeep},
+    worker::{moves, outbox::OutboxWorker, questions, upkeep},
 };
 
 /// Requests under way get this long to end when the process is asked to stop.
@@ -118,6 +118,7 @@ impl App {
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
+            tasks.spawn(moves::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
         }
         let by_hand = outbox();
@@ -154,6 +155,11 @@ impl Running {
     /// One round of upkeep. For tests, like [`send_due`](Self::send_due).
     pub async fn tidy(&self) {
         self.service.tidy().await.expect("upkeep works");
+    }
+
+    /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
+    pub async fn leave_suspended_numbers(&self) -> usize {
+        self.service.leave_suspended_numbers(u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// How many parts of texts are owed.

@@ -14,6 +14,7 @@ pub use sea_orm_migration::MigratorTrait;
 mod m0001_service;
 mod m0002_providers;
 mod m0003_contact;
+mod m0004_moves;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_service::Migration),
             Box::new(m0002_providers::Migration),
             Box::new(m0003_contact::Migration),
+            Box::new(m0004_moves::Migration),
         ]
     }
 }

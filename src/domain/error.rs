@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::{ride::TransitionRefused, words::words};
+use super::{ids::RideId, ride::TransitionRefused, words::words};
 
 words! {
     /// A state that forbids what was asked: the stable `code` of a 409 answer.
@@ -13,10 +13,12 @@ words! {
         InvalidTransition = "invalid_transition",
         /// The ride is over; its plan is history.
         RideEnded = "ride_ended",
-        /// The parties of a ride cannot be replaced.
+        /// The customer of a ride cannot be replaced.
         PartyChangeUnsupported = "party_change_unsupported",
         /// The person has a ride whose contact window is open.
         ContactWindowOpen = "contact_window_open",
+        /// The new phone is barred on the numbers of rides that the person has open.
+        PhoneConflict = "phone_conflict",
         /// Contact on this ride is closed.
         ContactClosed = "contact_closed",
         /// Rides with an open contact window use this number.
@@ -42,11 +44,14 @@ impl Conflict {
         match self {
             Self::NumberPoolDepleted => "No number of the pool is free for this customer and driver.",
             Self::InvalidTransition => "The ride cannot move from its present status to the one asked for.",
-            Self::RideEnded => "The ride is over; its start, destination and time cannot change any more.",
+            Self::RideEnded => "The ride is over; its driver, start, destination and time cannot change any more.",
             Self::PartyChangeUnsupported => {
-                "The customer or driver of a ride cannot be replaced. Cancel the ride and create another."
+                "The customer of a ride cannot be replaced. Cancel the ride and create another."
             }
             Self::ContactWindowOpen => "The person has a ride whose contact window is open.",
+            Self::PhoneConflict => {
+                "On the numbers of these rides the new phone is bound to somebody else, or cools down. Nothing was changed."
+            }
             Self::ContactClosed => "The contact window of this ride is closed.",
             Self::NumberInUse => "Rides with an open contact window use this number. Drain it first.",
             Self::NumberExists => "This number is in the pool already.",
@@ -108,6 +113,9 @@ pub enum Error {
     /// Rides with an open contact window, so many, use the number.
     #[error("number in use by {0} rides")]
     NumberInUse(i64),
+    /// On the numbers of these rides the new phone of their person is barred.
+    #[error("phone in conflict on {} rides", .0.len())]
+    PhoneInConflict(Vec<RideId>),
     /// The pool has no number for this pair.
     #[error("pool depleted: {0}")]
     PoolDepleted(PoolLimit),

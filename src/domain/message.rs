@@ -204,6 +204,8 @@ pub struct NewMessage {
     pub part_limit: i32,
     /// Pictures in a part, likewise; 0 if they are not passed on.
     pub media_limit: i32,
+    /// It goes from its number to the party's phone whether contact is open or not: it tells of the end of contact.
+    pub unbound: bool,
     /// See [`Message::received_at`].
     pub received_at: Option<Time>,
 }

@@ -28,6 +28,12 @@ pub enum About {
     Confirmation,
     /// Its time or a place is another.
     Change,
+    /// Another driver comes.
+    NewDriver,
+    /// It goes over another number.
+    NewNumber,
+    /// Its number is out of service and no other is free: contact is closed.
+    Stranded,
 }
 
 /// What a party is told of a ride.
@@ -63,6 +69,21 @@ impl RideNotice<'_> {
                 format!("Hello {name}. {ride} Reply to this text or call this number to reach {other}.")
             }
             About::Change => format!("Hello {name}. Your ride has changed: {ride}"),
+            About::NewDriver => {
+                format!(
+                    "Hello {name}. {other} is your new driver. {ride} Reply to this text or call this number to reach {other}."
+                )
+            }
+            About::NewNumber => {
+                format!(
+                    "Hello {name}. Your ride has a new number: reply to this text or call this number to reach {other}."
+                )
+            }
+            About::Stranded => {
+                format!(
+                    "Hello {name}. The number of your ride is out of service, so you cannot reach {other} by it any more."
+                )
+            }
         })
     }
 }

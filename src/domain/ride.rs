@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, FixedOffset};
 use super::{
     clock::Time,
     ids::{NumberId, PersonId, RideId},
-    person::PersonRef,
+    person::{PersonRef, Role},
     phone::PhoneNumber,
     text::{ExternalId, Place},
     words::words,
@@ -33,6 +33,12 @@ words! {
         Platform = "platform",
         /// Nobody did: the longest duration ran out.
         Timeout = "timeout",
+    }
+
+    /// Why contact closed before its time though nobody asked for it.
+    CloseReason {
+        /// The number was suspended, and no other was free for the two.
+        NumberSuspended = "number_suspended",
     }
 
     /// What happened to a ride.
@@ -111,6 +117,8 @@ pub struct Ride {
     /// Contact that a former ride of the same two phones had left when this one took its number over: however this
     /// one ends, they keep it.
     pub contact_floor: Option<Time>,
+    /// Why contact closed before its time, if it did.
+    pub closed_reason: Option<CloseReason>,
     /// Contact after the ride, in seconds, where it asked for its own.
     pub grace_s: Option<i64>,
     /// Its longest duration, in seconds, likewise.
@@ -139,6 +147,14 @@ impl Ride {
     /// Contact is open: the routing lookup compares in the same way, so no late worker can lengthen it.
     pub fn contact_open(&self, now: Time) -> bool {
         now < self.contact_until
+    }
+
+    /// Who plays this part.
+    pub fn party(&self, role: Role) -> PersonId {
+        match role {
+            Role::Customer => self.customer_id,
+            Role::Driver => self.driver_id,
+        }
     }
 
     /// The policy for this ride, with its own lengths.
@@ -231,7 +247,7 @@ pub struct NewRide {
 pub struct RidePatch {
     /// Another customer; refused unless it is the present one.
     pub customer_id: Option<PersonId>,
-    /// Another driver; refused unless it is the present one.
+    /// Another driver, while the ride is not over.
     pub driver_id: Option<PersonId>,
     /// Another start.
     pub start: Option<Place>,
@@ -243,7 +259,7 @@ pub struct RidePatch {
     pub status: Option<RideStatus>,
     /// Another id of the platform's, or none.
     pub external_id: Option<Option<ExternalId>>,
-    /// Keep it from both people that time or place are others now.
+    /// Keep it from both people that driver, time or place are others now.
     pub quiet: bool,
 }
 
@@ -273,6 +289,7 @@ mod tests {
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
             contact_floor: None,
+            closed_reason: None,
             grace_s: None,
             max_duration_s: None,
             external_id: None,

@@ -14,7 +14,10 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use crate::domain::error::{Conflict, Error, FieldError, PoolLimit};
+use crate::domain::{
+    error::{Conflict, Error, FieldError, PoolLimit},
+    ids::RideId,
+};
 
 /// Every code that is not a [`Conflict`], with its status and meaning: the table in the documentation.
 pub(super) const CODES: &[(&str, u16, &str)] = &[
@@ -46,6 +49,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     limit: Option<PoolLimit>,
     open_rides: Option<i64>,
+    rides: Vec<RideId>,
     retry_after: Option<i64>,
     challenge: Option<&'static str>,
 }
@@ -64,6 +68,8 @@ struct Document<'a> {
     limit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     open_rides: Option<i64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rides: &'a [RideId],
 }
 
 #[derive(Serialize)]
@@ -85,6 +91,7 @@ impl Problem {
             errors: Vec::new(),
             limit: None,
             open_rides: None,
+            rides: Vec::new(),
             retry_after: None,
             challenge,
         }
@@ -146,6 +153,7 @@ impl From<Error> for Problem {
             Error::NumberInUse(rides) => {
                 Self { open_rides: Some(rides), ..Self::conflict(Conflict::NumberInUse, None) }
             }
+            Error::PhoneInConflict(rides) => Self { rides, ..Self::conflict(Conflict::PhoneConflict, None) },
             Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(limit)),
             Error::Invalid(code, errors) => Self::of(code).with_errors(errors),
             Error::Stale => Self::of("stale_version"),
@@ -180,6 +188,7 @@ impl IntoResponse for Problem {
             errors: self.errors.iter().map(|field| Field { pointer: &field.pointer, detail: &field.detail }).collect(),
             limit: self.limit.map(PoolLimit::as_str),
             open_rides: self.open_rides,
+            rides: &self.rides,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::builder().status(self.status).content_type("application/problem+json").body(body);

@@ -18,7 +18,7 @@ use crate::domain::{
     number::{Capability, NumberStatus, ProviderName},
     person::Role,
     phone::PhoneNumber,
-    ride::{EndedBy, RideEventKind, RideStatus},
+    ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::Scope,
     text::{Body, ClientName, ExternalId, Language, Name, Place},
 };
@@ -148,6 +148,7 @@ texts! {
 }
 ids!(PersonId, NumberId, RideId, MessageId, ClientId);
 enums!(
+    CloseReason,
     RideStatus,
     RideEventKind,
     EndedBy,

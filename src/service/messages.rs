@@ -37,6 +37,8 @@ pub(super) struct Owing {
     pub(super) media: Vec<String>,
     pub(super) provider: ProviderName,
     pub(super) number_id: NumberId,
+    /// See [`NewMessage::unbound`].
+    pub(super) unbound: bool,
     pub(super) received_at: Option<Time>,
 }
 
@@ -91,6 +93,7 @@ impl Service {
             parts,
             part_limit: i32::try_from(limit).map_err(Error::internal)?,
             media_limit: i32::try_from(media_limit).map_err(Error::internal)?,
+            unbound: owing.unbound,
             received_at: owing.received_at,
         };
         let message_id = messages::insert(tx, &message, now).await?;
@@ -132,6 +135,7 @@ impl Service {
                     media: Vec::new(),
                     provider,
                     number_id,
+                    unbound: false,
                     received_at: None,
                 };
                 let id = self.owe(&tx, owing, now).await?.ok_or(Conflict::ContactClosed)?;

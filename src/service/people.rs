@@ -43,7 +43,7 @@ impl Service {
         people::with_phone(&self.store, role, &self.store.phone_index(phone)).await
     }
 
-    /// Edits a person. Their phone stays as it is while a ride of theirs has its contact window open.
+    /// Edits a person. With another phone, all of their open rides go on, or nothing changes.
     pub async fn edit_person(
         &self,
         role: Role,
@@ -57,7 +57,7 @@ impl Service {
                 // Creating a ride locks the person too, so no window opens between the question and the edit.
                 let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, person.version)?;
-                change(&tx, person, patch.clone(), now).await
+                self.change(&tx, person, patch.clone(), now).await
             })
             .await
     }
@@ -76,40 +76,38 @@ impl Service {
             })
             .await
     }
-}
 
-/// The person of a new ride, locked: one we know, or one found or made by the platform's id and updated if anything
-/// differs. `None` if the id names nobody in this role.
-pub(super) async fn resolve(tx: &Tx, role: Role, person: &PersonRef, now: Time) -> Result<Option<Person>> {
-    match person {
-        PersonRef::Known(id) => people::find_locked(tx, role, *id).await,
-        PersonRef::Inline { external_id, name, phone, language } => {
-            let (name, phone, language) = (name.clone(), phone.clone(), language.clone());
-            if let Some(known) = people::find_external_locked(tx, role, external_id).await? {
-                let language = language.map(Some);
-                let patch = PersonPatch { name: Some(name), phone: Some(phone), language, external_id: None };
-                return change(tx, known, patch, now).await.map(Some);
+    /// The person of a new ride, locked: one we know, or one found or made by the platform's id and updated if anything
+    /// differs. `None` if the id names nobody in this role.
+    pub(super) async fn resolve(&self, tx: &Tx, role: Role, person: &PersonRef, now: Time) -> Result<Option<Person>> {
+        match person {
+            PersonRef::Known(id) => people::find_locked(tx, role, *id).await,
+            PersonRef::Inline { external_id, name, phone, language } => {
+                let (name, phone, language) = (name.clone(), phone.clone(), language.clone());
+                if let Some(known) = people::find_external_locked(tx, role, external_id).await? {
+                    let language = language.map(Some);
+                    let patch = PersonPatch { name: Some(name), phone: Some(phone), language, external_id: None };
+                    return self.change(tx, known, patch, now).await.map(Some);
+                }
+                refuse_pool_number(tx, &phone).await?;
+                let new = NewPerson { name, phone, language, external_id: Some(external_id.clone()) };
+                people::insert(tx, role, &new, now).await.map(Some)
             }
-            refuse_pool_number(tx, &phone).await?;
-            let new = NewPerson { name, phone, language, external_id: Some(external_id.clone()) };
-            people::insert(tx, role, &new, now).await.map(Some)
         }
     }
-}
 
-/// Edits a person whose row is locked.
-async fn change(tx: &Tx, person: Person, patch: PersonPatch, now: Time) -> Result<Person> {
-    let (after, changed) = patch.apply(&person);
-    if !changed {
-        return Ok(person);
-    }
-    if after.phone != person.phone {
-        if rides::has_open_contact(tx, person.role, person.id, now).await? {
-            return Err(Conflict::ContactWindowOpen.into());
+    /// Edits a person whose row is locked.
+    async fn change(&self, tx: &Tx, person: Person, patch: PersonPatch, now: Time) -> Result<Person> {
+        let (after, changed) = patch.apply(&person);
+        if !changed {
+            return Ok(person);
         }
-        refuse_pool_number(tx, &after.phone).await?;
+        if after.phone != person.phone {
+            refuse_pool_number(tx, &after.phone).await?;
+            self.follow_phone(tx, &person, &after.phone).await?;
+        }
+        people::update(tx, &after, now).await
     }
-    people::update(tx, &after, now).await
 }
 
 async fn refuse_pool_number(tx: &Tx, phone: &PhoneNumber) -> Result<()> {

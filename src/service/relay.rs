@@ -116,6 +116,7 @@ impl Service {
             media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
             provider: provider.clone(),
             number_id: way.number_id,
+            unbound: false,
             received_at: Some(now),
         };
         if self.owe(tx, owing, now).await?.is_none() {
@@ -144,6 +145,7 @@ impl Service {
             parts: 0,
             part_limit: 0,
             media_limit: 0,
+            unbound: false,
             received_at: Some(now),
         };
         messages::insert(tx, &message, now).await?;

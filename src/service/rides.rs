@@ -1,28 +1,32 @@
 //! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
 
+mod moving;
 mod placing;
 mod telling;
 
 use chrono::Duration;
-use placing::Placing;
+use placing::Subject;
+use telling::Parties;
 
-use super::{Once, RequestId, Service, expect_version, people};
+use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
         clock::Time,
         error::{Conflict, Error, FieldError, Result},
-        ids::RideId,
+        ids::{PersonId, RideId},
         notice::About,
         page::{Page, PageRequest},
         person::{PersonRef, Role},
         ride::{NewRide, Ride, RideEventKind, RidePatch},
     },
     store::{
-        Tx,
-        bindings::{self, Pair},
-        rides::{self, RideFilter},
+        Tx, bindings, people,
+        rides::{self, RideFilter, RideTimes},
     },
 };
+
+/// What is wrong with the id of a person.
+const NOBODY: &str = "names nobody in this role";
 
 impl Service {
     /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
@@ -36,16 +40,14 @@ impl Service {
         let once = self
             .write_once(request, |tx| async move {
                 // Customer, then driver: every ride locks in this order.
-                let customer = people::resolve(&tx, Role::Customer, &new.customer, now).await?;
-                let driver = people::resolve(&tx, Role::Driver, &new.driver, now).await?;
+                let customer = self.resolve(&tx, Role::Customer, &new.customer, now).await?;
+                let driver = self.resolve(&tx, Role::Driver, &new.driver, now).await?;
                 let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
                     (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => {
                         (customer, driver, timeout_at)
                     }
                     (customer, driver, timeout_at) => {
-                        let unknown = |pointer, missing: bool| {
-                            missing.then(|| FieldError::new(pointer, "names nobody in this role"))
-                        };
+                        let unknown = |pointer, missing: bool| missing.then(|| FieldError::new(pointer, NOBODY));
                         let wrong = [
                             unknown("/customer_id", customer.is_none()),
                             unknown("/driver_id", driver.is_none()),
@@ -55,25 +57,21 @@ impl Service {
                         return Err(Error::Invalid("invalid_request", wrong.collect()));
                     }
                 };
-                let pair = Pair {
-                    customer: self.store.phone_index(&customer.phone),
-                    driver: self.store.phone_index(&driver.phone),
-                };
-                if pair.customer == pair.driver {
+                let parties = Parties { customer, driver };
+                let placing = self.placing(&parties);
+                if placing.pair.customer == placing.pair.driver {
                     let same =
                         |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
                     let wrong =
                         vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
                     return Err(Error::Invalid("same_phone", wrong));
                 }
-                let mut countries: Vec<_> =
-                    [&customer, &driver].into_iter().filter_map(|person| person.phone.country()).collect();
-                countries.dedup();
-                let placing = Placing { new, parties: (customer.id, driver.id), pair, countries, timeout_at };
-                let ride = self.place(&tx, &placing).await?;
+                let contact_until = timeout_at + policy.grace;
+                let times = RideTimes { timeout_at, contact_until, contact_floor: None };
+                let ride = self.place(&tx, &placing, Subject::New(new, times)).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
-                    self.owe_notices(&tx, About::Confirmation, &ride, &customer, &driver).await?;
+                    self.tell_both(&tx, About::Confirmation, &ride, &parties).await?;
                 }
                 Ok(ride)
             })
@@ -98,30 +96,59 @@ impl Service {
         let edited = self
             .store
             .write(|tx| async move {
+                let next_driver = self.lock_next_driver(&tx, id, patch.driver_id).await?;
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, ride.version)?;
                 // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
                 // its people's phones and its number may be others' by now.
                 let ride = self.end_if_overdue(&tx, ride).await?;
-                let (after, events) = self.apply(&ride, patch)?;
+                let (mut after, events) = self.apply(&ride, patch)?;
                 if events.is_empty() {
                     return Ok(ride);
                 }
                 if after.contact_until != ride.contact_until {
                     bindings::set_window(&tx, id, self.policy.window(after.contact_until)).await?;
                 }
+                let is_passed_on = after.driver_id != ride.driver_id;
+                if is_passed_on {
+                    let parties = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
+                    after = self.change_driver(&tx, after, parties).await?;
+                }
                 for event in events {
                     rides::record(&tx, id, event, now).await?;
                 }
                 let edited = rides::update(&tx, &after, now).await?;
-                if is_replanned(&ride, &edited) && !edited.status.is_ended() && !patch.quiet {
-                    self.tell_of_change(&tx, &edited).await?;
+                if edited.status.is_ended() || patch.quiet {
+                    return Ok(edited);
+                }
+                match next_driver {
+                    Some(parties) if is_passed_on => {
+                        let number = edited.number_id;
+                        self.tell(&tx, (About::NewDriver, Role::Customer), &edited, &parties, number).await?;
+                        self.tell(&tx, (About::Confirmation, Role::Driver), &edited, &parties, number).await?;
+                    }
+                    _ if is_replanned(&ride, &edited) => {
+                        if let Some(parties) = self.parties(&tx, &edited).await? {
+                            self.tell_both(&tx, About::Change, &edited, &parties).await?;
+                        }
+                    }
+                    _ => {}
                 }
                 Ok(edited)
             })
             .await?;
         self.owed.notify_one();
         Ok(edited)
+    }
+
+    /// A ride's customer and the driver that it is asked to have from now on, locked; none if there is no such driver, or
+    /// nobody asks.
+    async fn lock_next_driver(&self, tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<Parties>> {
+        let Some(driver) = driver else { return Ok(None) };
+        let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
+        let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
+        let driver = people::find_locked(tx, Role::Driver, driver).await?;
+        Ok(customer.zip(driver).map(|(customer, driver)| Parties { customer, driver }))
     }
 
     /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
@@ -139,10 +166,12 @@ impl Service {
     fn apply(&self, ride: &Ride, patch: &RidePatch) -> Result<(Ride, Vec<RideEventKind>)> {
         let now = self.now();
         let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
-        if replaced(patch.customer_id, ride.customer_id) || replaced(patch.driver_id, ride.driver_id) {
+        if replaced(patch.customer_id, ride.customer_id) {
             return Err(Conflict::PartyChangeUnsupported.into());
         }
         let mut after = ride.clone();
+        after.driver_id = patch.driver_id.unwrap_or(ride.driver_id);
+        let is_passed_on = after.driver_id != ride.driver_id;
         let mut events = Vec::new();
         if let Some(external_id) = &patch.external_id {
             after.external_id.clone_from(external_id);
@@ -160,14 +189,14 @@ impl Service {
             after.reschedule(datetime, timeout_at, &policy);
         }
         let replanned = is_replanned(ride, &after);
-        if replanned && ride.status.is_ended() {
+        if (replanned || is_passed_on) && ride.status.is_ended() {
             return Err(Conflict::RideEnded.into());
         }
         // Another time would open a window anew that was closed, and its number may be somebody else's by now.
-        if after.datetime != ride.datetime && !ride.contact_open(now) {
+        if (after.datetime != ride.datetime || is_passed_on) && !ride.contact_open(now) {
             return Err(Conflict::ContactClosed.into());
         }
-        if replanned || after.external_id != ride.external_id {
+        if replanned || is_passed_on || after.external_id != ride.external_id {
             events.push(RideEventKind::Updated);
         }
         if let Some(status) = patch.status {

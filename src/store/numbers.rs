@@ -188,6 +188,12 @@ pub async fn line(db: &impl Db, id: NumberId) -> Result<Option<(PhoneNumber, Pro
     model.map(|model| Ok((row::number_phone(&model.phone_number)?, row::provider(&model.provider)?))).transpose()
 }
 
+/// The status of a number of the pool.
+pub async fn status(db: &impl Db, id: NumberId) -> Result<Option<NumberStatus>> {
+    let model = living().filter(Column::Id.eq(id.0)).one(db.conn()).await?;
+    model.map(|model| row::word(NumberStatus::parse, "status", &model.status)).transpose()
+}
+
 /// Whether a number can carry pictures.
 pub async fn carries_media(db: &impl Db, id: NumberId) -> Result<bool> {
     Ok(Entity::find_by_id(id.0).one(db.conn()).await?.is_some_and(|model| model.mms))

@@ -4,7 +4,7 @@
 //! attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
 //! owed part can be claimed: order holds across replicas, retries and restarts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::Duration;
 use sea_orm::{
@@ -22,7 +22,7 @@ use crate::domain::{
     clock::Time,
     error::{Error, Result},
     ids::{MessageId, RideId, SendId},
-    message::{PartState, status_of_parts},
+    message::{PartState, SendFailure, status_of_parts},
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
@@ -135,7 +135,8 @@ pub struct Way {
 /// Looks up a claimed part. `None` if it is owed no longer: a delivery report has settled it.
 ///
 /// The way is open while the ride's window is, and while the two parties' phones are bound to each other on a number:
-/// the recipient's own binding of this ride, or the one that a later ride of the same two phones took over.
+/// the recipient's own binding of this ride, or the one that a later ride of the same two phones took over. A text that
+/// tells of the end of contact goes from its own number, whatever the windows say.
 pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<OwedPart>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -154,21 +155,23 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
         WHERE r.contact_until > $2 AND r.deleted_at IS NULL
             AND mine.phone_index = me.phone_index AND theirs.phone_index = them.phone_index
-            AND mine.contact_until > $2";
+            AND NOT mine.former AND NOT theirs.former AND mine.contact_until > $2";
     let sql = format!(
         "SELECT q.*, n.phone_number AS number, n.provider AS provider
         FROM (
             SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference, m.body_sealed AS body_sealed,
                 m.media_sealed AS media_sealed, m.part_limit AS part_limit, m.media_limit AS media_limit,
                 me.phone_sealed AS to_sealed,
-                COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1)) AS number_id
+                CASE WHEN m.unbound AND r.deleted_at IS NULL THEN m.number_id
+                    ELSE COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1))
+                END AS number_id
             FROM outbox o
             JOIN messages m ON m.id = o.message_id
             JOIN rides r ON r.id = o.ride_id
             JOIN people me ON me.id = CASE o.to_role WHEN 'customer' THEN r.customer_id ELSE r.driver_id END
             JOIN people them ON them.id = CASE o.to_role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
             WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3
-        ) q LEFT JOIN numbers n ON n.id = q.number_id"
+        ) q LEFT JOIN numbers n ON n.id = q.number_id AND n.deleted_at IS NULL"
     );
     let values = [claim.id.0.into(), now.into(), claim.attempt.into()];
     let Some(found) = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await? else {
@@ -322,6 +325,25 @@ pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Tim
             ..Default::default()
         };
         moved.update(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Gives up what is owed to and by a party of a ride: it is somebody else now. Relays to the other party are its own.
+pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        message_id: i64,
+    }
+    let sql = "UPDATE outbox SET state = 'failed', in_flight = FALSE
+        WHERE ride_id = $1 AND state = 'owed' AND (to_role = $2
+            OR EXISTS (SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.kind = 'relay'))
+        RETURNING message_id";
+    let cut = Row::find_by_statement(statement(tx, sql, [ride.0.into(), party.as_str().into()])).all(tx.conn()).await?;
+    let messages: BTreeSet<_> = cut.iter().map(|row| row.message_id).collect();
+    for message in messages.into_iter().map(MessageId) {
+        let before = messages::lock(tx, message).await?;
+        derive(tx, message, before, Some(SendFailure::ContactClosed.as_str()), now).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Db, Tx, bindings::Pair, lock, statement};
+use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, statement};
 use crate::domain::{
     clock::Time,
     error::{PoolLimit, Result},
@@ -60,6 +60,18 @@ pub async fn choose(
         }
     }
     Ok(None)
+}
+
+/// A number from which a phone can be told something: one that it holds nothing on, if there is one.
+pub async fn sender(tx: &Tx, phone: &PhoneIndex, usable: &[ProviderName]) -> Result<Option<NumberId>> {
+    let alone = Pair { customer: phone.clone(), driver: phone.clone() };
+    if let Some(unheld) = choose(tx, &alone, usable, None, 0).await? {
+        return Ok(Some(unheld));
+    }
+    let sql =
+        format!("SELECT n.id AS id FROM numbers n WHERE {ASSIGNABLE} AND n.provider IN ({}) LIMIT 1", marks(usable, 1));
+    let row = tx.conn().query_one_raw(statement(tx, &sql, names(usable))).await?;
+    row.map(|row| Ok(NumberId(row.try_get("", "id")?))).transpose()
 }
 
 /// The first limit that a pool without a free number hit. With `countries`, a number must be of one of them.

@@ -21,7 +21,7 @@ use crate::domain::{
     ids::{NumberId, PersonId, RideId},
     page::{Page, PageRequest},
     person::Role,
-    ride::{EndedBy, NewRide, Ride, RideEvent, RideEventKind, RideStatus},
+    ride::{CloseReason, EndedBy, NewRide, Ride, RideEvent, RideEventKind, RideStatus},
     text::{ExternalId, Place},
 };
 
@@ -40,6 +40,8 @@ pub struct RideFilter {
     pub contact_open: Option<bool>,
     /// With this id of the platform's.
     pub external_id: Option<ExternalId>,
+    /// Whose contact was closed because no other number was free for them, or was not.
+    pub stranded: Option<bool>,
 }
 
 /// A ride with its number in clear.
@@ -60,6 +62,7 @@ struct Row {
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
     contact_floor: Option<DateTimeUtc>,
+    closed_reason: Option<String>,
     grace_s: Option<i64>,
     max_duration_s: Option<i64>,
     external_id: Option<String>,
@@ -88,6 +91,10 @@ impl TryFrom<Row> for Ride {
             timeout_at: row.timeout_at,
             contact_until: row.contact_until,
             contact_floor: row.contact_floor,
+            closed_reason: row
+                .closed_reason
+                .map(|why| row::word(CloseReason::parse, "closed_reason", &why))
+                .transpose()?,
             grace_s: row.grace_s,
             max_duration_s: row.max_duration_s,
             external_id: row.external_id.map(ExternalId::from_stored),
@@ -138,6 +145,12 @@ pub async fn list(db: &impl Db, filter: &RideFilter, page: &PageRequest, now: Ti
     select = match filter.contact_open {
         Some(true) => select.filter(Column::ContactUntil.gt(now)),
         Some(false) => select.filter(Column::ContactUntil.lte(now)),
+        None => select,
+    };
+    // The predicate of the partial index `rides_stranded`, literally.
+    select = match filter.stranded {
+        Some(true) => select.filter(Expr::cust("closed_reason = 'number_suspended'")),
+        Some(false) => select.filter(Column::ClosedReason.is_null()),
         None => select,
     };
     let rows = super::page(select, Column::Id, page).into_model::<Row>().all(db.conn()).await?;
@@ -196,6 +209,8 @@ pub async fn insert(
 pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
     let model = ActiveModel {
         id: Set(after.id.0),
+        driver_id: Set(after.driver_id.0),
+        number_id: Set(after.number_id.0),
         start: Set(after.start.as_str().to_owned()),
         destination: Set(after.destination.as_str().to_owned()),
         datetime: Set(Utc.from_utc_datetime(&after.datetime.naive_utc())),
@@ -206,6 +221,7 @@ pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
         timeout_at: Set(after.timeout_at),
         contact_until: Set(after.contact_until),
         contact_floor: Set(after.contact_floor),
+        closed_reason: Set(after.closed_reason.map(|why| why.as_str().to_owned())),
         external_id: Set(after.external_id.as_ref().map(|id| id.as_str().to_owned())),
         version: Set(after.version + 1),
         updated_at: Set(now),
@@ -259,12 +275,15 @@ pub async fn take_places(tx: &Tx, id: RideId, to: Role, count: i32, now: Time) -
 
 /// A ride whose contact window is open has this person.
 pub async fn has_open_contact(db: &impl Db, role: Role, id: PersonId, now: Time) -> Result<bool> {
-    let column = match role {
+    let open = Entity::find().filter(party(role).eq(id.0)).filter(Column::ContactUntil.gt(now)).limit(1);
+    Ok(open.one(db.conn()).await?.is_some())
+}
+
+fn party(role: Role) -> Column {
+    match role {
         Role::Customer => Column::CustomerId,
         Role::Driver => Column::DriverId,
-    };
-    let open = Entity::find().filter(column.eq(id.0)).filter(Column::ContactUntil.gt(now)).limit(1);
-    Ok(open.one(db.conn()).await?.is_some())
+    }
 }
 
 /// Rides that nobody ended and whose longest duration has run out.
@@ -308,9 +327,47 @@ pub async fn events(db: &impl Db, id: RideId) -> Result<Vec<RideEvent>> {
         .collect()
 }
 
-/// Puts a ride that nobody has seen yet on another number.
-pub async fn move_to_number(tx: &Tx, ride: Ride, number: NumberId) -> Result<Ride> {
-    let model = ActiveModel { id: Set(ride.id.0), number_id: Set(number.0), ..Default::default() };
+/// Puts a ride on another number, with the contact that it has there.
+pub async fn move_to_number(
+    tx: &Tx,
+    id: RideId,
+    number: NumberId,
+    contact_until: Time,
+    contact_floor: Option<Time>,
+) -> Result<Ride> {
+    let model = ActiveModel {
+        id: Set(id.0),
+        number_id: Set(number.0),
+        contact_until: Set(contact_until),
+        contact_floor: Set(contact_floor),
+        ..Default::default()
+    };
     model.update(tx.conn()).await?;
-    find(tx, ride.id).await?.ok_or_else(|| crate::domain::error::Error::internal("a ride just stored is not there"))
+    find(tx, id).await?.ok_or_else(|| crate::domain::error::Error::internal("a ride just stored is not there"))
+}
+
+/// Rides of a person whose contact window is open, by id.
+pub async fn with_open_contact(db: &impl Db, role: Role, id: PersonId, now: Time) -> Result<Vec<RideId>> {
+    let open = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(party(role).eq(id.0))
+        .filter(Column::ContactUntil.gt(now))
+        .order_by_asc(Column::Id);
+    let ids: Vec<i64> = open.into_tuple().all(db.conn()).await?;
+    Ok(ids.into_iter().map(RideId).collect())
+}
+
+/// Rides with open contact on numbers that are suspended, oldest first.
+pub async fn on_suspended_numbers(db: &impl Db, now: Time, limit: u64) -> Result<Vec<RideId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        ride_id: i64,
+    }
+    let sql = "SELECT DISTINCT b.ride_id AS ride_id FROM numbers n JOIN bindings b ON b.number_id = n.id
+        WHERE n.status = 'suspended' AND n.deleted_at IS NULL AND NOT b.former AND b.contact_until > $1
+        ORDER BY b.ride_id LIMIT $2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = Row::find_by_statement(super::statement(db, sql, [now.into(), limit.into()])).all(db.conn()).await?;
+    Ok(rows.into_iter().map(|row| RideId(row.ride_id)).collect())
 }

@@ -228,10 +228,10 @@ on_both_databases! {
         app.finish().await;
     }
 
-    async fn the_plan_changes_until_the_ride_has_ended_and_the_people_never(kind: Kind) {
+    async fn the_plan_changes_until_the_ride_has_ended_and_the_customer_never(kind: Kind) {
         let app = TestApp::start(kind).await;
         let (ann, bob, _) = ann_and_bob(&app).await;
-        let cyd = app.driver("Cyd", "+31611111111").await;
+        let cyd = app.customer("Cyd", "+31611111111").await;
         let path = format!("/v1/rides/{}", id(&app.ride(ann, bob).await.expect(201)));
         app.send_due().await;
         let later = (app.now() + Duration::days(3)).to_rfc3339();
@@ -243,7 +243,7 @@ on_both_databases! {
         assert_eq!(app.patch(&path, &json!({})).await.header("etag"), "\"2\"");
         assert_eq!(app.send_due().await, 2, "both are told");
         app.patch(&path, &json!({ "driver_id": bob, "customer_id": ann })).await.expect(200);
-        app.patch(&path, &json!({ "driver_id": cyd })).await.expect_problem(409, "party_change_unsupported");
+        app.patch(&path, &json!({ "customer_id": cyd })).await.expect_problem(409, "party_change_unsupported");
         app.json("PATCH", &path, &[("if-match", "\"1\"")], &json!({ "start": "X" })).await
             .expect_problem(412, "stale_version");
         app.patch(&path, &json!({ "status": "cancelled" })).await.expect(200);

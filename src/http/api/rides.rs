@@ -92,7 +92,7 @@ request_body! {
     RidePatchBody {
         /// The customer cannot be replaced: any other id is 409.
         customer_id: Keep<PersonId>,
-        /// The driver cannot be replaced: any other id is 409.
+        /// Another driver, while the ride is not over and contact is open.
         driver_id: Keep<PersonId>,
         /// Another start; not after the ride has ended.
         start: Keep<Place>,
@@ -104,7 +104,7 @@ request_body! {
         status: Keep<RideStatus>,
         /// Another id of yours, or null for none.
         external_id: Clear<ExternalId>,
-        /// Whether both people get a text when time or place change. They do unless you say false.
+        /// Whether both people get a text when driver, time or place change. They do unless you say false.
         notify: Keep<bool>,
     }
     example { "status": "in_progress" }
@@ -167,6 +167,8 @@ impl RidesApi {
         contact_open: Query<Option<Checked<bool>>>,
         /// Only the one with this id of yours.
         external_id: Query<Option<Checked<ExternalId>>>,
+        /// Only those whose contact was closed because their number was suspended and no other was free, or only others.
+        stranded: Query<Option<Checked<bool>>>,
         mut parameters: Parameters,
         /// At most so many items.
         limit: Query<Option<Checked<Limit>>>,
@@ -182,6 +184,7 @@ impl RidesApi {
             number_id: parameters.take("number_id", number_id.0),
             contact_open: parameters.take("contact_open", contact_open.0),
             external_id: parameters.take("external_id", external_id.0),
+            stranded: parameters.take("stranded", stranded.0),
         };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
@@ -255,8 +258,12 @@ impl RidesApi {
     /// Change a ride
     ///
     /// Moves its status along `scheduled`, `in_progress`, `completed`, or to `cancelled` from the first two; the same
-    /// status again is no error. Both people are told of another time or place. Completing leaves contact open for the grace period. Plan and people of a ride that
-    /// has ended stay as they are.
+    /// status again is no error. Completing leaves contact open for the grace period. Plan and people of a ride that
+    /// has ended stay as they are. Both people are told of another time or place.
+    ///
+    /// Another driver gets the confirmation, and the customer is told; the one before is cut off at once, together with
+    /// texts that are still owed to or by them. The customer keeps the number, unless the next driver cannot have it:
+    /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`).
     #[oai(path = "/v1/rides/:id", method = "patch", operation_id = "edit_ride")]
     async fn edit(
         &self,

@@ -10,7 +10,7 @@ use crate::{
         number::{Capability, Number, NumberStatus, ProviderName},
         person::{Person, Role},
         phone::PhoneNumber,
-        ride::{EndedBy, Ride, RideStatus},
+        ride::{CloseReason, EndedBy, Ride, RideStatus},
         scope::Scope,
         text::{ClientName, ExternalId, Language, Name, Place},
     },
@@ -133,6 +133,8 @@ view! {
         contact_until: Timestamp,
         /// Contact is open now.
         contact_open: bool,
+        /// Why contact closed before its time though you did not ask for it.
+        closed_reason: Option<CloseReason>,
         /// Contact after the ride, in seconds, where it asked for its own.
         grace_s: Option<i64>,
         /// Longest duration of the ride, in seconds, likewise.
@@ -163,6 +165,7 @@ impl RideView {
             ended_at: Nullable(ride.ended_at.map(Timestamp)),
             timeout_at: Timestamp(ride.timeout_at),
             contact_until: Timestamp(ride.contact_until),
+            closed_reason: ride.closed_reason,
             grace_s: ride.grace_s,
             max_duration_s: ride.max_duration_s,
             external_id: ride.external_id,

@@ -2,6 +2,7 @@
 
 use chrono::Duration;
 
+use super::telling::Parties;
 use crate::{
     domain::{
         clock::Time,
@@ -23,58 +24,110 @@ use crate::{
 /// How often another number is tried when somebody else was faster at one. Each try sees what beat it.
 const MAX_CHOICES: u32 = 16;
 
-/// A ride that needs a number.
-pub(super) struct Placing<'a> {
-    pub(super) new: &'a NewRide,
+/// Two people who need a number between them.
+pub(super) struct Placing {
     /// Customer and driver.
-    pub(super) parties: (PersonId, PersonId),
+    parties: (PersonId, PersonId),
     /// Their phones.
     pub(super) pair: Pair,
     /// Whose countries' numbers go before others, and in this order.
-    pub(super) countries: Vec<String>,
-    pub(super) timeout_at: Time,
+    countries: Vec<String>,
+}
+
+/// The ride to be put on a number.
+pub(super) enum Subject<'a> {
+    /// One that is not stored yet: a row needs a number.
+    New(&'a NewRide, RideTimes),
+    /// One that is.
+    Stored(Ride),
+}
+
+impl Subject<'_> {
+    /// When contact closes, unless the pair had longer on their number already.
+    fn contact_until(&self) -> Time {
+        match self {
+            Self::New(_, times) => times.contact_until,
+            Self::Stored(ride) => ride.contact_until,
+        }
+    }
+
+    /// What a former ride left to the pair already.
+    fn contact_floor(&self) -> Option<Time> {
+        match self {
+            Self::New(_, times) => times.contact_floor,
+            Self::Stored(ride) => ride.contact_floor,
+        }
+    }
+
+    /// Stores the ride on this number, with this contact.
+    async fn put_on(
+        &self,
+        tx: &Tx,
+        parties: (PersonId, PersonId),
+        number: NumberId,
+        (contact_until, contact_floor): (Time, Option<Time>),
+        now: Time,
+    ) -> Result<Ride> {
+        match self {
+            Self::New(new, times) => {
+                let times = RideTimes { contact_until, contact_floor, ..*times };
+                rides::insert(tx, new, parties, number, times, now).await
+            }
+            Self::Stored(ride) => rides::move_to_number(tx, ride.id, number, contact_until, contact_floor).await,
+        }
+    }
 }
 
 impl Service {
+    /// What these two need.
+    pub(super) fn placing(&self, parties: &Parties) -> Placing {
+        let Parties { customer, driver } = parties;
+        let mut countries: Vec<_> =
+            [customer, driver].into_iter().filter_map(|person| person.phone.country()).collect();
+        countries.dedup();
+        let pair =
+            Pair { customer: self.store.phone_index(&customer.phone), driver: self.store.phone_index(&driver.phone) };
+        Placing { parties: (customer.id, driver.id), pair, countries }
+    }
+
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
-    /// from a random point of the pool on.
-    pub(super) async fn place(&self, tx: &Tx, placing: &Placing<'_>) -> Result<Ride> {
-        let Placing { new, parties, ref pair, ref countries, timeout_at } = *placing;
+    /// from a random point of the pool on. A ride that had a number holds it no more.
+    pub(super) async fn place(&self, tx: &Tx, placing: &Placing, mut subject: Subject<'_>) -> Result<Ride> {
+        let Placing { parties, ref pair, ref countries } = *placing;
         let now = self.now();
         let usable = self.providers.configured();
-        let policy = self.policy.with(&new.terms);
-        let window = policy.window(timeout_at + policy.grace);
-        let times = RideTimes { timeout_at, contact_until: window.contact_until, contact_floor: None };
-        bindings::release_expired(tx, pair, now).await?;
-        let mut ride: Option<Ride> = None;
+        let (contact_until, contact_floor) = (subject.contact_until(), subject.contact_floor());
+        bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
-            let contact_until = former.open_until.map_or(window.contact_until, |open| open.max(window.contact_until));
-            let times = RideTimes { contact_until, contact_floor: former.open_until, ..times };
-            let placed = rides::insert(tx, new, parties, former.number_id, times, now).await?;
+            let contact_until = former.open_until.map_or(contact_until, |open| open.max(contact_until));
+            let contact_floor = contact_floor.max(former.open_until);
+            let number = former.number_id;
+            let placed = subject.put_on(tx, parties, number, (contact_until, contact_floor), now).await?;
             if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact_until)).await? {
-                for role in [Role::Customer, Role::Driver] {
+                for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
                     let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
-                    outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
+                    let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
+                    // Somebody else with the same phone is not whom it was written to.
+                    if person == person_was {
+                        outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
+                    }
                 }
                 rides::hand_over(tx, former.ride_id, now).await?;
                 return Ok(placed);
             }
             // Other people with the same two phones were faster.
-            ride = Some(placed);
+            subject = Subject::Stored(placed);
         }
         for _ in 0..MAX_CHOICES {
             let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
                 let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
                 return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
             };
-            let placed = match ride {
-                None => rides::insert(tx, new, parties, number, times, now).await?,
-                Some(ride) => rides::move_to_number(tx, ride, number).await?,
-            };
-            if bindings::bind(tx, number, pair, placed.id, window).await? {
+            let placed = subject.put_on(tx, parties, number, (contact_until, contact_floor), now).await?;
+            if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact_until)).await? {
                 return Ok(placed);
             }
-            ride = Some(placed);
+            subject = Subject::Stored(placed);
         }
         Err(Error::Busy { retry_after: Duration::seconds(1) })
     }

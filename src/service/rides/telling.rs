@@ -6,7 +6,6 @@ use crate::{
         ids::NumberId,
         message::MessageKind,
         notice::{About, RideNotice},
-        number::ProviderName,
         person::{Person, Role},
         ride::Ride,
     },
@@ -14,55 +13,68 @@ use crate::{
     store::{Tx, numbers, people},
 };
 
-impl Service {
-    /// Tells both people of their ride.
-    pub(super) async fn owe_notices(
-        &self,
-        tx: &Tx,
-        about: About,
-        ride: &Ride,
-        customer: &Person,
-        driver: &Person,
-    ) -> Result<()> {
-        let provider = provider_of(tx, ride.number_id).await?;
-        for (to, person, other) in [(Role::Customer, customer, driver), (Role::Driver, driver, customer)] {
-            let notice = RideNotice {
-                about,
-                to,
-                name: &person.name,
-                other: &other.name,
-                start: &ride.start,
-                destination: &ride.destination,
-                datetime: ride.datetime,
-            };
-            let owing = Owing {
-                ride_id: ride.id,
-                kind: MessageKind::Notice,
-                from: None,
-                to,
-                body: notice.text(),
-                media: Vec::new(),
-                provider: provider.clone(),
-                number_id: ride.number_id,
-                received_at: None,
-            };
-            self.owe(tx, owing, self.now()).await?;
-        }
-        Ok(())
-    }
+/// The two people of a ride.
+pub(super) struct Parties {
+    pub(super) customer: Person,
+    pub(super) driver: Person,
+}
 
-    /// Tells both people, while they have contact, that time or place of their ride are others.
-    pub(super) async fn tell_of_change(&self, tx: &Tx, ride: &Ride) -> Result<()> {
-        let customer = people::find(tx, Role::Customer, ride.customer_id).await?;
-        let driver = people::find(tx, Role::Driver, ride.driver_id).await?;
-        match (customer, driver) {
-            (Some(customer), Some(driver)) => self.owe_notices(tx, About::Change, ride, &customer, &driver).await,
-            _ => Ok(()),
+impl Parties {
+    pub(super) fn of(&self, role: Role) -> &Person {
+        match role {
+            Role::Customer => &self.customer,
+            Role::Driver => &self.driver,
         }
     }
 }
 
-async fn provider_of(tx: &Tx, number: NumberId) -> Result<ProviderName> {
-    let line = numbers::line(tx, number).await?;
-    line.map(|(_, provider)| provider).ok_or_else(|| Error::internal("a ride's number is gone"))
+impl Service {
+    /// Tells both people of their ride, from its number.
+    pub(super) async fn tell_both(&self, tx: &Tx, about: About, ride: &Ride, parties: &Parties) -> Result<()> {
+        self.tell(tx, (about, Role::Customer), ride, parties, ride.number_id).await?;
+        self.tell(tx, (about, Role::Driver), ride, parties, ride.number_id).await
+    }
+
+    /// Tells one of them, from this number.
+    pub(super) async fn tell(
+        &self,
+        tx: &Tx,
+        (about, to): (About, Role),
+        ride: &Ride,
+        parties: &Parties,
+        number_id: NumberId,
+    ) -> Result<()> {
+        let line = numbers::line(tx, number_id).await?;
+        let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+        let notice = RideNotice {
+            about,
+            to,
+            name: &parties.of(to).name,
+            other: &parties.of(to.other()).name,
+            start: &ride.start,
+            destination: &ride.destination,
+            datetime: ride.datetime,
+        };
+        let owing = Owing {
+            ride_id: ride.id,
+            kind: MessageKind::Notice,
+            from: None,
+            to,
+            body: notice.text(),
+            media: Vec::new(),
+            provider,
+            number_id,
+            unbound: about == About::Stranded,
+            received_at: None,
+        };
+        self.owe(tx, owing, self.now()).await?;
+        Ok(())
+    }
+
+    /// The people of a ride as they are now; none if one was erased.
+    pub(super) async fn parties(&self, tx: &Tx, ride: &Ride) -> Result<Option<Parties>> {
+        let customer = people::find(tx, Role::Customer, ride.customer_id).await?;
+        let driver = people::find(tx, Role::Driver, ride.driver_id).await?;
+        Ok(customer.zip(driver).map(|(customer, driver)| Parties { customer, driver }))
+    }
 }

@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) timeout_at: DateTimeUtc,
     pub(crate) contact_until: DateTimeUtc,
     pub(crate) contact_floor: Option<DateTimeUtc>,
+    pub(crate) closed_reason: Option<String>,
     pub(crate) grace_s: Option<i64>,
     pub(crate) max_duration_s: Option<i64>,
     pub(crate) external_id: Option<String>,

@@ -281,6 +281,10 @@ impl TestApp {
         self.running.tidy().await;
     }
 
+    pub async fn leave_suspended_numbers(&self) -> usize {
+        self.running.leave_suspended_numbers().await
+    }
+
     pub async fn owed(&self) -> u64 {
         self.running.owed().await
     }

@@ -1,0 +1,155 @@
+//! Moving rides while they live: to another driver, along with a person's new phone, off a number that was suspended.
+//!
+//! What the old phone held on the old number stays, closed and barred: whoever had it reaches nobody by it, and nobody
+//! else gets it before the cool-down is over. Whoever moves a ride locks its people first, customer before driver, then
+//! the ride, as whoever makes one does.
+
+use super::{placing::Subject, telling::Parties};
+use crate::{
+    domain::{
+        error::{Error, FieldError, Result},
+        ids::RideId,
+        notice::About,
+        number::NumberStatus,
+        person::{Person, Role},
+        phone::PhoneNumber,
+        ride::{CloseReason, Ride, RideEventKind},
+    },
+    service::Service,
+    store::{
+        Tx,
+        bindings::{self, Pair},
+        numbers, outbox, people, pool, rides,
+    },
+};
+
+impl Service {
+    /// Gives a ride its next driver: on the number that the customer knows if the driver can have
+    /// it, on another otherwise. The old driver is cut off, with everything owed to or by them.
+    pub(super) async fn change_driver(&self, tx: &Tx, after: Ride, parties: &Parties) -> Result<Ride> {
+        let now = self.now();
+        let barred_until = self.policy.window(now).barred_until;
+        let placing = self.placing(parties);
+        let Pair { customer, driver } = &placing.pair;
+        if customer == driver {
+            let same = FieldError::new("/driver_id", "has the same phone number as the other party");
+            return Err(Error::Invalid("same_phone", vec![same]));
+        }
+        outbox::cut_off(tx, after.id, Role::Driver, now).await?;
+        bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
+        bindings::release_expired(tx, &[driver], now).await?;
+        let window = self.policy.window(after.contact_until);
+        let stays = numbers::status(tx, after.number_id).await? != Some(NumberStatus::Suspended)
+            && bindings::rebind(tx, after.number_id, (driver, Role::Driver), after.id, window).await?;
+        if stays {
+            return Ok(after);
+        }
+        bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
+        let placed = self.place(tx, &placing, Subject::Stored(after.clone())).await?;
+        Ok(Ride {
+            number_id: placed.number_id,
+            proxy_number: placed.proxy_number,
+            contact_until: placed.contact_until,
+            contact_floor: placed.contact_floor,
+            ..after
+        })
+    }
+
+    /// Lets a person's open rides go on with another phone, all of them or none.
+    pub(in crate::service) async fn follow_phone(&self, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<()> {
+        let now = self.now();
+        let (was, is) = (self.store.phone_index(&person.phone), self.store.phone_index(phone));
+        if was == is {
+            return Ok(());
+        }
+        bindings::release_expired(tx, &[&is], now).await?;
+        let mut in_conflict = Vec::new();
+        for id in rides::with_open_contact(tx, person.role, person.id, now).await? {
+            let Some(ride) = rides::find_locked(tx, id).await? else { continue };
+            // It may have closed, or got another driver, before its lock was ours.
+            if !ride.contact_open(now) || ride.party(person.role) != person.id {
+                continue;
+            }
+            let window = self.policy.window(ride.contact_until);
+            bindings::retire(tx, id, person.role, now, self.policy.window(now).barred_until).await?;
+            // Where the other party has this very phone, its own row is in the way.
+            if !bindings::rebind(tx, ride.number_id, (&is, person.role), id, window).await? {
+                in_conflict.push(id);
+            }
+        }
+        if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneInConflict(in_conflict)) }
+    }
+
+    /// Moves rides with open contact off suspended numbers, at most `limit`; answers how many there were. A ride for
+    /// which no other number is free has its contact closed, and both people are told.
+    pub async fn leave_suspended_numbers(&self, limit: u64) -> Result<usize> {
+        let ids = rides::on_suspended_numbers(&self.store, self.now(), limit).await?;
+        for id in &ids {
+            match self.leave_number(*id).await {
+                Err(Error::PoolDepleted(_)) => self.strand(*id).await?,
+                // Too many were faster than this ride: its turn comes again.
+                Err(Error::Busy { .. }) | Ok(()) => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        if !ids.is_empty() {
+            self.owed.notify_one();
+        }
+        Ok(ids.len())
+    }
+
+    /// Moves one ride to another number and tells both people.
+    async fn leave_number(&self, id: RideId) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let Some((ride, parties)) = self.lock_stuck(&tx, id).await? else { return Ok(()) };
+                for &role in Role::ALL {
+                    bindings::retire(&tx, id, role, now, self.policy.window(now).barred_until).await?;
+                }
+                let placed = self.place(&tx, &self.placing(&parties), Subject::Stored(ride)).await?;
+                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                let moved = rides::update(&tx, &placed, now).await?;
+                self.tell_both(&tx, About::NewNumber, &moved, &parties).await
+            })
+            .await
+    }
+
+    /// Closes contact of a ride that no number can carry on, and tells both people from whatever number there is.
+    async fn strand(&self, id: RideId) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let Some((mut ride, parties)) = self.lock_stuck(&tx, id).await? else { return Ok(()) };
+                for &to in Role::ALL {
+                    let phone = self.store.phone_index(&parties.of(to).phone);
+                    match pool::sender(&tx, &phone, &self.providers.configured()).await? {
+                        Some(number) => self.tell(&tx, (About::Stranded, to), &ride, &parties, number).await?,
+                        None => tracing::warn!(ride_id = %id, %to, "no number is left to tell a party that contact is closed"),
+                    }
+                }
+                ride.contact_until = now;
+                ride.contact_floor = None;
+                ride.closed_reason = Some(CloseReason::NumberSuspended);
+                bindings::set_window(&tx, id, self.policy.window(now)).await?;
+                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                rides::update(&tx, &ride, now).await?;
+                tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
+                Ok(())
+            })
+            .await
+    }
+
+    /// The ride with its people, all locked, if it still has open contact on a suspended number.
+    async fn lock_stuck(&self, tx: &Tx, id: RideId) -> Result<Option<(Ride, Parties)>> {
+        let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
+        let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
+        let driver = people::find_locked(tx, Role::Driver, seen.driver_id).await?;
+        let Some((customer, driver)) = customer.zip(driver) else { return Ok(None) };
+        let Some(ride) = rides::find_locked(tx, id).await? else { return Ok(None) };
+        let is_stuck = numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended);
+        // With another driver since it was seen, its turn comes again.
+        let is_same = ride.driver_id == seen.driver_id;
+        Ok((is_stuck && is_same && ride.contact_open(self.now())).then_some((ride, Parties { customer, driver })))
+    }
+}
