@@ -5,7 +5,7 @@
 use super::{
     call::CallStatus,
     clock::Time,
-    ids::{NumberId, RideId},
+    ids::{NumberId, PersonId, RideId},
     message::{PartState, ProviderCode},
     number::ProviderName,
     person::Role,
@@ -155,6 +155,8 @@ pub struct RouteFacts {
 pub struct BoundContact {
     /// The ride.
     pub ride_id: RideId,
+    /// Who drives.
+    pub driver_id: PersonId,
     /// The role of the phone that makes contact.
     pub from_role: Role,
     /// The end of the contact window.
@@ -184,6 +186,8 @@ pub enum Route {
 pub struct Connection {
     /// The ride.
     pub ride_id: RideId,
+    /// Who drives: with another driver the way is another.
+    pub driver_id: PersonId,
     /// The number both parties see.
     pub number_id: NumberId,
     /// Who makes contact.
@@ -209,7 +213,8 @@ pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &Contacting, now
     };
     match bound.to {
         Some(to) if now < bound.contact_until => {
-            Route::Connected(Connection { ride_id: bound.ride_id, number_id, from_role: bound.from_role, to })
+            let BoundContact { ride_id, driver_id, from_role, .. } = bound;
+            Route::Connected(Connection { ride_id, driver_id, number_id, from_role, to })
         }
         _ => refused(Refusal::ContactClosed, Some(number_id), Some((bound.ride_id, bound.from_role))),
     }
@@ -238,6 +243,7 @@ mod tests {
             from_pool: false,
             binding: Some(BoundContact {
                 ride_id: RideId(7),
+                driver_id: PersonId(2),
                 from_role: Role::Driver,
                 contact_until: noon() + Duration::seconds(1),
                 to: PhoneNumber::from_wire("+31687654321").ok(),

@@ -18,7 +18,7 @@ words! {
         /// The person has a ride whose contact window is open.
         ContactWindowOpen = "contact_window_open",
         /// The new phone is barred on the numbers of rides that the person has open.
-        PhoneConflict = "phone_conflict",
+        PhoneBarred = "phone_barred",
         /// Contact on this ride is closed.
         ContactClosed = "contact_closed",
         /// Rides with an open contact window use this number.
@@ -49,7 +49,7 @@ impl Conflict {
                 "The customer of a ride cannot be replaced. Cancel the ride and create another."
             }
             Self::ContactWindowOpen => "The person has a ride whose contact window is open.",
-            Self::PhoneConflict => {
+            Self::PhoneBarred => {
                 "On the numbers of these rides the new phone is bound to somebody else, or cools down. Nothing was changed."
             }
             Self::ContactClosed => "The contact window of this ride is closed.",
@@ -114,8 +114,8 @@ pub enum Error {
     #[error("number in use by {0} rides")]
     NumberInUse(i64),
     /// On the numbers of these rides the new phone of their person is barred.
-    #[error("phone in conflict on {} rides", .0.len())]
-    PhoneInConflict(Vec<RideId>),
+    #[error("phone barred on {} rides", .0.len())]
+    PhoneBarred(Vec<RideId>),
     /// The pool has no number for this pair.
     #[error("pool depleted: {0}")]
     PoolDepleted(PoolLimit),

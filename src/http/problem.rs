@@ -47,11 +47,18 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    limit: Option<PoolLimit>,
-    open_rides: Option<i64>,
-    rides: Vec<RideId>,
+    more: Option<Box<More>>,
     retry_after: Option<i64>,
     challenge: Option<&'static str>,
+}
+
+/// What some codes say beside their detail; the member that it is goes by its name.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum More {
+    Limit(PoolLimit),
+    OpenRides(i64),
+    Rides(Vec<RideId>),
 }
 
 #[derive(Serialize)]
@@ -64,12 +71,8 @@ struct Document<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Field<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_rides: Option<i64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    rides: &'a [RideId],
+    #[serde(flatten)]
+    more: Option<&'a More>,
 }
 
 #[derive(Serialize)]
@@ -89,9 +92,7 @@ impl Problem {
             code,
             detail: (*detail).to_owned(),
             errors: Vec::new(),
-            limit: None,
-            open_rides: None,
-            rides: Vec::new(),
+            more: None,
             retry_after: None,
             challenge,
         }
@@ -110,9 +111,15 @@ impl Problem {
         Self { challenge: Some(r#"Bearer error="invalid_token""#), ..Self::of("unauthorized") }
     }
 
-    fn conflict(conflict: Conflict, limit: Option<PoolLimit>) -> Self {
+    fn conflict(conflict: Conflict, more: Option<More>) -> Self {
         let detail = conflict.detail().to_owned();
-        Self { status: StatusCode::CONFLICT, code: conflict.as_str(), detail, limit, ..Self::of("internal") }
+        Self {
+            status: StatusCode::CONFLICT,
+            code: conflict.as_str(),
+            detail,
+            more: more.map(Box::new),
+            ..Self::of("internal")
+        }
     }
 
     /// What an error that no handler made (routing, extraction, a panic) looks like.
@@ -150,11 +157,9 @@ impl From<Error> for Problem {
             Error::NotFound => Self::of("not_found"),
             Error::Conflict(conflict) => Self::conflict(conflict, None),
             Error::Conflicts(conflict, errors) => Self::conflict(conflict, None).with_errors(errors),
-            Error::NumberInUse(rides) => {
-                Self { open_rides: Some(rides), ..Self::conflict(Conflict::NumberInUse, None) }
-            }
-            Error::PhoneInConflict(rides) => Self { rides, ..Self::conflict(Conflict::PhoneConflict, None) },
-            Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(limit)),
+            Error::NumberInUse(rides) => Self::conflict(Conflict::NumberInUse, Some(More::OpenRides(rides))),
+            Error::PhoneBarred(rides) => Self::conflict(Conflict::PhoneBarred, Some(More::Rides(rides))),
+            Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(More::Limit(limit))),
             Error::Invalid(code, errors) => Self::of(code).with_errors(errors),
             Error::Stale => Self::of("stale_version"),
             Error::Unauthorized => Self::invalid_token(),
@@ -186,9 +191,7 @@ impl IntoResponse for Problem {
             code: self.code,
             detail: &self.detail,
             errors: self.errors.iter().map(|field| Field { pointer: &field.pointer, detail: &field.detail }).collect(),
-            limit: self.limit.map(PoolLimit::as_str),
-            open_rides: self.open_rides,
-            rides: &self.rides,
+            more: self.more.as_deref(),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::builder().status(self.status).content_type("application/problem+json").body(body);

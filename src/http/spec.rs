@@ -295,7 +295,7 @@ fn problem_schema() -> Value {
             "open_rides": { "type": "integer", "description": "With `number_in_use`: how many rides use it." },
             "rides": {
                 "type": "array",
-                "description": "With `phone_conflict`: ids of the rides on whose number the new phone is barred.",
+                "description": "With `phone_barred`: ids of the rides on whose number the new phone is barred.",
                 "items": { "type": "integer", "format": "int64" }
             },
             "limit": {

@@ -6,7 +6,7 @@ use crate::{
         call::Call,
         clock::Time,
         error::{Conflict, Error, Result},
-        ids::{MessageId, NumberId, RideId},
+        ids::{MessageId, NumberId, PersonId, RideId},
         message::{Message, MessageKind, MessageStatus, NewMessage},
         number::ProviderName,
         page::{Page, PageRequest},
@@ -30,6 +30,8 @@ const DEFAULT_PART_LIMIT: usize = 1000;
 /// A text that we are about to owe.
 pub(super) struct Owing {
     pub(super) ride_id: RideId,
+    /// Who drives, as far as we saw: with somebody else, nothing is owed.
+    pub(super) driver_id: PersonId,
     pub(super) kind: MessageKind,
     pub(super) from: Option<Role>,
     pub(super) to: Role,
@@ -64,8 +66,8 @@ impl TimelineItem {
 }
 
 impl Service {
-    /// Stores a text with its parts in the outbox, in the transaction of what caused it. `None` if contact closed
-    /// meanwhile: then nothing is stored.
+    /// Stores a text with its parts in the outbox, in the transaction of what caused it. `None` if contact closed or the
+    /// driver was replaced meanwhile: then nothing is stored.
     pub(super) async fn owe(&self, tx: &Tx, owing: Owing, now: Time) -> Result<Option<MessageId>> {
         let profile = self.providers.get(&owing.provider).map(|known| known.profile());
         let limit = profile.map_or(DEFAULT_PART_LIMIT, |profile| profile.text_limit);
@@ -78,7 +80,10 @@ impl Service {
         };
         let parts = parts(&owing.body, &owing.media, limit, media_limit).len();
         let parts = i32::try_from(parts).map_err(Error::internal)?;
-        let Some(first) = rides::take_places(tx, owing.ride_id, owing.to, parts, now).await? else { return Ok(None) };
+        let driver = Some(owing.driver_id);
+        let Some(first) = rides::take_places(tx, owing.ride_id, driver, owing.to, parts, now).await? else {
+            return Ok(None);
+        };
         let message = NewMessage {
             ride_id: Some(owing.ride_id),
             kind: owing.kind,
@@ -128,6 +133,7 @@ impl Service {
                 let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
                 let owing = Owing {
                     ride_id,
+                    driver_id: ride.driver_id,
                     kind: MessageKind::Platform,
                     from: None,
                     to,

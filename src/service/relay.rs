@@ -109,6 +109,7 @@ impl Service {
         let now = self.now();
         let owing = Owing {
             ride_id: way.ride_id,
+            driver_id: way.driver_id,
             kind: MessageKind::Relay,
             from: Some(way.from_role),
             to: way.from_role.other(),
@@ -120,7 +121,7 @@ impl Service {
             received_at: Some(now),
         };
         if self.owe(tx, owing, now).await?.is_none() {
-            // The ride was deleted between the lookup and now.
+            // Between the lookup and now the ride was deleted, or got another driver.
             let ride = Some((way.ride_id, way.from_role));
             let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
             self.keep(tx, provider, text, closed).await?;

@@ -5,7 +5,7 @@ mod placing;
 mod telling;
 
 use chrono::Duration;
-use placing::Subject;
+use placing::{Contact, Subject};
 use telling::Parties;
 
 use super::{Once, RequestId, Service, expect_version};
@@ -21,7 +21,7 @@ use crate::{
     },
     store::{
         Tx, bindings, people,
-        rides::{self, RideFilter, RideTimes},
+        rides::{self, RideFilter},
     },
 };
 
@@ -66,9 +66,8 @@ impl Service {
                         vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
                     return Err(Error::Invalid("same_phone", wrong));
                 }
-                let contact_until = timeout_at + policy.grace;
-                let times = RideTimes { timeout_at, contact_until, contact_floor: None };
-                let ride = self.place(&tx, &placing, Subject::New(new, times)).await?;
+                let contact = Contact { until: timeout_at + policy.grace, floor: None };
+                let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
                     self.tell_both(&tx, About::Confirmation, &ride, &parties).await?;

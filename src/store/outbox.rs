@@ -315,7 +315,7 @@ pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Tim
         .all(tx.conn())
         .await?;
     let count = i32::try_from(owed.len()).map_err(Error::internal)?;
-    let Some(first) = rides::take_places(tx, to.0, to.1, count, now).await? else { return Ok(()) };
+    let Some(first) = rides::take_places(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
     for (seq, part) in (first..).zip(owed) {
         let moved = ActiveModel {
             id: Set(part.id),

@@ -255,20 +255,29 @@ pub async fn hand_over(tx: &Tx, id: RideId, now: Time) -> Result<()> {
 }
 
 /// Takes the next `count` places in the conversation with one party, and answers the first. The row stays locked until
-/// the transaction ends, so places are taken in the order in which they become visible. `None` if contact is closed.
-pub async fn take_places(tx: &Tx, id: RideId, to: Role, count: i32, now: Time) -> Result<Option<i64>> {
-    let sql = match to {
-        Role::Customer => {
-            "UPDATE rides SET customer_seq = customer_seq + $2
-             WHERE id = $1 AND contact_until > $3 AND deleted_at IS NULL RETURNING customer_seq AS last"
-        }
-        Role::Driver => {
-            "UPDATE rides SET driver_seq = driver_seq + $2
-             WHERE id = $1 AND contact_until > $3 AND deleted_at IS NULL RETURNING driver_seq AS last"
-        }
+/// the transaction ends, so places are taken in the order in which they become visible. `None` if contact is closed, or
+/// somebody else than `driver` drives.
+pub async fn take_places(
+    tx: &Tx,
+    id: RideId,
+    driver: Option<PersonId>,
+    to: Role,
+    count: i32,
+    now: Time,
+) -> Result<Option<i64>> {
+    let seq = match to {
+        Role::Customer => "customer_seq",
+        Role::Driver => "driver_seq",
     };
+    // Both are read from the row as it is once its lock is ours, not as it was when the statement began.
+    let same_driver = if driver.is_some() { "AND driver_id = $4" } else { "" };
+    let sql = format!(
+        "UPDATE rides SET {seq} = {seq} + $2
+        WHERE id = $1 AND contact_until > $3 AND deleted_at IS NULL {same_driver} RETURNING {seq} AS last"
+    );
     let count = i64::from(count);
-    let statement = super::statement(tx, sql, [id.0.into(), count.into(), now.into()]);
+    let values = [id.0.into(), count.into(), now.into()].into_iter().chain(driver.map(|driver| driver.0.into()));
+    let statement = super::statement(tx, &sql, values);
     let row = tx.conn().query_one_raw(statement).await?;
     row.map(|row| Ok(row.try_get::<i64>("", "last")? - count + 1)).transpose()
 }

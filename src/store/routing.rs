@@ -7,7 +7,7 @@ use crate::domain::{
     clock::Time,
     contact::{BoundContact, Contacting, RouteFacts},
     error::Result,
-    ids::{NumberId, RideId},
+    ids::{NumberId, PersonId, RideId},
     phone::PhoneNumber,
 };
 
@@ -19,6 +19,7 @@ struct Row {
     ride_id: Option<i64>,
     role: Option<String>,
     contact_until: Option<Time>,
+    driver_id: Option<i64>,
     to_sealed: Option<Vec<u8>>,
 }
 
@@ -30,7 +31,8 @@ pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &Contacting) -> R
     };
     let sql = "SELECT n.id AS number_id, n.provider AS provider,
             EXISTS (SELECT 1 FROM numbers p WHERE p.match_key = $2 AND p.deleted_at IS NULL) AS from_pool,
-            b.ride_id AS ride_id, b.role AS role, b.contact_until AS contact_until, other.phone_sealed AS to_sealed
+            b.ride_id AS ride_id, b.role AS role, b.contact_until AS contact_until,
+            r.driver_id AS driver_id, other.phone_sealed AS to_sealed
         FROM numbers n
         LEFT JOIN bindings b ON b.number_id = n.id AND b.phone_index = $3
         LEFT JOIN rides r ON r.id = b.ride_id
@@ -40,14 +42,15 @@ pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &Contacting) -> R
     let Some(found) = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await? else {
         return Ok(RouteFacts { number: None, from_pool: false, binding: None });
     };
-    let binding = match (found.ride_id, row::roles(found.role.as_deref())?, found.contact_until) {
-        (Some(ride_id), Some(from_role), Some(contact_until)) => Some(BoundContact {
+    let binding = match (found.ride_id, row::roles(found.role.as_deref())?, found.contact_until, found.driver_id) {
+        (Some(ride_id), Some(from_role), Some(contact_until), Some(driver_id)) => Some(BoundContact {
             ride_id: RideId(ride_id),
+            driver_id: PersonId(driver_id),
             from_role,
             contact_until,
             to: found.to_sealed.map(|sealed| row::open_phone(db, &sealed)).transpose()?,
         }),
-        (None, None, None) => None,
+        (None, None, None, None) => None,
         _ => return Err(UnknownValue("bindings").into()),
     };
     let number = Some((NumberId(found.number_id), row::provider(&found.provider)?));

@@ -105,6 +105,18 @@ on_both_databases! {
         app.finish().await;
     }
 
+    async fn texts_of_a_driver_who_is_replaced_at_this_moment_reach_nobody(kind: Kind) {
+        let Three { app, bob, cyd, ride, .. } = three(kind).await;
+        for (driver, phone) in [(cyd, BOB), (bob, CYD), (cyd, BOB), (bob, CYD), (cyd, BOB), (bob, CYD)] {
+            let texts = (0..12).map(|at| app.simulate_text(phone, NUMBER, ["Are you there?", "Hello?"][at % 2]));
+            let replaced = json!({ "driver_id": driver, "notify": false });
+            let (_, replaced) = tokio::join!(futures_util::future::join_all(texts), app.patch(&ride, &replaced));
+            replaced.expect(200);
+            assert_eq!(app.send_due().await, 0, "taken before, they are given up; after, they are refused");
+        }
+        app.finish().await;
+    }
+
     async fn a_driver_who_cannot_have_the_number_brings_another_for_both(kind: Kind) {
         let Three { app, cyd, ride, .. } = three(kind).await;
         // Cyd holds the only number with somebody else.
@@ -156,13 +168,13 @@ on_both_databases! {
         assert_eq!(reaches(&app, ANN, NUMBER, BOB).await.as_deref(), Some(NUMBER));
 
         // The other party's phone, and one that holds a number with somebody else.
-        let taken = app.patch(&person, &json!({ "phone_number": BOB })).await.expect_problem(409, "phone_conflict");
+        let taken = app.patch(&person, &json!({ "phone_number": BOB })).await.expect_problem(409, "phone_barred");
         assert_eq!(taken["rides"], json!([1]));
         let fay = app.customer("Fay", "+31633333333").await;
         let gus = app.driver("Gus", "+31644444444").await;
         app.patch(&format!("/v1/numbers/{number}"), &json!({ "status": "draining" })).await.expect(200);
         assert_eq!(app.ride(fay, gus).await.expect(201)["proxy_number"], SECOND);
-        let taken = app.patch(&person, &json!({ "phone_number": "+31633333333" })).await.expect_problem(409, "phone_conflict");
+        let taken = app.patch(&person, &json!({ "phone_number": "+31633333333" })).await.expect_problem(409, "phone_barred");
         assert_eq!(taken["rides"], json!([2]));
         for (number, driver) in [(NUMBER, BOB), (SECOND, CYD)] {
             assert_eq!(reaches(&app, ANN, number, driver).await.as_deref(), Some(number), "nothing was changed");

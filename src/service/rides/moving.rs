@@ -4,7 +4,10 @@
 //! else gets it before the cool-down is over. Whoever moves a ride locks its people first, customer before driver, then
 //! the ride, as whoever makes one does.
 
-use super::{placing::Subject, telling::Parties};
+use super::{
+    placing::{Contact, Subject},
+    telling::Parties,
+};
 use crate::{
     domain::{
         error::{Error, FieldError, Result},
@@ -45,7 +48,7 @@ impl Service {
             return Ok(after);
         }
         bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
-        let placed = self.place(tx, &placing, Subject::Stored(after.clone())).await?;
+        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
         Ok(Ride {
             number_id: placed.number_id,
             proxy_number: placed.proxy_number,
@@ -77,7 +80,7 @@ impl Service {
                 in_conflict.push(id);
             }
         }
-        if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneInConflict(in_conflict)) }
+        if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneBarred(in_conflict)) }
     }
 
     /// Moves rides with open contact off suspended numbers, at most `limit`; answers how many there were. A ride for
@@ -107,7 +110,7 @@ impl Service {
                 for &role in Role::ALL {
                     bindings::retire(&tx, id, role, now, self.policy.window(now).barred_until).await?;
                 }
-                let placed = self.place(&tx, &self.placing(&parties), Subject::Stored(ride)).await?;
+                let placed = self.place(&tx, &self.placing(&parties), Subject::Stored(id), Contact::of(&ride)).await?;
                 rides::record(&tx, id, RideEventKind::Updated, now).await?;
                 let moved = rides::update(&tx, &placed, now).await?;
                 self.tell_both(&tx, About::NewNumber, &moved, &parties).await

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         clock::Time,
         error::{Error, Result},
-        ids::{NumberId, PersonId},
+        ids::{NumberId, PersonId, RideId},
         number::{NumberMatch, ProviderName},
         person::Role,
         ride::{NewRide, Ride},
@@ -35,45 +35,52 @@ pub(super) struct Placing {
 }
 
 /// The ride to be put on a number.
+#[derive(Clone, Copy)]
 pub(super) enum Subject<'a> {
-    /// One that is not stored yet: a row needs a number.
-    New(&'a NewRide, RideTimes),
+    /// One that is not stored yet, because a row needs a number; with the time when it is over though nobody says so.
+    New(&'a NewRide, Time),
     /// One that is.
-    Stored(Ride),
+    Stored(RideId),
+}
+
+/// How long the two have contact.
+#[derive(Clone, Copy)]
+pub(super) struct Contact {
+    /// See [`Ride::contact_until`].
+    pub(super) until: Time,
+    /// See [`Ride::contact_floor`].
+    pub(super) floor: Option<Time>,
+}
+
+impl Contact {
+    /// What a stored ride has.
+    pub(super) fn of(ride: &Ride) -> Self {
+        Self { until: ride.contact_until, floor: ride.contact_floor }
+    }
+
+    /// With what a former ride left to the same two.
+    fn at_least(self, open_until: Option<Time>) -> Self {
+        Self { until: open_until.map_or(self.until, |open| open.max(self.until)), floor: self.floor.max(open_until) }
+    }
 }
 
 impl Subject<'_> {
-    /// When contact closes, unless the pair had longer on their number already.
-    fn contact_until(&self) -> Time {
-        match self {
-            Self::New(_, times) => times.contact_until,
-            Self::Stored(ride) => ride.contact_until,
-        }
-    }
-
-    /// What a former ride left to the pair already.
-    fn contact_floor(&self) -> Option<Time> {
-        match self {
-            Self::New(_, times) => times.contact_floor,
-            Self::Stored(ride) => ride.contact_floor,
-        }
-    }
-
     /// Stores the ride on this number, with this contact.
     async fn put_on(
-        &self,
+        self,
         tx: &Tx,
         parties: (PersonId, PersonId),
         number: NumberId,
-        (contact_until, contact_floor): (Time, Option<Time>),
+        contact: Contact,
         now: Time,
     ) -> Result<Ride> {
+        let Contact { until: contact_until, floor: contact_floor } = contact;
         match self {
-            Self::New(new, times) => {
-                let times = RideTimes { contact_until, contact_floor, ..*times };
+            Self::New(new, timeout_at) => {
+                let times = RideTimes { timeout_at, contact_until, contact_floor };
                 rides::insert(tx, new, parties, number, times, now).await
             }
-            Self::Stored(ride) => rides::move_to_number(tx, ride.id, number, contact_until, contact_floor).await,
+            Self::Stored(id) => rides::move_to_number(tx, id, number, contact_until, contact_floor).await,
         }
     }
 }
@@ -92,18 +99,21 @@ impl Service {
 
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
     /// from a random point of the pool on. A ride that had a number holds it no more.
-    pub(super) async fn place(&self, tx: &Tx, placing: &Placing, mut subject: Subject<'_>) -> Result<Ride> {
+    pub(super) async fn place(
+        &self,
+        tx: &Tx,
+        placing: &Placing,
+        mut subject: Subject<'_>,
+        contact: Contact,
+    ) -> Result<Ride> {
         let Placing { parties, ref pair, ref countries } = *placing;
         let now = self.now();
         let usable = self.providers.configured();
-        let (contact_until, contact_floor) = (subject.contact_until(), subject.contact_floor());
         bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
         if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
-            let contact_until = former.open_until.map_or(contact_until, |open| open.max(contact_until));
-            let contact_floor = contact_floor.max(former.open_until);
-            let number = former.number_id;
-            let placed = subject.put_on(tx, parties, number, (contact_until, contact_floor), now).await?;
-            if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact_until)).await? {
+            let contact = contact.at_least(former.open_until);
+            let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
+            if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact.until)).await? {
                 for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
                     let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
                     let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
@@ -116,18 +126,18 @@ impl Service {
                 return Ok(placed);
             }
             // Other people with the same two phones were faster.
-            subject = Subject::Stored(placed);
+            subject = Subject::Stored(placed.id);
         }
         for _ in 0..MAX_CHOICES {
             let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
                 let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
                 return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
             };
-            let placed = subject.put_on(tx, parties, number, (contact_until, contact_floor), now).await?;
-            if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact_until)).await? {
+            let placed = subject.put_on(tx, parties, number, contact, now).await?;
+            if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact.until)).await? {
                 return Ok(placed);
             }
-            subject = Subject::Stored(placed);
+            subject = Subject::Stored(placed.id);
         }
         Err(Error::Busy { retry_after: Duration::seconds(1) })
     }

@@ -57,6 +57,7 @@ impl Service {
         };
         let owing = Owing {
             ride_id: ride.id,
+            driver_id: ride.driver_id,
             kind: MessageKind::Notice,
             from: None,
             to,

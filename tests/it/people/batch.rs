@@ -107,7 +107,7 @@ on_both_databases! {
         // A phone that the other party of their open rides has is refused, and the whole ride with it.
         let moved = json!({ "external_id": "c-1", "name": "Anna", "phone_number": BOB });
         let refused = app.post("/v1/rides", &body(moved, json!({ "external_id": "d-2", "name": "Dan", "phone_number": "+31611111111" }))).await;
-        assert_eq!(refused.expect_problem(409, "phone_conflict")["rides"], json!([id(&first), id(&second)]));
+        assert_eq!(refused.expect_problem(409, "phone_barred")["rides"], json!([id(&first), id(&second)]));
         let people = app.get("/v1/customers").await.expect(200);
         assert_eq!(people["items"].as_array().unwrap().len(), 1);
         assert_eq!(app.owed().await, 0);
