@@ -15,6 +15,7 @@ pub mod number;
 pub mod page;
 pub mod person;
 pub mod phone;
+pub mod pool;
 pub mod retry;
 pub mod ride;
 pub mod scope;

@@ -92,6 +92,32 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Reply<STATUS, T> {
     }
 }
 
+/// One of two answers, as the request asks.
+pub(super) enum Either<A, B> {
+    This(A),
+    That(B),
+}
+
+impl<A: IntoResponse, B: IntoResponse> IntoResponse for Either<A, B> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::This(answer) => answer.into_response(),
+            Self::That(answer) => answer.into_response(),
+        }
+    }
+}
+
+impl<A: ApiResponse, B: ApiResponse> ApiResponse for Either<A, B> {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: A::meta().responses.into_iter().chain(B::meta().responses).collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        A::register(registry);
+        B::register(registry);
+    }
+}
+
 /// `204 No Content`.
 pub(super) struct NoContent;
 

@@ -13,11 +13,13 @@ use super::fields::Field;
 use crate::domain::{
     call::CallStatus,
     clock::Time,
+    error::PoolLimit,
     ids::{ClientId, MessageId, NumberId, PersonId, RideId},
     message::{MessageKind, MessageStatus},
     number::{Capability, NumberStatus, ProviderName},
     person::Role,
     phone::PhoneNumber,
+    pool::{Preference, Rejection},
     ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::Scope,
     text::{Body, ClientName, ExternalId, Language, Name, Place},
@@ -161,7 +163,10 @@ enums!(
     Role,
     Scope,
     EntryKind,
-    CallOutcome
+    CallOutcome,
+    PoolLimit,
+    Preference,
+    Rejection
 );
 
 scalar!(Language, "language", MetaSchema { pattern: Some("^[A-Za-z]{2}$".to_owned()), ..string("nl", 2) });

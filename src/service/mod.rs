@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
+pub use rides::Rehearsal;
 use tokio::sync::Notify;
 
 use crate::{

@@ -2,10 +2,12 @@
 
 mod moving;
 mod placing;
+mod rehearsal;
 mod telling;
 
 use chrono::Duration;
-use placing::{Contact, Subject};
+use placing::{Contact, Placing, Subject};
+pub use rehearsal::Rehearsal;
 use telling::Parties;
 
 use super::{Once, RequestId, Service, expect_version};
@@ -28,45 +30,22 @@ use crate::{
 /// What is wrong with the id of a person.
 const NOBODY: &str = "names nobody in this role";
 
+/// A new ride whose request holds, with its people locked.
+struct Admitted {
+    parties: Parties,
+    placing: Placing,
+    timeout_at: Time,
+    contact: Contact,
+}
+
 impl Service {
     /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
     /// confirmation; or, when the pool has none for them, changes nothing.
     pub async fn create_ride(&self, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
         let now = self.now();
-        let policy = &self.policy.with(&new.terms);
-        let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
-        let too_long = self.terms_too_long(new);
-        let too_long = &too_long;
         let once = self
             .write_once(request, |tx| async move {
-                // Customer, then driver: every ride locks in this order.
-                let customer = self.resolve(&tx, Role::Customer, &new.customer, now).await?;
-                let driver = self.resolve(&tx, Role::Driver, &new.driver, now).await?;
-                let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
-                    (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => {
-                        (customer, driver, timeout_at)
-                    }
-                    (customer, driver, timeout_at) => {
-                        let unknown = |pointer, missing: bool| missing.then(|| FieldError::new(pointer, NOBODY));
-                        let wrong = [
-                            unknown("/customer_id", customer.is_none()),
-                            unknown("/driver_id", driver.is_none()),
-                            timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
-                        ];
-                        let wrong = wrong.into_iter().flatten().chain(too_long.iter().cloned());
-                        return Err(Error::Invalid("invalid_request", wrong.collect()));
-                    }
-                };
-                let parties = Parties { customer, driver };
-                let placing = self.placing(&parties);
-                if placing.pair.customer == placing.pair.driver {
-                    let same =
-                        |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
-                    let wrong =
-                        vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
-                    return Err(Error::Invalid("same_phone", wrong));
-                }
-                let contact = Contact { until: timeout_at + policy.grace, floor: None };
+                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
                 let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
@@ -77,6 +56,38 @@ impl Service {
             .await?;
         self.owed.notify_one();
         Ok(once)
+    }
+
+    /// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
+    async fn admit(&self, tx: &Tx, new: &NewRide) -> Result<Admitted> {
+        let now = self.now();
+        let policy = self.policy.with(&new.terms);
+        let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
+        let too_long = self.terms_too_long(new);
+        // Customer, then driver: every ride locks in this order.
+        let customer = self.resolve(tx, Role::Customer, &new.customer, now).await?;
+        let driver = self.resolve(tx, Role::Driver, &new.driver, now).await?;
+        let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
+            (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => (customer, driver, timeout_at),
+            (customer, driver, timeout_at) => {
+                let unknown = |pointer, missing: bool| missing.then(|| FieldError::new(pointer, NOBODY));
+                let wrong = [
+                    unknown("/customer_id", customer.is_none()),
+                    unknown("/driver_id", driver.is_none()),
+                    timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
+                ];
+                return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().chain(too_long).collect()));
+            }
+        };
+        let parties = Parties { customer, driver };
+        let placing = self.placing(&parties);
+        if placing.pair.customer == placing.pair.driver {
+            let same = |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
+            let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
+            return Err(Error::Invalid("same_phone", wrong));
+        }
+        let contact = Contact { until: timeout_at + policy.grace, floor: None };
+        Ok(Admitted { parties, placing, timeout_at, contact })
     }
 
     /// The ride with this id.
@@ -120,18 +131,10 @@ impl Service {
                 if edited.status.is_ended() || patch.quiet {
                     return Ok(edited);
                 }
-                match next_driver {
-                    Some(parties) if is_passed_on => {
-                        let number = edited.number_id;
-                        self.tell(&tx, (About::NewDriver, Role::Customer), &edited, &parties, number).await?;
-                        self.tell(&tx, (About::Confirmation, Role::Driver), &edited, &parties, number).await?;
-                    }
-                    _ if is_replanned(&ride, &edited) => {
-                        if let Some(parties) = self.parties(&tx, &edited).await? {
-                            self.tell_both(&tx, About::Change, &edited, &parties).await?;
-                        }
-                    }
-                    _ => {}
+                match next_driver.filter(|_| is_passed_on) {
+                    Some(parties) => self.tell_of_next_driver(&tx, &edited, &parties).await?,
+                    None if is_replanned(&ride, &edited) => self.tell_of_change(&tx, &edited).await?,
+                    None => {}
                 }
                 Ok(edited)
             })

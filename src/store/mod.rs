@@ -61,6 +61,13 @@ pub struct Tx {
     vault: Arc<Vault>,
 }
 
+/// What becomes of the changes of a transaction whose work succeeded.
+#[derive(Clone, Copy)]
+enum Ending {
+    Commit,
+    RollBack,
+}
+
 /// Where a query can run: on the store, or inside a transaction.
 pub trait Db: Sync {
     /// SeaORM's side of it.
@@ -101,10 +108,20 @@ impl Store {
     /// have no effects outside the transaction. It is given the transaction by value: an async closure that borrows it
     /// would make a future that the compiler cannot prove `Send` (rust-lang/rust#110338).
     pub async fn write<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
+        self.run(&work, Ending::Commit).await
+    }
+
+    /// Runs a unit of work as [`write`](Self::write) does, and undoes it whatever comes out: what it would have
+    /// answered, and nothing has changed.
+    pub async fn rehearse<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
+        self.run(&work, Ending::RollBack).await
+    }
+
+    async fn run<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, ending: Ending) -> Result<T> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match self.write_once(&work).await {
+            match self.run_once(work, ending).await {
                 Err(cause) if tried < MAX_TRIES && error::is_retriable(&cause) => {
                     tracing::debug!(tried, "the database asked to run a transaction again");
                     tokio::time::sleep(Duration::from_millis(5 * u64::from(tried))).await;
@@ -114,7 +131,7 @@ impl Store {
         }
     }
 
-    async fn write_once<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F) -> Result<T> {
+    async fn run_once<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, ending: Ending) -> Result<T> {
         let _turn = match &self.writer {
             Some(writer) => Some(writer.lock().await),
             None => None,
@@ -126,19 +143,13 @@ impl Store {
         let tx = Tx { db: Arc::new(self.db.begin_with_options(options).await?), vault: Arc::clone(&self.vault) };
         let outcome = work(tx.clone()).await;
         let db = Arc::into_inner(tx.db).ok_or_else(|| Error::internal("a transaction outlived its work"))?;
-        match outcome {
-            Ok(value) => {
-                db.commit().await?;
-                Ok(value)
-            }
-            Err(cause) => {
-                // The connection goes back clean even if this fails: dropping the transaction rolls it back too.
-                if let Err(failed) = db.rollback().await {
-                    tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
-                }
-                Err(cause)
-            }
+        if outcome.is_ok() && matches!(ending, Ending::Commit) {
+            db.commit().await?;
+        } else if let Err(failed) = db.rollback().await {
+            // The connection goes back clean even so: dropping the transaction rolls it back too.
+            tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
         }
+        outcome
     }
 
     /// Asks the database whether it answers.

@@ -1,5 +1,9 @@
-//! Choosing a number: a few index probes from a random point of the pool, never a scan of pool or history.
+//! Choosing a number: a few index probes from a random point of the pool, never a scan of pool or history. What may scan
+//! is kept apart, in [`planning`].
 
+mod planning;
+
+pub use planning::{PoolCount, classes, count};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, statement};
@@ -22,6 +26,15 @@ pub(super) fn marks(names: &[ProviderName], from: usize) -> String {
 /// `$from, $from+1, ..`, so many.
 fn places(from: usize, count: usize) -> String {
     (from..from + count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The number is of one of these countries, whose parameters begin at `from`. A phone of no country has no number of its
+/// country.
+fn of_countries(countries: &[String], from: usize) -> String {
+    match countries.len() {
+        0 => "FALSE".to_owned(),
+        count => format!("n.country IN ({})", places(from, count)),
+    }
 }
 
 fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
@@ -92,11 +105,7 @@ pub async fn limit(
         (format!("{ASSIGNABLE} AND n.provider IN ({providers})"), PoolLimit::NoneCapable),
     ];
     if let Some(countries) = countries {
-        // A phone of no country has no number of its country.
-        let of_country = match countries.len() {
-            0 => "FALSE".to_owned(),
-            count => format!("n.country IN ({})", places(usable.len() + 1, count)),
-        };
+        let of_country = of_countries(countries, usable.len() + 1);
         let predicate = format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND {of_country}");
         questions.push((predicate, PoolLimit::NoneInCountry));
     }
@@ -115,39 +124,4 @@ pub async fn limit(
     let values = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
     let open = db.conn().query_one_raw(statement(db, sql, values)).await?;
     Ok(if open.is_some() { PoolLimit::AllHeld } else { PoolLimit::AllCooling })
-}
-
-/// How many numbers there are, by provider, country and status.
-#[derive(Clone, Debug, FromQueryResult)]
-pub struct PoolCount {
-    /// The provider.
-    pub provider: String,
-    /// ISO 3166 country, if known.
-    pub country: Option<String>,
-    /// All of them.
-    pub total: i64,
-    /// Those that may be given to new rides.
-    pub usable: i64,
-    /// Those with an open contact window.
-    pub open: i64,
-    /// Those without one that still cool down for somebody.
-    pub cooling: i64,
-}
-
-/// Counts the pool; numbers of other providers than the `usable` ones are in the total only.
-pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<PoolCount>> {
-    let sql = format!(
-        "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
-            COUNT(CASE WHEN q.usable THEN 1 END) AS usable,
-            COUNT(CASE WHEN q.open THEN 1 END) AS open,
-            COUNT(CASE WHEN q.cooling AND NOT q.open THEN 1 END) AS cooling
-        FROM (SELECT n.provider, n.country, ({ASSIGNABLE} AND n.provider IN ({})) AS usable,
-                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1) AS open,
-                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.barred_until > $1) AS cooling
-            FROM numbers n WHERE n.deleted_at IS NULL) q
-        GROUP BY q.provider, q.country ORDER BY q.provider, q.country",
-        marks(usable, 2)
-    );
-    let values = std::iter::once(now.into()).chain(names(usable));
-    Ok(PoolCount::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?)
 }

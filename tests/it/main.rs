@@ -12,5 +12,6 @@ mod harness;
 mod moves;
 mod operations;
 mod people;
+mod pool;
 mod process;
 mod ride;

@@ -9,6 +9,7 @@ use poem_openapi::{
 
 use super::{
     Group,
+    rehearsal::RehearsalView,
     timeline::{Timeline, TimelineEntry},
     views::{MessageView, RideView},
 };
@@ -26,7 +27,7 @@ use crate::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
         fields::{Body, Checked, Clear, Inner, Keep, Parameters, request_body},
         problem::{Answer, Problem},
-        reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
+        reply::{Accepted, Created, Either, Found, List, NoContent, page, request_id, seen},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
     service::Service,
@@ -198,6 +199,9 @@ impl RidesApi {
     /// rather than of any other, and tells both people. From now on every text and call of one
     /// to that number reaches the other. Where the pool has no number for this pair, the answer is 409
     /// `number_pool_depleted` with the `limit` that was hit first, and nothing is stored.
+    ///
+    /// With `dry_run=true` nothing is stored at all, whatever comes out: the request is checked like any other, and a ride
+    /// that could be created is answered with 200 and the number that it would get.
     #[oai(path = "/v1/rides", method = "post", operation_id = "create_ride")]
     async fn create(
         &self,
@@ -205,8 +209,14 @@ impl RidesApi {
         /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
+        mut parameters: Parameters,
+        /// Only tell which number the ride would get, why that one, and why no others. No ride, binding or person is
+        /// stored or changed, nobody is told, and no idempotency key is taken.
+        dry_run: Query<Option<Checked<bool>>>,
         body: Body<NewRideBody>,
-    ) -> Answer<Created<RideView>> {
+    ) -> Answer<Either<Created<RideView>, Found<RehearsalView>>> {
+        let dry_run = parameters.take("dry_run", dry_run.0).unwrap_or(false);
+        parameters.finish()?;
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let body = body.value;
         let inline = [(body.customer.is_some(), Scope::CustomersWrite), (body.driver.is_some(), Scope::DriversWrite)];
@@ -234,10 +244,13 @@ impl RidesApi {
             external_id: body.external_id,
             notify: body.notify.unwrap_or(true),
         };
+        if dry_run {
+            return Ok(Either::That(Found::new(self.service.rehearse_ride(&new).await?.into())));
+        }
         let ride = self.service.create_ride(&request, &new).await?.value;
         let (id, version) = (ride.id, ride.version);
         let view = RideView::of(ride, self.service.now());
-        Ok(Created::new(view).version(version).at(format!("{PATH}/{id}")))
+        Ok(Either::This(Created::new(view).version(version).at(format!("{PATH}/{id}"))))
     }
 
     /// Get a ride

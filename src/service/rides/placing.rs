@@ -31,7 +31,7 @@ pub(super) struct Placing {
     /// Their phones.
     pub(super) pair: Pair,
     /// Whose countries' numbers go before others, and in this order.
-    countries: Vec<String>,
+    pub(super) countries: Vec<String>,
 }
 
 /// The ride to be put on a number.

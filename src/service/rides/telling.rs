@@ -72,10 +72,18 @@ impl Service {
         Ok(())
     }
 
-    /// The people of a ride as they are now; none if one was erased.
-    pub(super) async fn parties(&self, tx: &Tx, ride: &Ride) -> Result<Option<Parties>> {
+    /// Tells both people that time or place of their ride are others.
+    pub(super) async fn tell_of_change(&self, tx: &Tx, ride: &Ride) -> Result<()> {
         let customer = people::find(tx, Role::Customer, ride.customer_id).await?;
         let driver = people::find(tx, Role::Driver, ride.driver_id).await?;
-        Ok(customer.zip(driver).map(|(customer, driver)| Parties { customer, driver }))
+        // Whose contact is over may have been erased.
+        let Some((customer, driver)) = customer.zip(driver) else { return Ok(()) };
+        self.tell_both(tx, About::Change, ride, &Parties { customer, driver }).await
+    }
+
+    /// Tells the customer of another driver, and the driver of the ride.
+    pub(super) async fn tell_of_next_driver(&self, tx: &Tx, ride: &Ride, parties: &Parties) -> Result<()> {
+        self.tell(tx, (About::NewDriver, Role::Customer), ride, parties, ride.number_id).await?;
+        self.tell(tx, (About::Confirmation, Role::Driver), ride, parties, ride.number_id).await
     }
 }

@@ -241,7 +241,13 @@ impl TestApp {
 
     /// Another process's worth of the same service on the same database.
     pub async fn replica(&self) -> (Running, Api) {
-        let more: Vec<_> = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.replica_with(&[]).await
+    }
+
+    /// The same with these variables over those of the first.
+    pub async fn replica_with(&self, other: &[(&str, &str)]) -> (Running, Api) {
+        let more = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let more: Vec<_> = more.chain(other.iter().copied()).collect();
         let running = run(&self.db.url, &more, &self.clock).await;
         let base = format!("http://{}", running.address);
         (running, self.api.at(&base))

@@ -1,0 +1,81 @@
+//! A ride that is created and undone at once, to tell which number it would get and why no other.
+
+use super::{Admitted, placing::Subject};
+use crate::{
+    domain::{
+        error::{Error, PoolLimit, Result},
+        ids::NumberId,
+        number::NumberMatch,
+        phone::PhoneNumber,
+        pool::{Preference, Rejection},
+        ride::NewRide,
+    },
+    service::Service,
+    store::{
+        bindings::{self, Pair},
+        numbers, pool,
+    },
+};
+
+/// What would come of a ride.
+pub struct Rehearsal {
+    /// The number that it would get, or the limit that leaves none.
+    pub outcome: std::result::Result<Chosen, PoolLimit>,
+    /// Numbers that it could have, that one included.
+    pub free: i64,
+    /// Numbers that it could not have, and why; each counts once.
+    pub rejected: Vec<(Rejection, i64)>,
+}
+
+/// A number that a ride would get.
+pub struct Chosen {
+    /// Its id.
+    pub id: NumberId,
+    /// The number itself.
+    pub phone: PhoneNumber,
+    /// Why this one.
+    pub preference: Preference,
+}
+
+impl Service {
+    /// Creates a ride as [`create_ride`](Self::create_ride) does and undoes it, people named inside of it included; no
+    /// idempotency key is taken and nobody is told. Answers which number it got and counts the rest of the pool.
+    pub async fn rehearse_ride(&self, new: &NewRide) -> Result<Rehearsal> {
+        let now = self.now();
+        let usable = &self.providers.configured();
+        let (outcome, pair, countries) = self
+            .store
+            .rehearse(|tx| async move {
+                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
+                let Pair { customer, driver } = &placing.pair;
+                bindings::release_expired(&tx, &[customer, driver], now).await?;
+                let former = bindings::former_of_pair(&tx, &placing.pair, usable, now).await?;
+                let outcome = match self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await {
+                    Ok(ride) => {
+                        let number = numbers::find(&tx, ride.number_id, now).await?;
+                        let number = number.ok_or_else(|| Error::internal("a number just chosen is not there"))?;
+                        let is_of = |country: Option<String>| country.is_some() && country == number.country;
+                        let preference = if former.is_some_and(|former| former.number_id == number.id) {
+                            Preference::SamePair
+                        } else if is_of(parties.customer.phone.country()) {
+                            Preference::CustomerCountry
+                        } else if is_of(parties.driver.phone.country()) {
+                            Preference::DriverCountry
+                        } else {
+                            Preference::Any
+                        };
+                        Ok(Chosen { id: number.id, phone: number.phone, preference })
+                    }
+                    Err(Error::PoolDepleted(limit)) => Err(limit),
+                    Err(cause) => return Err(cause),
+                };
+                Ok((outcome, placing.pair, placing.countries))
+            })
+            .await?;
+        // After the transaction and not in it: counting reads the whole pool, and nobody should wait for that.
+        let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
+        let chosen = outcome.as_ref().ok().map(|chosen| chosen.id);
+        let classes = pool::classes(&self.store, &pair, usable, required, chosen, now).await?;
+        Ok(Rehearsal { outcome, free: classes.free, rejected: classes.rejected })
+    }
+}

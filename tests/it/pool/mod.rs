@@ -1,0 +1,3 @@
+//! The pool: which number a ride would get, and how far the numbers reach.
+
+mod dry_run;
