@@ -79,6 +79,7 @@ impl App {
             clock,
             policy: config.policy,
             number_match: config.number_match,
+            low_water: config.low_water,
             providers: Registry::new(accounts),
             public_base_url: base_url.clone(),
             issuer,

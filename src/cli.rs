@@ -172,6 +172,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         clock: Arc::new(SystemClock),
         policy: config.policy,
         number_match: config.number_match,
+        low_water: config.low_water,
         issuer: config.issuer(),
         providers: provider::registry::Registry::new(config.accounts),
         public_base_url: config.public_base_url.unwrap_or_default(),

@@ -42,6 +42,8 @@ pub struct Config {
     pub(crate) policy: ContactPolicy,
     /// `NUMBER_MATCH`.
     pub(crate) number_match: NumberMatch,
+    /// `POOL_LOW_WATER`.
+    pub(crate) low_water: u32,
     /// Provider accounts.
     pub(crate) accounts: Accounts,
     /// `SIMULATOR`, or whether no provider has an account.
@@ -134,6 +136,10 @@ impl Reader<'_> {
         let bootstrap_client = self.bootstrap();
         let policy = self.policy();
         let number_match = self.parsed("NUMBER_MATCH", "loose", "must be loose or strict", NumberMatch::parse);
+        let low_water =
+            self.parsed("POOL_LOW_WATER", "0", "must be a whole number of at most 1000000, such as 20", |text| {
+                text.parse().ok().filter(|numbers| *numbers <= 1_000_000)
+            });
         let accounts = self.accounts();
         let real = accounts.is_any();
         if real && public_base_url.is_none() {
@@ -159,6 +165,7 @@ impl Reader<'_> {
             bootstrap_client,
             policy: policy?,
             number_match: number_match?,
+            low_water: low_water?,
             accounts,
             simulator,
             migrate_on_start,

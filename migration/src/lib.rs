@@ -15,6 +15,7 @@ mod m0001_service;
 mod m0002_providers;
 mod m0003_contact;
 mod m0004_moves;
+mod m0006_pool;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_providers::Migration),
             Box::new(m0003_contact::Migration),
             Box::new(m0004_moves::Migration),
+            Box::new(m0006_pool::Migration),
         ]
     }
 }

@@ -35,3 +35,103 @@ words! {
         CoolingForDriver = "cooling_for_driver",
     }
 }
+
+/// So many phones that hold so many numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Numbers that each of them has contact over, or that cool down for it.
+    pub held: i64,
+    /// Those of them that may be given to new rides.
+    pub held_usable: i64,
+    /// How many phones.
+    pub phones: i64,
+}
+
+/// How far usable numbers reach for phones that hold some of them already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Most numbers that one phone holds.
+    pub busiest_held: i64,
+    /// Usable numbers that are free for a new pair, at least, where both phones hold as many as the median phone.
+    pub free_at_median: i64,
+    /// The same where one phone holds most of all and the other as many as the median one.
+    pub free_for_busiest: i64,
+}
+
+impl Reach {
+    /// For so many usable numbers, and all phones that hold any number. Two phones may hold the same number: what is free
+    /// is at least what is left when they do not.
+    pub fn of(usable: i64, mut holders: Vec<Holders>) -> Self {
+        holders.sort_by_key(|group| group.held_usable);
+        let phones: i64 = holders.iter().map(|group| group.phones).sum();
+        let mut counted = 0;
+        // The least count such that at least half of the phones hold no more.
+        let median = holders.iter().find(|group| {
+            counted += group.phones;
+            counted * 2 >= phones
+        });
+        let median = median.map_or(0, |group| group.held_usable);
+        let most = holders.last().map_or(0, |group| group.held_usable);
+        Self {
+            busiest_held: holders.iter().map(|group| group.held).max().unwrap_or(0),
+            free_at_median: (usable - 2 * median).max(0),
+            free_for_busiest: (usable - most - median).max(0),
+        }
+    }
+}
+
+/// The numbers of the pool, or of a part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stock {
+    /// All of them.
+    pub total: i64,
+    /// Those that may be given to new rides.
+    pub usable: i64,
+    /// Those with an open contact window.
+    pub open: i64,
+    /// Those without one that still cool down for somebody.
+    pub cooling: i64,
+    /// How far they reach.
+    pub reach: Reach,
+    /// Most different people whom one phone has had contact with today, all of whose numbers it still holds: no fewer
+    /// numbers would have done.
+    pub needed_today: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phones(phones: i64, held: i64, held_usable: i64) -> Holders {
+        Holders { held, held_usable, phones }
+    }
+
+    #[test]
+    fn where_nobody_holds_a_number_all_are_free() {
+        let reach = Reach { busiest_held: 0, free_at_median: 7, free_for_busiest: 7 };
+        assert_eq!(Reach::of(7, vec![]), reach);
+    }
+
+    #[test]
+    fn what_both_phones_hold_is_not_free() {
+        let holders = vec![phones(1, 40, 30), phones(5, 1, 1), phones(4, 6, 6)];
+        let reach = Reach { busiest_held: 40, free_at_median: 98, free_for_busiest: 69 };
+        assert_eq!(Reach::of(100, holders), reach);
+    }
+
+    #[test]
+    fn the_median_is_held_by_at_least_half_of_the_phones_or_fewer_numbers_are() {
+        let of = |holders: Vec<Holders>| Reach::of(100, holders).free_at_median;
+        assert_eq!(of(vec![phones(1, 9, 9)]), 82);
+        assert_eq!(of(vec![phones(1, 1, 1), phones(1, 9, 9)]), 98);
+        assert_eq!(of(vec![phones(2, 9, 9), phones(1, 1, 1)]), 82);
+    }
+
+    #[test]
+    fn numbers_that_are_not_usable_take_nothing_away_and_nothing_is_less_than_none() {
+        let reach = Reach { busiest_held: 50, free_at_median: 10, free_for_busiest: 10 };
+        assert_eq!(Reach::of(10, vec![phones(3, 50, 0)]), reach);
+        let reach = Reach { busiest_held: 10, free_at_median: 0, free_for_busiest: 0 };
+        assert_eq!(Reach::of(10, vec![phones(3, 10, 10)]), reach);
+    }
+}

@@ -10,6 +10,7 @@ mod numbers;
 mod once;
 mod outbox;
 mod people;
+mod pool;
 mod questions;
 mod random;
 mod relay;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
+pub use pool::{PoolGroup, PoolReport};
 pub use rides::Rehearsal;
 use tokio::sync::Notify;
 
@@ -42,6 +44,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     policy: ContactPolicy,
     number_match: NumberMatch,
+    low_water: u32,
+    pool_watch: pool::Watch,
     providers: Registry,
     /// Without a slash at the end.
     public_base_url: String,
@@ -61,6 +65,8 @@ pub struct Parts {
     pub policy: ContactPolicy,
     /// Whether a number must be of a party's country.
     pub number_match: NumberMatch,
+    /// The pool is low when fewer numbers than this are free for the busiest phone.
+    pub low_water: u32,
     /// The configured adapters.
     pub providers: Registry,
     /// Where the world reaches us.
@@ -80,6 +86,8 @@ impl Service {
             clock: parts.clock,
             policy: parts.policy,
             number_match: parts.number_match,
+            low_water: parts.low_water,
+            pool_watch: pool::Watch::default(),
             providers: parts.providers,
             public_base_url: parts.public_base_url,
             tokens,

@@ -12,7 +12,6 @@ use crate::{
         bindings,
         numbers::{self, NumberFilter},
         people,
-        pool::{self, PoolCount},
     },
 };
 
@@ -125,11 +124,6 @@ impl Service {
                 numbers::retire(&tx, id, now).await
             })
             .await
-    }
-
-    /// How many numbers there are, by provider and country.
-    pub async fn pool(&self) -> Result<Vec<PoolCount>> {
-        pool::count(&self.store, &self.providers.configured(), self.now()).await
     }
 }
 

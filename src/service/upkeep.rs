@@ -33,6 +33,6 @@ impl Service {
         self.store.write(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await?;
         self.store.write(|tx| async move { idempotency::prune(&tx, now - ANSWERS_KEPT, BATCH).await }).await?;
         self.store.write(|tx| async move { simulator::prune(&tx, now - SCREENS_KEPT).await }).await?;
-        Ok(())
+        self.watch_pool().await
     }
 }

@@ -3,7 +3,7 @@
 
 mod planning;
 
-pub use planning::{PoolCount, classes, count};
+pub use planning::{Part, PoolCount, classes, count, holders, needed};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, statement};

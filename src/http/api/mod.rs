@@ -6,6 +6,7 @@ pub(super) mod numbers;
 pub(super) mod oauth;
 pub(super) mod operations;
 pub(super) mod people;
+mod pool;
 mod rehearsal;
 pub(super) mod rides;
 pub(super) mod simulator;

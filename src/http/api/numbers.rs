@@ -8,7 +8,7 @@ use poem_openapi::{
     param::{Header, Path, Query},
 };
 
-use super::{Group, views::NumberView};
+use super::{Group, pool::PoolView, views::NumberView};
 use crate::{
     domain::{
         ids::NumberId,
@@ -18,14 +18,14 @@ use crate::{
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
-        fields::{Body, Checked, Keep, Many, Nullable, Parameters, request_body, view},
+        fields::{Body, Checked, Keep, Many, Parameters, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, page, request_id, seen},
         scalars::{Country, Cursor, Limit, SortOrder},
     },
     provider::{CallResults, Endpoint},
     service::Service,
-    store::{numbers::NumberFilter, pool::PoolCount},
+    store::numbers::NumberFilter,
 };
 
 const PATH: &str = "/v1/numbers";
@@ -83,47 +83,6 @@ request_body! {
         capabilities: Keep<Vec<Capability>>,
     }
     example { "status": "draining" }
-}
-
-view! {
-    /// The pool, counted.
-    Pool as "Pool" {
-        /// All numbers.
-        total: i64,
-        /// Those that may be given to new rides.
-        usable: i64,
-        /// Those with an open contact window.
-        open: i64,
-        /// Those without one that still cool down for somebody.
-        cooling: i64,
-        /// The same by provider and country.
-        groups: Vec<PoolGroup>,
-    }
-}
-
-view! {
-    /// The numbers of one provider in one country.
-    PoolGroup as "PoolGroup" {
-        /// The provider.
-        provider: String,
-        /// ISO 3166 country.
-        country: Nullable<String>,
-        /// All numbers.
-        total: i64,
-        /// Those that may be given to new rides.
-        usable: i64,
-        /// Those with an open contact window.
-        open: i64,
-        /// Those without one that still cool down for somebody.
-        cooling: i64,
-    }
-}
-
-impl From<PoolCount> for PoolGroup {
-    fn from(count: PoolCount) -> Self {
-        let PoolCount { provider, country, total, usable, open, cooling } = count;
-        Self { provider, country: Nullable(country), total, usable, open, cooling }
-    }
 }
 
 view! {
@@ -320,18 +279,14 @@ impl NumbersApi {
 
     /// Count the pool
     ///
-    /// How many numbers there are and how many are in use, by provider and country.
+    /// How many numbers there are, how many are in use, and how far they reach, by provider and country. It reads the whole
+    /// pool and all that is held: ask every few minutes, not for every ride.
     #[oai(path = "/v1/pool", method = "get", operation_id = "get_pool")]
-    async fn pool(&self, #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>) -> Answer<Found<Pool>> {
-        let counts = self.service.pool().await?;
-        let sum = |of: fn(&PoolCount) -> i64| counts.iter().map(of).sum();
-        Ok(Found::new(Pool {
-            total: sum(|count| count.total),
-            usable: sum(|count| count.usable),
-            open: sum(|count| count.open),
-            cooling: sum(|count| count.cooling),
-            groups: counts.into_iter().map(PoolGroup::from).collect(),
-        }))
+    async fn pool(
+        &self,
+        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
+    ) -> Answer<Found<PoolView>> {
+        Ok(Found::new(self.service.pool().await?.into()))
     }
 
     /// List providers

@@ -4,7 +4,13 @@ use sea_orm::FromQueryResult;
 
 use super::{ASSIGNABLE, marks, names, of_countries};
 use crate::{
-    domain::{clock::Time, error::Result, ids::NumberId, number::ProviderName, pool::Rejection},
+    domain::{
+        clock::Time,
+        error::Result,
+        ids::NumberId,
+        number::ProviderName,
+        pool::{Holders, Rejection},
+    },
     store::{Db, bindings::Pair, row, statement},
 };
 
@@ -109,4 +115,77 @@ pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<V
     );
     let values = std::iter::once(now.into()).chain(names(usable));
     Ok(PoolCount::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?)
+}
+
+/// A group of phones in one part of the pool; in all of it where there is no provider.
+#[derive(FromQueryResult)]
+struct Held {
+    provider: Option<String>,
+    country: Option<String>,
+    held: i64,
+    held_usable: i64,
+    phones: i64,
+}
+
+/// A part of the pool: a provider and a country; `None` is all of it.
+pub type Part = Option<(String, Option<String>)>;
+
+fn part(provider: Option<String>, country: Option<String>) -> Part {
+    provider.map(|provider| (provider, country))
+}
+
+/// How many phones hold how many numbers, in each part of the pool and in all of it. Reads every binding that is open or
+/// cools down.
+pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<(Part, Holders)>> {
+    let sql = format!(
+        "WITH held AS (
+            SELECT b.phone_index, n.provider, n.country, COUNT(*) AS held,
+                COUNT(CASE WHEN {ASSIGNABLE} AND n.provider IN ({}) THEN 1 END) AS held_usable
+            FROM bindings b JOIN numbers n ON n.id = b.number_id
+            WHERE b.barred_until > $1 AND n.deleted_at IS NULL
+            GROUP BY b.phone_index, n.provider, n.country)
+        SELECT provider, country, held, held_usable, COUNT(*) AS phones
+        FROM held GROUP BY provider, country, held, held_usable
+        UNION ALL
+        SELECT NULL, NULL, q.held, q.held_usable, COUNT(*)
+        FROM (SELECT CAST(SUM(held) AS BIGINT) AS held, CAST(SUM(held_usable) AS BIGINT) AS held_usable
+            FROM held GROUP BY phone_index) q
+        GROUP BY q.held, q.held_usable",
+        marks(usable, 2)
+    );
+    let values = std::iter::once(now.into()).chain(names(usable));
+    let rows = Held::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
+    let rows = rows.into_iter().map(|Held { provider, country, held, held_usable, phones }| {
+        (part(provider, country), Holders { held, held_usable, phones })
+    });
+    Ok(rows.collect())
+}
+
+#[derive(FromQueryResult)]
+struct Needed {
+    provider: Option<String>,
+    country: Option<String>,
+    needed: Option<i64>,
+}
+
+/// The most different people that one phone has had contact with since `since` and still holds a number for, in each
+/// part of the pool and in all of it. Each of them needs a number of their own, so no pool could have done with fewer.
+/// Numbers that were given back since are not counted, nor people who were erased: it is never too many.
+pub async fn needed(db: &impl Db, since: Time, now: Time) -> Result<Vec<(Part, i64)>> {
+    let sql = "WITH held AS (
+            SELECT mine.phone_index, n.provider, n.country, other.phone_index AS other
+            FROM bindings mine
+            JOIN numbers n ON n.id = mine.number_id
+            JOIN rides r ON r.id = mine.ride_id
+            JOIN people other ON other.id = CASE mine.role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
+            WHERE mine.barred_until > $1 AND mine.contact_until > $2)
+        SELECT q.provider AS provider, q.country AS country, MAX(q.needed) AS needed
+        FROM (SELECT provider, country, COUNT(DISTINCT other) AS needed
+            FROM held GROUP BY phone_index, provider, country) q
+        GROUP BY q.provider, q.country
+        UNION ALL
+        SELECT NULL, NULL, MAX(q.needed)
+        FROM (SELECT COUNT(DISTINCT other) AS needed FROM held GROUP BY phone_index) q";
+    let rows = Needed::find_by_statement(statement(db, sql, [now.into(), since.into()])).all(db.conn()).await?;
+    Ok(rows.into_iter().map(|row| (part(row.provider, row.country), row.needed.unwrap_or(0))).collect())
 }

@@ -18,7 +18,8 @@ fn lists() -> Vec<(Operation, Vec<&'static str>)> {
         let in_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
         in_query.map(|parameter| parameter["name"].as_str().unwrap()).collect()
     };
-    let lists = spec::operations().into_iter().map(|operation| {
+    let reads = spec::operations().into_iter().filter(|operation| operation.method == "GET");
+    let lists = reads.map(|operation| {
         let names = names(&operation);
         (operation, names)
     });

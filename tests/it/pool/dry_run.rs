@@ -55,8 +55,8 @@ on_both_databases! {
         assert!(ride.header("location").starts_with("/v1/rides/"));
         assert_eq!(ride.expect(201)["number_id"], number);
         app.send_due().await;
-        for wrong in ["maybe", "", "1"] {
-            let refused = app.post(&format!("/v1/rides?dry_run={wrong}"), &body(&app, ann, bob)).await;
+        for wrong in ["=maybe", "=", "=1", "=true&dry_run=true"] {
+            let refused = app.post(&format!("/v1/rides?dry_run{wrong}"), &body(&app, ann, bob)).await;
             assert_eq!(refused.expect_problem(400, "invalid_parameter")["errors"][0]["pointer"], "dry_run");
         }
         app.finish().await;

@@ -1,3 +1,4 @@
 //! The pool: which number a ride would get, and how far the numbers reach.
 
 mod dry_run;
+mod planning;
