@@ -27,13 +27,11 @@ DROP INDEX bindings_ride;
 CREATE UNIQUE INDEX bindings_ride ON bindings (ride_id, role) WHERE NOT former;
 ALTER TABLE rides ADD COLUMN closed_reason TEXT CHECK (closed_reason IN ('number_suspended'));
 CREATE INDEX rides_stranded ON rides (id) WHERE closed_reason = 'number_suspended' AND deleted_at IS NULL;
-CREATE INDEX numbers_suspended ON numbers (id) WHERE status = 'suspended' AND deleted_at IS NULL;
 ALTER TABLE messages ADD COLUMN unbound BOOLEAN NOT NULL DEFAULT FALSE;
 ";
 
 const DOWN: &str = "
 ALTER TABLE messages DROP COLUMN unbound;
-DROP INDEX numbers_suspended;
 DROP INDEX rides_stranded;
 ALTER TABLE rides DROP COLUMN closed_reason;
 DELETE FROM bindings WHERE former;
