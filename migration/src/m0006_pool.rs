@@ -1,5 +1,5 @@
-//! For the first limit that a depleted pool hit: each question is one probe, however many numbers there are of another
-//! status or provider, or were.
+//! For a choice of number, and for the first limit that a depleted pool hit: both are probes, however many numbers there
+//! are of another status or provider, or were.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,11 +23,20 @@ impl MigrationTrait for Migration {
 
 const UP: &str = "
 CREATE INDEX numbers_living ON numbers (status, provider) WHERE deleted_at IS NULL;
-CREATE INDEX numbers_assignable_provider ON numbers (provider, country)
+CREATE INDEX numbers_of_provider ON numbers (provider, spread)
     WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
+CREATE INDEX numbers_of_country ON numbers (provider, country, spread)
+    WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
+DROP INDEX numbers_assignable;
+DROP INDEX numbers_assignable_country;
 ";
 
 const DOWN: &str = "
-DROP INDEX numbers_assignable_provider;
+CREATE INDEX numbers_assignable_country ON numbers (country, spread)
+    WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
+CREATE INDEX numbers_assignable ON numbers (spread)
+    WHERE status = 'active' AND sms AND voice AND deleted_at IS NULL;
+DROP INDEX numbers_of_country;
+DROP INDEX numbers_of_provider;
 DROP INDEX numbers_living;
 ";

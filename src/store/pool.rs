@@ -14,7 +14,7 @@ use crate::domain::{
     number::ProviderName,
 };
 
-/// The predicate of the partial index `numbers_assignable`, literally: a bound parameter would not match it.
+/// The predicate of the partial indexes `numbers_of_provider` and `numbers_of_country`, literally: a bound parameter would not match it.
 const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
 
 /// `$from, $from+1, ..` for a list of names.
@@ -42,7 +42,7 @@ fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
 }
 
 /// The first number from `point` on (and round the circle) that neither phone holds, locked against draining; of one
-/// country, or of any.
+/// country, or of any. One probe for each configured provider, so that numbers of others are never passed over.
 pub async fn choose(
     tx: &Tx,
     pair: &Pair,
@@ -54,17 +54,23 @@ pub async fn choose(
     struct Row {
         id: i64,
     }
+    if usable.is_empty() {
+        return Ok(None);
+    }
     let (of_country, from) = if country.is_some() { (" AND n.country = $4", 5) } else { ("", 4) };
     for side in [">=", "<"] {
-        let sql = format!(
-            "SELECT n.id AS id FROM numbers n
-            WHERE {ASSIGNABLE}{of_country} AND n.spread {side} $1 AND n.provider IN ({})
-                AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
-                AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
-            ORDER BY n.spread LIMIT 1 {}",
-            marks(usable, from),
-            lock(tx, "FOR SHARE OF n")
-        );
+        let probes = (from..from + usable.len()).map(|provider| {
+            format!(
+                "SELECT * FROM (SELECT n.id, n.spread FROM numbers n
+                WHERE {ASSIGNABLE} AND n.provider = ${provider}{of_country} AND n.spread {side} $1
+                    AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
+                    AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
+                ORDER BY n.spread LIMIT 1 {}) first_{provider}",
+                lock(tx, "FOR SHARE OF n")
+            )
+        });
+        let probes: Vec<_> = probes.collect();
+        let sql = format!("SELECT id FROM ({}) firsts ORDER BY spread LIMIT 1", probes.join(" UNION ALL "));
         let values = [i64::from(point).into(), pair.customer.0.clone().into(), pair.driver.0.clone().into()];
         let values = values.into_iter().chain(country.map(Into::into)).chain(names(usable));
         let statement = statement(tx, &sql, values);

@@ -26,6 +26,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 struct Server {
     /// Without a database at the end.
     url: String,
+    /// Its log, each entry behind the name of its database; `None` if the server is not ours.
+    log: Option<PathBuf>,
     /// Holds the pipe whose end stops the server, however this process ends.
     _keeper: Option<Child>,
 }
@@ -47,6 +49,11 @@ pub async fn empty() -> String {
     format!("{}/{name}", server.url)
 }
 
+/// The log of the server, once there is a database; `None` if the server is not ours.
+pub fn log() -> Option<&'static Path> {
+    SERVER.get_or_init(start).log.as_deref()
+}
+
 async fn prepare(url: &str) {
     run(url, &format!("DROP DATABASE IF EXISTS {TEMPLATE}")).await;
     run(url, &format!("CREATE DATABASE {TEMPLATE}")).await;
@@ -62,7 +69,7 @@ async fn run(url: &str, sql: &str) {
 
 fn start() -> Server {
     if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
-        return Server { url: url.trim_end_matches('/').to_owned(), _keeper: None };
+        return Server { url: url.trim_end_matches('/').to_owned(), log: None, _keeper: None };
     }
     let tools = tools();
     let folder = std::env::temp_dir().join(format!("maskline-test-postgres-{}", std::process::id()));
@@ -79,7 +86,8 @@ fn start() -> Server {
     // The server outlives neither a clean end nor a kill of this process: the pipe closes in both cases.
     let script = format!(
         "'{}' -D '{}' -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{}' -c fsync=off \
-         -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 > '{}' 2>&1 & \
+         -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c log_line_prefix='%d ' \
+         > '{}' 2>&1 & \
          server=$!; read _; kill -QUIT $server; wait $server; rm -rf '{}'",
         tools.join("postgres").display(),
         data.display(),
@@ -94,7 +102,8 @@ fn start() -> Server {
         assert!(Instant::now() < deadline, "PostgreSQL did not start: see {}", folder.join("log").display());
         std::thread::sleep(Duration::from_millis(20));
     }
-    Server { url: format!("postgres://postgres@127.0.0.1:{port}"), _keeper: Some(keeper) }
+    let url = format!("postgres://postgres@127.0.0.1:{port}");
+    Server { url, log: Some(folder.join("log")), _keeper: Some(keeper) }
 }
 
 /// The server refuses to run as root, so root hands it to somebody else.
