@@ -15,7 +15,7 @@ use crate::{
     http,
     lifecycle::{Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
-    service::{Parts, Service},
+    service::{Chance, Parts, Service, SystemChance},
     simulator::Simulator,
     store::{self, Store},
     transport::{HttpTransport, Transport},
@@ -65,6 +65,15 @@ pub struct App {
 impl App {
     /// Opens the database, brings its schema up to date, checks the keys, and listens.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::build_with(config, clock, Arc::new(SystemChance)).await
+    }
+
+    /// The same, with numbers and pauses chosen from this chance.
+    pub async fn build_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+    ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.listen_addr).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
         let base_url = config.public_base_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -77,6 +86,7 @@ impl App {
         let service = Arc::new(Service::new(Parts {
             store,
             clock,
+            chance,
             policy: config.policy,
             number_match: config.number_match,
             low_water: config.low_water,

@@ -17,7 +17,7 @@ use crate::{
     domain::{clock::SystemClock, scope::Scopes, text::ClientName},
     http::spec,
     lifecycle, provider,
-    service::{Parts, Service},
+    service::{Parts, Service, SystemChance},
     store, telemetry,
 };
 
@@ -170,6 +170,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
     let service = Service::new(Parts {
         store,
         clock: Arc::new(SystemClock),
+        chance: Arc::new(SystemChance),
         policy: config.policy,
         number_match: config.number_match,
         low_water: config.low_water,

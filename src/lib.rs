@@ -29,3 +29,4 @@ mod transport;
 mod worker;
 
 pub use domain::clock;
+pub use service::Chance;

@@ -24,6 +24,7 @@ pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
 pub use pool::{PoolGroup, PoolReport};
+pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
 use tokio::sync::Notify;
 
@@ -42,6 +43,7 @@ use crate::{
 pub struct Service {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
     policy: ContactPolicy,
     number_match: NumberMatch,
     low_water: u32,
@@ -61,6 +63,8 @@ pub struct Parts {
     pub store: Store,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where numbers and pauses are chosen from.
+    pub chance: Arc<dyn Chance>,
     /// How long contact lasts.
     pub policy: ContactPolicy,
     /// Whether a number must be of a party's country.
@@ -84,6 +88,7 @@ impl Service {
         Self {
             store: parts.store,
             clock: parts.clock,
+            chance: parts.chance,
             policy: parts.policy,
             number_match: parts.number_match,
             low_water: parts.low_water,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 
-use super::{Service, random};
+use super::Service;
 use crate::{
     domain::{
         error::Result,
@@ -111,7 +111,7 @@ impl Service {
             return self.settle(message, claim, PartState::Failed, None, Some(at_last.as_str())).await;
         }
         let attempt = if in_doubt { claim.attempt + retry::DOUBT } else { claim.attempt };
-        let due_at = self.now() + retry::pause(attempt, random::unit(), after);
+        let due_at = self.now() + retry::pause(attempt, self.chance.unit(), after);
         self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt).await }).await
     }
 

@@ -1,4 +1,7 @@
 //! Chance: for secrets, references, jitter and the spreading of load.
+//!
+//! What decides where a ride goes and when a text is tried again comes from a [`Chance`], as the time comes from a clock,
+//! so that a test can have the same run twice. Secrets and names never do.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -19,12 +22,24 @@ pub(super) fn name(prefix: &str) -> String {
     bytes::<12>().iter().fold(prefix.to_owned(), |name, byte| format!("{name}{byte:02x}"))
 }
 
-/// A point among all 32-bit numbers.
-pub(super) fn point() -> u32 {
-    u32::from_be_bytes(bytes())
+/// Where decisions that nobody needs to guess come from.
+pub trait Chance: Send + Sync {
+    /// A point among all 32-bit numbers: where on the circle of numbers a choice begins.
+    fn point(&self) -> u32;
+
+    /// A number from 0 to 1: how much a pause is stretched.
+    fn unit(&self) -> f64;
 }
 
-/// A number from 0 to 1.
-pub(super) fn unit() -> f64 {
-    f64::from(point()) / f64::from(u32::MAX)
+/// The machine's chance.
+pub struct SystemChance;
+
+impl Chance for SystemChance {
+    fn point(&self) -> u32 {
+        u32::from_be_bytes(bytes())
+    }
+
+    fn unit(&self) -> f64 {
+        f64::from(self.point()) / f64::from(u32::MAX)
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         person::Role,
         ride::{NewRide, Ride},
     },
-    service::{Service, random},
+    service::Service,
     store::{
         Tx,
         bindings::{self, Pair},
@@ -151,13 +151,13 @@ impl Service {
         usable: &[ProviderName],
     ) -> Result<Option<NumberId>> {
         for country in countries {
-            let found = pool::choose(tx, pair, usable, Some(country), random::point()).await?;
+            let found = pool::choose(tx, pair, usable, Some(country), self.chance.point()).await?;
             if found.is_some() {
                 return Ok(found);
             }
         }
         match self.number_match {
-            NumberMatch::Loose => pool::choose(tx, pair, usable, None, random::point()).await,
+            NumberMatch::Loose => pool::choose(tx, pair, usable, None, self.chance.point()).await,
             NumberMatch::Strict => Ok(None),
         }
     }
