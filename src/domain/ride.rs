@@ -186,21 +186,24 @@ impl Ride {
                 Ok(())
             }
             (InProgress, Completed) => {
-                self.end(Completed, EndedBy::Platform, now, policy.grace);
+                self.end(Completed, now, policy.grace);
                 Ok(())
             }
             (Scheduled | InProgress, Cancelled) => {
-                self.end(Cancelled, EndedBy::Platform, now, policy.cancel_grace);
+                self.end(Cancelled, now, policy.cancel_grace);
                 Ok(())
             }
             (from, to) => Err(TransitionRefused { from, to }),
         }
     }
 
-    /// Ends a ride that nobody closed, as of the moment its longest duration ran out.
-    pub fn time_out(&mut self, policy: &ContactPolicy) {
+    /// Ends a ride that nobody closed, as of the moment its longest duration ran out. Contact closes when it would have
+    /// anyway, so it does not matter how late somebody notices.
+    pub fn time_out(&mut self) {
         if !self.status.is_ended() {
-            self.end(RideStatus::Completed, EndedBy::Timeout, self.timeout_at, policy.grace);
+            self.status = RideStatus::Completed;
+            self.ended_by = Some(EndedBy::Timeout);
+            self.ended_at = Some(self.timeout_at);
         }
     }
 
@@ -212,9 +215,9 @@ impl Ride {
         self.contact_until = self.contact_floor.map_or(first, |floor| floor.max(first));
     }
 
-    fn end(&mut self, status: RideStatus, by: EndedBy, at: Time, grace: Duration) {
+    fn end(&mut self, status: RideStatus, at: Time, grace: Duration) {
         self.status = status;
-        self.ended_by = Some(by);
+        self.ended_by = Some(EndedBy::Platform);
         self.ended_at = Some(at);
         let kept = self.contact_floor.map_or(at + grace, |floor| floor.max(at + grace));
         self.contact_until = self.contact_until.min(kept);
@@ -343,7 +346,7 @@ mod tests {
     fn a_forgotten_ride_ends_when_its_time_is_up_however_late_the_worker() {
         let mut ride = ride();
         let first = ride.contact_until;
-        ride.time_out(&POLICY);
+        ride.time_out();
         assert_eq!((ride.status, ride.ended_by), (RideStatus::Completed, Some(EndedBy::Timeout)));
         assert_eq!((ride.ended_at, ride.contact_until), (Some(ride.timeout_at), first));
     }

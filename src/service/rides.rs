@@ -158,8 +158,7 @@ impl Service {
         if ride.status.is_ended() || ride.timeout_at > self.now() {
             return Ok(ride);
         }
-        ride.time_out(&ride.policy(&self.policy));
-        bindings::set_window(tx, ride.id, self.policy.window(ride.contact_until)).await?;
+        ride.time_out();
         rides::record(tx, ride.id, RideEventKind::Completed, ride.timeout_at).await?;
         rides::update(tx, &ride, self.now()).await
     }
