@@ -154,7 +154,8 @@ pub async fn former_of_pair(tx: &Tx, pair: &Pair, usable: &[ProviderName], now: 
         JOIN numbers n ON n.id = mine.number_id
         WHERE mine.phone_index = $1 AND theirs.phone_index = $2 AND theirs.number_id = mine.number_id
             AND NOT mine.former AND NOT theirs.former
-            AND (r.status IN ('completed', 'cancelled') OR r.deleted_at IS NOT NULL OR mine.contact_until <= $3)
+            AND (r.status IN ('completed', 'cancelled') OR r.timeout_at <= $3 OR r.deleted_at IS NOT NULL
+                OR mine.contact_until <= $3)
             AND n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL AND n.provider IN ({})
         ORDER BY mine.ride_id DESC LIMIT 1 {}",
         super::pool::marks(usable, 4),
