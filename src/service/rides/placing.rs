@@ -117,8 +117,9 @@ impl Service {
                 for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
                     let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
                     let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
-                    // Somebody else with the same phone is not whom it was written to.
-                    if person == person_was {
+                    // Somebody else with the same phone is not whom it was written to; and what contact closed on, or its
+                    // ride was deleted with, is not sent when contact is open again.
+                    if person == person_was && former.open_until.is_some() {
                         outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
                     }
                 }
