@@ -115,6 +115,7 @@ pub async fn limit(
         let predicate = format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND {of_country}");
         questions.push((predicate, PoolLimit::NoneInCountry));
     }
+    let eligible = questions.last().map(|(predicate, _)| predicate.clone()).unwrap_or_default();
     for (predicate, limit) in questions {
         let sql = format!("SELECT 1 AS one FROM numbers n WHERE {predicate} LIMIT 1");
         let mut values: Vec<sea_orm::Value> =
@@ -126,8 +127,17 @@ pub async fn limit(
             return Ok(limit);
         }
     }
-    let sql = "SELECT 1 AS one FROM bindings WHERE phone_index IN ($1, $2) AND contact_until > $3 LIMIT 1";
-    let values = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
-    let open = db.conn().query_one_raw(statement(db, sql, values)).await?;
+    // What they hold on numbers that they could not get anyway is not why.
+    let countries = countries.unwrap_or_default();
+    let from = usable.len() + countries.len() + 1;
+    let sql = format!(
+        "SELECT 1 AS one FROM bindings b JOIN numbers n ON n.id = b.number_id
+        WHERE b.phone_index IN (${from}, ${}) AND b.contact_until > ${} AND {eligible} LIMIT 1",
+        from + 1,
+        from + 2
+    );
+    let phones = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
+    let values = names(usable).chain(countries.iter().map(|country| country.as_str().into())).chain(phones);
+    let open = db.conn().query_one_raw(statement(db, &sql, values)).await?;
     Ok(if open.is_some() { PoolLimit::AllHeld } else { PoolLimit::AllCooling })
 }
