@@ -375,3 +375,17 @@ fn a_bad_configuration_is_told_whole() {
     assert!(!output.status.success() && !said.contains("secret-key"));
     assert!(!Path::new(&folder.path().join("data")).exists(), "nothing is written for a start that fails");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_low_pool_is_said_in_the_log_once() {
+    const SAID: &str = "the pool is low";
+    let db = TestDatabase::fresh(Kind::Sqlite).await;
+    let service = Service::start(&db, &[("POOL_LOW_WATER", "1")]).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !log_of(&db).contains(SAID) {
+        assert!(Instant::now() < deadline, "nothing was said:\n{}", log_of(&db));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    service.terminate();
+    assert_eq!(log_of(&db).matches(SAID).count(), 1);
+}

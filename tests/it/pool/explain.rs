@@ -277,7 +277,8 @@ async fn what_a_ride_and_a_text_visit_does_not_grow() {
     let (few, many) = ((100, 1_000), (size("EXPLAIN_NUMBERS", 20_000), size("EXPLAIN_RIDES", 50_000)));
     // PostgreSQL reads a table of two pages whole rather than by an index. Told not to, it does on the small database what
     // it does on the large one, where it is free to plan.
-    let small = Stage::of(few, &["enable_seqscan = off", "enable_bitmapscan = off"]).await;
+    let probes = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|other| format!("enable_{other} = off"));
+    let small = Stage::of(few, &probes.each_ref().map(String::as_str)).await;
     let (Some(small), Some(large)) = (small, Stage::of(many, &[]).await) else {
         eprintln!("skipped: the plans are in the log of a server that is not ours");
         return;
@@ -289,7 +290,8 @@ async fn what_a_ride_and_a_text_visit_does_not_grow() {
     for ((what, before), (_, after)) in before.iter().zip(&after) {
         println!("| **{what}** | | | | |");
         for (text, cost) in before {
-            let Some(grew) = after.get(text) else { continue };
+            // The outbox has what is owed, here as there: it is as small as the small tables.
+            let Some(grew) = after.get(text).filter(|_| !text.contains("\"outbox\"")) else { continue };
             seen.push(text.as_str());
             println!("| `{}` | {} | {} | {} | {} |", short(text), cost.rows, cost.pages, grew.rows, grew.pages);
             // Where chance puts the point among the numbers that the driver holds, so many are passed over, each with its
