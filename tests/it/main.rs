@@ -9,6 +9,7 @@ mod country;
 mod delivery;
 mod demo;
 mod harness;
+mod model;
 mod moves;
 mod operations;
 mod people;
