@@ -146,7 +146,7 @@ fn history(numbers: usize, rides: usize) -> Vec<String> {
         format!(
             "INSERT INTO numbers (id, phone_number, match_key, provider, sms, voice, mms, country, status, spread, version,
                 created_at, updated_at)
-            SELECT i, '+319701' || lpad(i::text, 7, '0'), '+319701' || lpad(i::text, 7, '0'), 'simulator', true, true, false,
+            SELECT i, '+319701' || lpad(i::text, 7, '0'), '319701' || lpad(i::text, 7, '0'), 'simulator', true, true, false,
                 CASE WHEN i <= {numbers} THEN 'NL' ELSE 'BE' END, 'active', reverse(i::bit(32)::text)::bit(32)::bigint, 1,
                 now(), now()
             FROM generate_series(1, {all}) i"
@@ -200,12 +200,13 @@ async fn measure(stage: &Stage, numbers: usize) -> Vec<(&'static str, Costs)> {
     }
     measured.push(("a ride of two who never met", stage.costs_since(start)));
 
-    let start = stage.log_length();
+    let (start, owed) = (stage.log_length(), stage.app.owed().await);
     for (at, ride) in rides.iter().enumerate() {
         let number = ride["proxy_number"].as_str().expect("a number");
         api.simulate_text(&format!("+316111000{at:02}"), number, "Hello").await;
     }
     measured.push(("a text", stage.costs_since(start)));
+    assert_eq!(stage.app.owed().await, owed + 12, "every text is passed on");
 
     let start = stage.log_length();
     for (at, ride) in rides.iter().enumerate() {
