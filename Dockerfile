@@ -16,6 +16,7 @@ RUN mkdir -p src migration/src \
     && cargo build --release --locked --bin maskline
 
 COPY migration migration
+COPY templates templates
 COPY src src
 # COPY keeps the times of the files, which are older than the empty crates: without a touch cargo would see no change.
 RUN touch src/main.rs src/lib.rs migration/src/lib.rs \

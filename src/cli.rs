@@ -17,7 +17,7 @@ use crate::{
     domain::{clock::SystemClock, scope::Scopes, text::ClientName},
     http::spec,
     lifecycle, provider,
-    service::{Parts, Service, SystemChance},
+    service::{Parts, Service, Strangers, SystemChance},
     store, telemetry,
 };
 
@@ -175,6 +175,8 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         number_match: config.number_match,
         low_water: config.low_water,
         issuer: config.issuer(),
+        words: config.words,
+        strangers: Strangers::default(),
         providers: provider::registry::Registry::new(config.accounts),
         public_base_url: config.public_base_url.unwrap_or_default(),
         jwt_secret: config.jwt_secret,

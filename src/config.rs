@@ -4,11 +4,13 @@
 
 mod accounts;
 mod local_keys;
+mod templates;
 
 use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,7 +18,7 @@ use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    domain::{number::NumberMatch, ride::ContactPolicy},
+    domain::{notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy},
     provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
 };
@@ -44,6 +46,12 @@ pub struct Config {
     pub(crate) number_match: NumberMatch,
     /// `POOL_LOW_WATER`.
     pub(crate) low_water: u32,
+    /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: all words that people read and hear.
+    pub(crate) words: Arc<Catalogue>,
+    /// `SUPPORT_NUMBER`.
+    pub(crate) support_number: Option<PhoneNumber>,
+    /// `AUTO_REPLY`.
+    pub(crate) auto_reply: bool,
     /// Provider accounts.
     pub(crate) accounts: Accounts,
     /// `SIMULATOR`, or whether no provider has an account.
@@ -140,6 +148,12 @@ impl Reader<'_> {
             self.parsed("POOL_LOW_WATER", "0", "must be a whole number of at most 1000000, such as 20", |text| {
                 text.parse().ok().filter(|numbers| *numbers <= 1_000_000)
             });
+        let words = self.words();
+        let support_number = self.text("SUPPORT_NUMBER").and_then(|text| {
+            let rule = "SUPPORT_NUMBER must be a phone number in international form, such as +31201234567";
+            self.require(rule, PhoneNumber::parse(&text).ok())
+        });
+        let auto_reply = self.switch("AUTO_REPLY", false);
         let accounts = self.accounts();
         let real = accounts.is_any();
         if real && public_base_url.is_none() {
@@ -166,6 +180,9 @@ impl Reader<'_> {
             policy: policy?,
             number_match: number_match?,
             low_water: low_water?,
+            words: Arc::new(words?),
+            support_number,
+            auto_reply,
             accounts,
             simulator,
             migrate_on_start,

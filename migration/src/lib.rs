@@ -1,8 +1,9 @@
 //! Schema migrations of Maskline, for SQLite and PostgreSQL.
 //!
-//! Migrations are plain SQL with four words that the two databases spell differently (see `sql` below). They never
-//! import entities: a migration is history and must not change when the code does. Each runs in a transaction;
-//! replicas that start together are serialised by whoever calls the migrator.
+//! Migrations are plain SQL with four words that the two databases spell differently (see `sql` below), and two that mark
+//! a statement for one of them alone (`only`). They never import entities: a migration is history and must not change
+//! when the code does. Each runs in a transaction; replicas that start together are serialised by whoever calls the
+//! migrator.
 
 use sea_orm_migration::{
     prelude::{async_trait, *},
@@ -15,6 +16,7 @@ mod m0001_service;
 mod m0002_providers;
 mod m0003_contact;
 mod m0004_moves;
+mod m0005_words;
 mod m0006_pool;
 
 /// All migrations, oldest first.
@@ -28,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_providers::Migration),
             Box::new(m0003_contact::Migration),
             Box::new(m0004_moves::Migration),
+            Box::new(m0005_words::Migration),
             Box::new(m0006_pool::Migration),
         ]
     }
@@ -35,10 +38,22 @@ impl MigratorTrait for Migrator {
 
 /// Runs a script of statements, each ended by `;`, with the words of the database put in.
 pub(crate) async fn run(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
+    let backend = manager.get_database_backend();
     for statement in script.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        manager.get_connection().execute_unprepared(&sql(statement, manager.get_database_backend())).await?;
+        if let Some(statement) = only(statement, backend) {
+            manager.get_connection().execute_unprepared(&sql(statement, backend)).await?;
+        }
     }
     Ok(())
+}
+
+/// A statement that begins with `{sqlite}` or `{postgres}` is for that database alone. `None` if this is the other one.
+fn only(statement: &str, backend: DbBackend) -> Option<&str> {
+    let (mine, other) = match backend {
+        DbBackend::Sqlite => ("{sqlite}", "{postgres}"),
+        _ => ("{postgres}", "{sqlite}"),
+    };
+    (!statement.starts_with(other)).then(|| statement.strip_prefix(mine).unwrap_or(statement))
 }
 
 /// Puts in the words of the database: `{id}` a 64-bit serial key, `{time}` a point in time, `{bytes}` raw bytes,

@@ -178,3 +178,45 @@ fn data_keys_have_ids_of_their_own() {
     assert!(mistakes(&[("DATA_KEY", &format!("a:{KEY},a:{KEY}"))]).contains("DATA_KEY"));
     assert!(mistakes(&[("DATA_KEY", KEY)]).contains("DATA_KEY"));
 }
+
+#[test]
+fn words_come_from_files_and_every_mistake_in_them_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect(name);
+    let reply = |config: &Config, code: &str| {
+        let language = crate::domain::text::Language::parse(code).expect(code);
+        config.words.of(Some(&language)).auto_reply().expose().to_owned()
+    };
+    write("nl.toml", "auto_reply = 'Doei'");
+    write("it.toml", &include_str!("../../templates/fr.toml").replace("auto_reply = \"Ce", "auto_reply = \"Ciao. Ce"));
+    write("..data", "a mounted volume has such");
+    let config = load(&postgres(&[("TEMPLATES_DIR", path), ("DEFAULT_LANGUAGE", "IT")])).expect("a configuration");
+    assert_eq!(reply(&config, "nl"), "Doei");
+    assert!(reply(&config, "it").starts_with("Ciao") && reply(&config, "pl").starts_with("Ciao"));
+
+    write("it.toml", "voice = 'it-IT'\nchange_driver = 'Ciao {nome}'");
+    write("NL.toml", "");
+    write("readme.txt", "");
+    std::fs::write(folder.path().join("fr.toml"), b"\xff").expect("a file");
+    std::fs::create_dir(folder.path().join("es.toml")).expect("a folder");
+    let said = mistakes(&[("TEMPLATES_DIR", path), ("DEFAULT_LANGUAGE", "pl"), ("LISTEN_ADDR", "nowhere")]);
+    for line in [
+        "LISTEN_ADDR must be",
+        "DEFAULT_LANGUAGE must be a language that there are words for",
+        "TEMPLATES_DIR: NL.toml: a file must be named for its language, such as nl.toml or pt-BR.toml",
+        "TEMPLATES_DIR: readme.txt: a file must be named for its language",
+        "TEMPLATES_DIR: fr.toml: cannot be read: ",
+        "TEMPLATES_DIR: es.toml: is not a file",
+        "TEMPLATES_DIR: it.toml: change_driver: unknown variable {nome}; there are {name}, {other}, ",
+        "TEMPLATES_DIR: it.toml: missing: weekdays, months, when, confirmation_customer, confirmation_driver, change_customer, \
+         new_driver, new_number, stranded, auto_reply, no_contact, out_of_order, not_reached; a language that is not built in",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(!said.contains(path), "{said}");
+    assert!(mistakes(&[("TEMPLATES_DIR", "/nowhere")]).contains("TEMPLATES_DIR names a folder that cannot be read"));
+    assert!(mistakes(&[("DEFAULT_LANGUAGE", "english")]).contains("DEFAULT_LANGUAGE must be a language code"));
+    // Of a language whose file is wrong only that is said.
+    assert!(!mistakes(&[("TEMPLATES_DIR", path), ("DEFAULT_LANGUAGE", "it")]).contains("DEFAULT_LANGUAGE"));
+}

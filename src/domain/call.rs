@@ -3,6 +3,7 @@
 use super::{
     clock::Time,
     ids::{CallId, RideId},
+    notice::Locale,
     person::Role,
     phone::PhoneNumber,
     words::words,
@@ -69,7 +70,7 @@ pub struct Call {
     pub from_role: Option<Role>,
     /// Where it stands.
     pub status: CallStatus,
-    /// Why, where it went nowhere.
+    /// Why, where it did not go to the other party. One that went to the support number has a reason and a course.
     pub reason: Option<String>,
     /// When it reached us.
     pub started_at: Time,
@@ -132,8 +133,8 @@ pub enum CallFlow {
     Announce {
         /// The sentence.
         text: String,
-        /// Its language, as a BCP 47 tag for a voice.
-        language: &'static str,
+        /// What the voice speaks that says it.
+        language: Locale,
     },
     /// Hang up: all is said.
     HangUp,

@@ -10,7 +10,7 @@ use super::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::Body,
+    text::{Body, Language},
     words::words,
 };
 
@@ -22,6 +22,14 @@ pub enum Contacting {
     /// A hidden, missing or odd caller id (`anonymous`, `Restricted`, a SIP address, a sender name): it never
     /// matches a ride.
     Hidden,
+}
+
+impl Refusal {
+    /// Whether there is a real phone at the other end, and a number of ours that serves: only then is anything done for
+    /// who has no ride, beyond saying so.
+    pub fn is_answerable(self) -> bool {
+        matches!(self, Self::UnknownCaller | Self::ContactClosed)
+    }
 }
 
 impl Contacting {
@@ -134,6 +142,8 @@ words! {
         ContactClosed = "contact_closed",
         /// The number is not in our pool, or belongs to another provider.
         NumberNotOurs = "number_not_ours",
+        /// The number is out of service, and the phone has no open ride on it.
+        NumberSuspended = "number_suspended",
         /// The caller is itself a number of the pool.
         PoolNumber = "pool_number",
     }
@@ -144,10 +154,14 @@ words! {
 pub struct RouteFacts {
     /// The number that was contacted, if it is in the pool.
     pub number: Option<(NumberId, ProviderName)>,
+    /// That number is out of service: it carries the contacts that are open still, until their rides are moved.
+    pub suspended: bool,
     /// The contacting phone is a number of the pool.
     pub from_pool: bool,
     /// The binding of (number, phone).
     pub binding: Option<BoundContact>,
+    /// What the owner of the contacting phone reads, if that is known.
+    pub language: Option<Language>,
 }
 
 /// A binding with what it leads to.
@@ -178,6 +192,8 @@ pub enum Route {
         number_id: Option<NumberId>,
         /// The ride it once belonged to, with the role of the contacting phone.
         ride: Option<(RideId, Role)>,
+        /// What the owner of the contacting phone reads, if that is known.
+        language: Option<Language>,
     },
 }
 
@@ -198,7 +214,8 @@ pub struct Connection {
 
 /// Decides where a contact at `provider` goes.
 pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &Contacting, now: Time) -> Route {
-    let refused = |refusal, number_id, ride| Route::Refused { refusal, number_id, ride };
+    let language = facts.language;
+    let refused = |refusal, number_id, ride| Route::Refused { refusal, number_id, ride, language };
     let Some((number_id, _)) = facts.number.filter(|(_, owner)| owner == provider) else {
         return refused(Refusal::NumberNotOurs, None, None);
     };
@@ -208,15 +225,16 @@ pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &Contacting, now
     if facts.from_pool {
         return refused(Refusal::PoolNumber, Some(number_id), None);
     }
+    let closed = |otherwise| if facts.suspended { Refusal::NumberSuspended } else { otherwise };
     let Some(bound) = facts.binding else {
-        return refused(Refusal::UnknownCaller, Some(number_id), None);
+        return refused(closed(Refusal::UnknownCaller), Some(number_id), None);
     };
     match bound.to {
         Some(to) if now < bound.contact_until => {
             let BoundContact { ride_id, driver_id, from_role, .. } = bound;
             Route::Connected(Connection { ride_id, driver_id, number_id, from_role, to })
         }
-        _ => refused(Refusal::ContactClosed, Some(number_id), Some((bound.ride_id, bound.from_role))),
+        _ => refused(closed(Refusal::ContactClosed), Some(number_id), Some((bound.ride_id, bound.from_role))),
     }
 }
 
@@ -240,6 +258,7 @@ mod tests {
     fn facts() -> RouteFacts {
         RouteFacts {
             number: Some((NumberId(1), OURS)),
+            suspended: false,
             from_pool: false,
             binding: Some(BoundContact {
                 ride_id: RideId(7),
@@ -248,6 +267,7 @@ mod tests {
                 contact_until: noon() + Duration::seconds(1),
                 to: PhoneNumber::from_wire("+31687654321").ok(),
             }),
+            language: None,
         }
     }
 
@@ -297,6 +317,15 @@ mod tests {
         assert_eq!(with(|f| f.from_pool = true, phone()), Some(Refusal::PoolNumber));
         assert_eq!(with(|f| f.binding = None, phone()), Some(Refusal::UnknownCaller));
         assert_eq!(with(|_| (), Contacting::Hidden), Some(Refusal::HiddenCaller));
+        assert_eq!(with(|f| f.suspended = true, phone()), None, "an open binding still routes");
+        let closed = |f: &mut RouteFacts| f.binding.as_mut().expect("bound").contact_until = noon();
+        assert_eq!(with(closed, phone()), Some(Refusal::ContactClosed));
+        let suspended = |f: &mut RouteFacts| {
+            f.suspended = true;
+            f.binding = None;
+        };
+        assert_eq!(with(suspended, phone()), Some(Refusal::NumberSuspended));
+        assert_eq!(with(suspended, Contacting::Hidden), Some(Refusal::HiddenCaller));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use super::{
     ids::{MessageId, NumberId, RideId},
     number::ProviderName,
     person::Role,
+    phone::PhoneNumber,
     text::Body,
     words::words,
 };
@@ -155,7 +156,7 @@ pub struct Message {
     pub media_dropped: bool,
     /// Where it stands.
     pub status: MessageStatus,
-    /// Why, where it ended badly.
+    /// Why, where it ended badly or did not reach the other party.
     pub reason: Option<String>,
     /// The provider that carries it.
     pub provider: ProviderName,
@@ -186,6 +187,8 @@ pub struct NewMessage {
     pub from_role: Option<Role>,
     /// See [`Message::to_role`].
     pub to_role: Option<Role>,
+    /// The phone that it goes to, where no ride says so. Forgotten as soon as it has gone out.
+    pub recipient: Option<PhoneNumber>,
     /// See [`Message::body`].
     pub body: Body,
     /// See [`Message::media`].

@@ -15,7 +15,7 @@ pub enum InvalidText {
     #[error("must not contain control characters")]
     ControlCharacter,
     /// Not a language tag.
-    #[error("must be a two-letter language code of ISO 639-1, such as nl")]
+    #[error("must be a two-letter language code of ISO 639-1, such as nl, with or without a region, such as pt-BR")]
     NotALanguage,
 }
 
@@ -31,7 +31,7 @@ fn one_line(text: &str, max: usize) -> Result<String, InvalidText> {
 
 /// Control characters, and the marks that reverse or isolate the direction of what follows: both can make a name
 /// look like something else in the middle of our sentence.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
@@ -81,19 +81,22 @@ one_line_texts! {
     ClientName(100),
 }
 
-/// Language of a person: ISO 639-1, lower case.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// Language of a person: ISO 639-1 in lower case, with a region (ISO 3166) in upper case where one was given (`nl`,
+/// `pt-BR`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Language(String);
 
 impl Language {
-    /// Checks for two ASCII letters; the case does not matter.
+    /// Checks for two ASCII letters, and two more of a region if there is one; the case does not matter.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        let text = text.trim();
-        if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(InvalidText::NotALanguage)
+        let letters = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+        match text.trim().split_once('-') {
+            None if letters(text.trim()) => Ok(Self(text.trim().to_ascii_lowercase())),
+            Some((language, region)) if letters(language) && letters(region) => {
+                Ok(Self(format!("{}-{}", language.to_ascii_lowercase(), region.to_ascii_uppercase())))
+            }
+            _ => Err(InvalidText::NotALanguage),
         }
     }
 
@@ -102,10 +105,50 @@ impl Language {
         &self.0
     }
 
+    /// The language without its region.
+    pub fn base(&self) -> Self {
+        Self(self.0.chars().take(2).collect())
+    }
+
     /// A value that was checked before it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
+}
+
+/// Words that mean the provider or the network rather than a person, in the languages that we have words for: somebody
+/// who sends one wants no answer from us, and a network acts on some of them.
+const KEYWORDS: [&str; 24] = [
+    "ALTO",
+    "ARRET",
+    "ARRÊT",
+    "BAJA",
+    "CANCEL",
+    "END",
+    "HELP",
+    "HILFE",
+    "AIDE",
+    "AYUDA",
+    "AJUDA",
+    "INFO",
+    "OPTIN",
+    "OPTOUT",
+    "PARAR",
+    "QUIT",
+    "REVOKE",
+    "START",
+    "STOP",
+    "STOPALL",
+    "STOPP",
+    "UNSTOP",
+    "UNSUBSCRIBE",
+    "YES",
+];
+
+/// Whether a text is nothing but a keyword such as STOP.
+pub fn is_keyword(text: &str) -> bool {
+    let word = text.trim_matches(|c: char| !c.is_alphanumeric()).replace([' ', '-'], "").to_uppercase();
+    KEYWORDS.contains(&word.as_str())
 }
 
 /// Divides a text with pictures into parts that a provider takes: at most `limit` characters and `media_limit` pictures
@@ -214,6 +257,27 @@ mod tests {
         assert_eq!(Name::parse("abc\u{202e}def"), Err(InvalidText::ControlCharacter));
         assert_eq!(Name::parse(&"x".repeat(101)), Err(InvalidText::TooLong(100)));
         assert!(Name::parse(&"é".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn languages_have_a_region_or_none() {
+        for (given, language, base) in [("NL", "nl", "nl"), (" pt-br ", "pt-BR", "pt"), ("EN-gb", "en-GB", "en")] {
+            let parsed = Language::parse(given).expect(given);
+            assert_eq!((parsed.as_str(), parsed.base().as_str()), (language, base));
+        }
+        for wrong in ["", "n", "nld", "nl-", "-NL", "nl-NLD", "nl_NL", "nl-NL-x", "n1", "é"] {
+            assert_eq!(Language::parse(wrong), Err(InvalidText::NotALanguage), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn keywords_stand_alone() {
+        for keyword in ["STOP", " stop. ", "Stop!", "arrêt", "opt-out", "STOP ALL", "\"help\""] {
+            assert!(is_keyword(keyword), "{keyword}");
+        }
+        for text in ["", "stop at the corner", "I cannot stop", "!"] {
+            assert!(!is_keyword(text), "{text}");
+        }
     }
 
     #[test]

@@ -169,7 +169,11 @@ enums!(
     Rejection
 );
 
-scalar!(Language, "language", MetaSchema { pattern: Some("^[A-Za-z]{2}$".to_owned()), ..string("nl", 2) });
+scalar!(
+    Language,
+    "language",
+    MetaSchema { pattern: Some("^[A-Za-z]{2}(-[A-Za-z]{2})?$".to_owned()), ..string("nl", 5) }
+);
 
 impl Field for Language {
     fn read(value: Value) -> Result<Self, String> {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use quick_xml::{Reader, escape::unescape, events::Event};
 use serde_json::Value;
 
-use super::*;
+use super::{testing::announcement, *};
 use crate::domain::phone::PhoneNumber;
 
 const TO: &str = "+31612345678";
@@ -84,7 +84,7 @@ fn connect(to: &str, number: &str) -> CallFlow {
 }
 
 fn announce(text: &str) -> CallFlow {
-    CallFlow::Announce { text: text.to_owned(), language: "en-GB" }
+    announcement(text, "en-GB")
 }
 
 fn send(adapter: &dyn Provider, media: &[String]) -> ProviderRequest {
@@ -185,6 +185,7 @@ fn profiles_are_whole() {
         assert!(profile.fragments.iter().all(|fragment| fragment.is_empty() || fragment.starts_with('#')));
         assert!(profile.patience <= std::time::Duration::from_secs(8));
         assert!(profile.media_limit == 0 || profile.capabilities.mms, "pictures without MMS");
+        assert!(profile.text_limit >= crate::domain::notice::MAX_CHARS, "an automatic reply is one part");
     }
 }
 
@@ -279,6 +280,30 @@ fn texts(value: &Value) -> String {
         Value::Array(items) => items.iter().map(texts).collect(),
         Value::Object(fields) => fields.values().map(texts).collect(),
         _ => String::new(),
+    }
+}
+
+/// Every built-in voice, and one that nobody has, in the words of each provider. Bandwidth has no voice for Dutch and
+/// Portuguese, Plivo's Portuguese is Brazilian, and Plivo's own default needs no word.
+#[test]
+fn every_built_in_voice_is_spoken() {
+    const VOICES: [&str; 7] = ["en-GB", "nl-NL", "de-DE", "fr-FR", "es-ES", "pt-PT", "tlh-QQ"];
+    let same = ["en-GB", "nl-NL", "de-DE", "fr-FR", "es-ES", "pt-PT", "en-GB"];
+    for adapter in adapters() {
+        let adapter = adapter.as_ref();
+        let spoken = match adapter.profile().name.as_str() {
+            "bandwidth" => ["en_UK", "nl-NL", "de", "fr", "es", "pt-PT", "en_UK"].map(Some),
+            "plivo" => [Some("en-GB"), Some("nl-NL"), Some("de-DE"), Some("fr-FR"), Some("es-ES"), Some("pt-BR"), None],
+            _ => same.map(Some),
+        };
+        for (voice, spoken) in VOICES.into_iter().zip(spoken) {
+            let body = flow(adapter, &announcement("words", voice)).body;
+            read(&body);
+            match spoken {
+                Some(spoken) => assert!(body.contains(&format!("\"{spoken}\"")), "{voice}: {body}"),
+                None => assert!(!body.contains("language") && body.contains("words"), "{voice}: {body}"),
+            }
+        }
     }
 }
 

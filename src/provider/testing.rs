@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::*;
+use crate::domain::notice::Locale;
 
 /// A webhook.
 pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
@@ -14,6 +15,11 @@ pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body:
         map.append(name, http::HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
     }
     WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
+}
+
+/// An announcement.
+pub(super) fn announcement(text: &str, language: &str) -> CallFlow {
+    CallFlow::Announce { text: text.to_owned(), language: Locale::parse(language).expect(language) }
 }
 
 /// A signed request with its verdict.

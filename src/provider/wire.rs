@@ -7,7 +7,7 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use url::Url;
 
 use super::{WebhookRequest, WebhookResponse};
-use crate::domain::call::CallStatus;
+use crate::domain::{call::CallStatus, notice::Locale};
 pub(super) use xml::Element;
 
 /// How we call ourselves towards providers.
@@ -22,6 +22,21 @@ pub(super) fn form_pairs(text: &[u8]) -> Vec<(String, String)> {
 /// The value of a pair, empty ones included; of a repeated name the first.
 pub(super) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// What the voice `alice` speaks: Twilio's, and the one of the same name at Telnyx, whose dialect is made after Twilio's.
+pub(super) const ALICE: [&str; 26] = [
+    "ca-ES", "da-DK", "de-DE", "en-GB", "en-AU", "en-CA", "en-IN", "en-US", "es-ES", "es-MX", "fi-FI", "fr-FR",
+    "fr-CA", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-PT", "pt-BR", "ru-RU", "sv-SE", "zh-CN",
+    "zh-HK", "zh-TW",
+];
+
+/// Of the locales that a provider speaks the wanted one, or another of the same language. One that a provider does not
+/// know makes its document invalid, or the caller hears nothing.
+pub(super) fn spoken(known: &[&'static str], wanted: &Locale) -> Option<&'static str> {
+    let exact = known.iter().find(|known| **known == wanted.as_str());
+    let same = |known: &&&str| known.split(['-', '_']).next() == Some(wanted.language());
+    exact.or_else(|| known.iter().find(same)).copied()
 }
 
 /// SHA-256.

@@ -2,13 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{Service, relay::announce};
+use super::{Service, relay::after};
 use crate::{
     domain::{
-        call::{CallFlow, CallStatus},
+        call::CallFlow,
         contact::{CallReport, ProviderEvent},
         error::Result,
-        notice,
+        notice::Announcement,
         number::ProviderName,
     },
     provider::{Endpoint, Profile, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
@@ -79,7 +79,7 @@ impl Service {
             Err(malformed) => {
                 tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
                 return match endpoint {
-                    Endpoint::Voice => render(&announce(notice::OUT_OF_ORDER)),
+                    Endpoint::Voice => render(&self.announce(Announcement::OutOfOrder)),
                     Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
                 };
             }
@@ -95,7 +95,9 @@ impl Service {
         match (flow, endpoint) {
             (Some(flow), _) => render(&flow),
             // Whatever this was, somebody may be waiting on the line; unless it was something that nobody waits for.
-            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => render(&announce(notice::NO_CONTACT)),
+            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
+                render(&self.announce(Announcement::NoContact))
+            }
             (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
         }
     }
@@ -111,10 +113,11 @@ impl Service {
             ProviderEvent::Report(report) => within(patience, self.take_report(provider, report)).await.map(|()| None),
             // A caller is never left unanswered, even when the database is.
             ProviderEvent::CallReport(report) if report.caller_waits => {
-                if within(CALL_DEADLINE, self.take_call_report(provider, report)).await.is_err() {
+                let flow = within(CALL_DEADLINE, self.take_waiting(provider, report)).await;
+                Ok(Some(flow.unwrap_or_else(|NotTaken| {
                     tokio::spawn(Arc::clone(self).take_call_report_later(provider.clone(), report.clone()));
-                }
-                Ok(Some(after(report.status)))
+                    after(report.status, true, self.words.default())
+                })))
             }
             ProviderEvent::CallReport(report) => {
                 within(patience, self.take_call_report(provider, report)).await.map(|()| None)
@@ -122,7 +125,7 @@ impl Service {
             ProviderEvent::Call(call) => Ok(Some(
                 within(CALL_DEADLINE, self.take_call(provider, call))
                     .await
-                    .unwrap_or_else(|NotTaken| announce(notice::OUT_OF_ORDER)),
+                    .unwrap_or_else(|NotTaken| self.announce(Announcement::OutOfOrder)),
             )),
             ProviderEvent::Ignored => Ok(None),
             ProviderEvent::Unreadable(why) => {
@@ -130,6 +133,11 @@ impl Service {
                 Ok(None)
             }
         }
+    }
+
+    /// What a caller hears of whom nothing is known.
+    fn announce(&self, announcement: Announcement) -> CallFlow {
+        self.words.default().announce(announcement)
     }
 
     /// The provider was answered already, and may not tell again.
@@ -146,14 +154,6 @@ impl Service {
 
 fn is_about_texts(event: &ProviderEvent) -> bool {
     matches!(event, ProviderEvent::Text(_) | ProviderEvent::Report(_))
-}
-
-/// What a caller hears who is still there when the call to the other party is over.
-fn after(status: CallStatus) -> CallFlow {
-    match status {
-        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed => announce(notice::NOT_REACHED),
-        _ => CallFlow::HangUp,
-    }
 }
 
 /// An event whose effect is not known to be committed. The provider repeats it; the inbox tells if it was.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Longest part where the provider is not configured, and so nobody knows its limit.
-const DEFAULT_PART_LIMIT: usize = 1000;
+pub(super) const DEFAULT_PART_LIMIT: usize = 1000;
 
 /// A text that we are about to owe.
 pub(super) struct Owing {
@@ -89,6 +89,7 @@ impl Service {
             kind: owing.kind,
             from_role: owing.from,
             to_role: Some(owing.to),
+            recipient: None,
             body: owing.body,
             media: owing.media,
             status: MessageStatus::Queued,
@@ -105,8 +106,7 @@ impl Service {
         for part in 0..parts {
             let part = NewPart {
                 message_id,
-                ride_id: owing.ride_id,
-                to: owing.to,
+                conversation: Some((owing.ride_id, owing.to)),
                 seq: first + i64::from(part),
                 part,
                 reference: random::name("mk"),

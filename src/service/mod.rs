@@ -16,6 +16,7 @@ mod random;
 mod relay;
 mod rides;
 mod secrets;
+mod strangers;
 mod upkeep;
 
 use std::sync::Arc;
@@ -26,12 +27,14 @@ pub use once::{Once, RequestId};
 pub use pool::{PoolGroup, PoolReport};
 pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
+pub use strangers::Strangers;
 use tokio::sync::Notify;
 
 use crate::{
     domain::{
         clock::{Clock, Time},
         error::{Error, Result},
+        notice::Catalogue,
         number::{NumberMatch, ProviderName},
         ride::ContactPolicy,
     },
@@ -48,6 +51,8 @@ pub struct Service {
     number_match: NumberMatch,
     low_water: u32,
     pool_watch: pool::Watch,
+    words: Arc<Catalogue>,
+    strangers: Strangers,
     providers: Registry,
     /// Without a slash at the end.
     public_base_url: String,
@@ -71,6 +76,10 @@ pub struct Parts {
     pub number_match: NumberMatch,
     /// The pool is low when fewer numbers than this are free for the busiest phone.
     pub low_water: u32,
+    /// All words that people read and hear.
+    pub words: Arc<Catalogue>,
+    /// What is done for who has no ride.
+    pub strangers: Strangers,
     /// The configured adapters.
     pub providers: Registry,
     /// Where the world reaches us.
@@ -93,6 +102,8 @@ impl Service {
             number_match: parts.number_match,
             low_water: parts.low_water,
             pool_watch: pool::Watch::default(),
+            words: parts.words,
+            strangers: parts.strangers,
             providers: parts.providers,
             public_base_url: parts.public_base_url,
             tokens,

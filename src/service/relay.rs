@@ -16,7 +16,7 @@ use crate::{
         error::Result,
         ids::{NumberId, RideId},
         message::{MessageKind, MessageStatus, NewMessage, PartState, SendFailure},
-        notice,
+        notice::{Announcement, Words},
         number::ProviderName,
         person::Role,
         phone::PhoneNumber,
@@ -50,7 +50,7 @@ impl Service {
     ) -> Result<Route> {
         let facts = match to {
             Some(number) => routing::look_up(db, number, from).await?,
-            None => RouteFacts { number: None, from_pool: false, binding: None },
+            None => RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None },
         };
         Ok(decide(facts, provider, from, self.now()))
     }
@@ -75,8 +75,9 @@ impl Service {
                         let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
                         self.keep(&tx, provider, text, failed).await
                     }
-                    Route::Refused { refusal, number_id, ride } => {
-                        self.keep(&tx, provider, text, Ended::rejected(refusal, number_id, ride)).await
+                    Route::Refused { refusal, number_id, ride, language } => {
+                        self.keep(&tx, provider, text, Ended::rejected(refusal, number_id, ride)).await?;
+                        self.reply_to(&tx, provider, text, refusal, number_id, language.as_ref()).await
                     }
                 }
             })
@@ -137,6 +138,7 @@ impl Service {
             kind: MessageKind::Relay,
             from_role: ended.ride.map(|(_, role)| role),
             to_role: ended.ride.map(|(_, role)| role.other()),
+            recipient: None,
             body: if known { text.body.clone() } else { Body::from_wire("") },
             media: if known { text.media.iter().take(MAX_MEDIA).cloned().collect() } else { Vec::new() },
             status: ended.status,
@@ -157,26 +159,39 @@ impl Service {
     /// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
     pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
         let now = self.now();
-        let (route, is_waiting) = self
+        let (route, to, is_waiting) = self
             .store
             .write(|tx| async move {
                 let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
+                let to = match &route {
+                    Route::Connected(way) => Some(way.to.clone()),
+                    Route::Refused { refusal, .. } => self.support_for(&tx, *refusal, call).await?,
+                };
                 let ask_at = self.first_question(provider, now);
                 // The calls themselves are the inbox of calls: they are never forgotten.
-                if calls::insert(&tx, &record_of(provider, call, &route, ask_at), now).await? {
-                    return Ok((route, true));
+                let record = record_of(provider, call, &route, to.is_some(), ask_at);
+                if calls::insert(&tx, &record, now).await? {
+                    return Ok((route, to, true));
                 }
                 let known = calls::find_locked(&tx, provider, &call.key).await?;
-                let is_waiting =
-                    known.is_some_and(|known| !known.status.is_ending() && now < known.started_at + REPEATED);
-                Ok((route, is_waiting))
+                // One that was to reach the other party never goes to support, nor the other way: the record says which.
+                let is_waiting = known.is_some_and(|known| {
+                    !known.status.is_ending()
+                        && now < known.started_at + REPEATED
+                        && known.reason.is_none() == record.reason.is_none()
+                });
+                Ok((route, to, is_waiting))
             })
             .await?;
-        Ok(match (route, &call.to) {
-            (Route::Connected(way), Some(number)) if is_waiting => {
-                CallFlow::Connect { to: way.to, caller_id: number.clone() }
+        Ok(match (to, &call.to) {
+            (Some(to), Some(number)) if is_waiting => CallFlow::Connect { to, caller_id: number.clone() },
+            _ => {
+                let language = match &route {
+                    Route::Connected(_) => None,
+                    Route::Refused { language, .. } => language.as_ref(),
+                };
+                self.words.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
             }
-            _ => announce(notice::NO_CONTACT),
         })
     }
 
@@ -201,6 +216,19 @@ impl Service {
         Ok(())
     }
 
+    /// Takes news of a call whose caller is still on the line, and says what they hear next.
+    pub(super) async fn take_waiting(&self, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
+        self.take_call_report(provider, report).await?;
+        let caller = routing::caller(&self.store, provider, &report.call_key).await?;
+        Ok(match &caller {
+            Some(caller) => {
+                let words = self.words.of_contact(caller.language.as_ref(), caller.number.as_ref());
+                after(report.status, caller.to_party, words)
+            }
+            None => after(report.status, true, self.words.default()),
+        })
+    }
+
     /// Takes news of a call.
     pub(super) async fn take_call_report(&self, provider: &ProviderName, report: &CallReport) -> Result<()> {
         let now = self.now();
@@ -212,6 +240,17 @@ impl Service {
                 note(&tx, provider, report, now).await
             })
             .await
+    }
+}
+
+/// What a caller hears who is still there when the call to the other party, or to the support number, is over.
+pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFlow {
+    match status {
+        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed if to_party => {
+            words.announce(Announcement::NotReached)
+        }
+        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed => words.announce(Announcement::NoContact),
+        _ => CallFlow::HangUp,
     }
 }
 
@@ -227,34 +266,26 @@ pub(super) async fn note(tx: &Tx, provider: &ProviderName, report: &CallReport, 
     Ok(())
 }
 
-/// What a caller hears instead of the other party.
-pub(super) fn announce(text: &str) -> CallFlow {
-    CallFlow::Announce { text: text.to_owned(), language: notice::ANNOUNCEMENT_LANGUAGE }
-}
-
 fn record_of<'a>(
     provider: &'a ProviderName,
     call: &'a InboundCall,
     route: &Route,
+    is_connected: bool,
     ask_at: Option<Time>,
 ) -> NewCall<'a> {
-    let (status, reason, number_id, ride) = match route {
-        Route::Connected(way) => {
-            (CallStatus::Connecting, None, Some(way.number_id), Some((way.ride_id, way.from_role)))
-        }
-        Route::Refused { refusal, number_id, ride } => {
-            (CallStatus::Rejected, Some(refusal.as_str()), *number_id, *ride)
-        }
+    let (reason, number_id, ride) = match route {
+        Route::Connected(way) => (None, Some(way.number_id), Some((way.ride_id, way.from_role))),
+        Route::Refused { refusal, number_id, ride, .. } => (Some(refusal.as_str()), *number_id, *ride),
     };
     NewCall {
         ride_id: ride.map(|(id, _)| id),
         from_role: ride.map(|(_, role)| role),
-        status,
+        status: if is_connected { CallStatus::Connecting } else { CallStatus::Rejected },
         reason,
         provider,
         provider_call_id: &call.key,
         number_id,
-        ask_at: ask_at.filter(|_| status == CallStatus::Connecting),
+        ask_at: ask_at.filter(|_| is_connected),
     }
 }
 

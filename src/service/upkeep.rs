@@ -4,10 +4,10 @@
 
 use chrono::Duration;
 
-use super::{Service, relay};
+use super::{Service, relay, strangers};
 use crate::{
     domain::error::Result,
-    store::{bindings, calls, idempotency, inbox, simulator},
+    store::{auto_replies, bindings, calls, idempotency, inbox, simulator},
 };
 
 /// How long an answer is kept for a repeated request.
@@ -32,6 +32,7 @@ impl Service {
         self.store.write(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await?;
         self.store.write(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await?;
         self.store.write(|tx| async move { idempotency::prune(&tx, now - ANSWERS_KEPT, BATCH).await }).await?;
+        self.store.write(|tx| async move { auto_replies::prune(&tx, now - strangers::ONCE_IN, BATCH).await }).await?;
         self.store.write(|tx| async move { simulator::prune(&tx, now - SCREENS_KEPT).await }).await?;
         self.watch_pool().await
     }

@@ -72,10 +72,11 @@ async fn remember(tx: &Tx, name: &str, value: Vec<u8>) -> Result<()> {
 }
 
 /// Sealed columns with the primary key of their table.
-const SEALED: [(&str, &str, Purpose); 6] = [
+const SEALED: [(&str, &str, Purpose); 7] = [
     ("people", "phone_sealed", Purpose::Phone),
     ("messages", "body_sealed", Purpose::Text),
     ("messages", "media_sealed", Purpose::Text),
+    ("messages", "phone_sealed", Purpose::Phone),
     ("simulator_screens", "number_sealed", Purpose::Phone),
     ("simulator_screens", "body_sealed", Purpose::Text),
     ("idempotency_keys", "snapshot_sealed", Purpose::Answer),

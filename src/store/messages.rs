@@ -1,6 +1,11 @@
 //! Texts.
 
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::{self, Set},
+    QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::Expr,
+};
 
 use super::{
     Db, Tx,
@@ -101,6 +106,7 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
         to_role: Set(new.to_role.map(|role| role.as_str().to_owned())),
         body_sealed: Set(Some(new.body.expose()).filter(|text| !text.is_empty()).map(seal).transpose()?),
         media_sealed: Set(media),
+        phone_sealed: Set(new.recipient.as_ref().map(|phone| row::seal_phone(tx, phone)).transpose()?),
         status: Set(new.status.as_str().to_owned()),
         reason: Set(new.reason.clone()),
         provider: Set(new.provider.as_str().to_owned()),
@@ -123,6 +129,8 @@ pub(super) struct Progress {
     pub(super) reason: Option<String>,
     pub(super) sent_at: Option<Time>,
     pub(super) delivered_at: Option<Time>,
+    /// Nothing of it is owed any more.
+    pub(super) paid: bool,
 }
 
 /// Locks a text's row: whoever moves one of its parts also derives its status. Answers how far the text has come.
@@ -134,6 +142,7 @@ pub(super) async fn lock(tx: &Tx, id: MessageId) -> Result<Progress> {
         reason: model.reason,
         sent_at: model.sent_at,
         delivered_at: model.delivered_at,
+        paid: false,
     })
 }
 
@@ -144,6 +153,8 @@ pub(super) async fn progress(tx: &Tx, id: MessageId, progress: Progress) -> Resu
         reason: Set(progress.reason),
         sent_at: Set(progress.sent_at),
         delivered_at: Set(progress.delivered_at),
+        // A phone that nothing is sent to any more is not kept.
+        phone_sealed: if progress.paid { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
     model.update(tx.conn()).await?;

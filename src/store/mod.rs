@@ -10,6 +10,7 @@ mod error;
 mod row;
 mod vault;
 
+pub mod auto_replies;
 pub mod bindings;
 pub mod calls;
 pub mod clients;

@@ -33,10 +33,8 @@ use crate::domain::{
 pub struct NewPart {
     /// The text.
     pub message_id: MessageId,
-    /// The conversation: the ride,
-    pub ride_id: RideId,
-    /// and the party it is for.
-    pub to: Role,
+    /// The conversation: the ride and the party it is for. None if the text itself says where it goes.
+    pub conversation: Option<(RideId, Role)>,
     /// Its place in the conversation.
     pub seq: i64,
     /// Which part of the text, from 0.
@@ -49,8 +47,8 @@ pub struct NewPart {
 pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
     let model = ActiveModel {
         message_id: Set(new.message_id.0),
-        ride_id: Set(new.ride_id.0),
-        to_role: Set(new.to.as_str().to_owned()),
+        ride_id: Set(new.conversation.map(|(ride, _)| ride.0)),
+        to_role: Set(new.conversation.map(|(_, to)| to.as_str().to_owned())),
         seq: Set(new.seq),
         part: Set(new.part),
         state: Set(PartState::Owed.as_str().to_owned()),
@@ -132,6 +130,15 @@ pub struct Way {
     pub provider: ProviderName,
 }
 
+/// The way of a text that belongs to no ride: from its number to the phone that it names, as long as the number serves.
+const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference,
+        m.body_sealed AS body_sealed, m.media_sealed AS media_sealed, m.part_limit AS part_limit,
+        m.media_limit AS media_limit, m.phone_sealed AS to_sealed, n.phone_number AS number, n.provider AS provider
+    FROM outbox o
+    JOIN messages m ON m.id = o.message_id
+    LEFT JOIN numbers n ON n.id = m.number_id AND n.deleted_at IS NULL AND n.status <> 'suspended'
+    WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $2 AND o.ride_id IS NULL";
+
 /// Looks up a claimed part. `None` if it is owed no longer: a delivery report has settled it.
 ///
 /// The way is open while the ride's window is, and while the two parties' phones are bound to each other on a number:
@@ -174,9 +181,15 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         ) q LEFT JOIN numbers n ON n.id = q.number_id AND n.deleted_at IS NULL"
     );
     let values = [claim.id.0.into(), now.into(), claim.attempt.into()];
-    let Some(found) = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await? else {
-        return Ok(None);
+    let by_ride = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await?;
+    let found = match by_ride {
+        Some(found) => Some(found),
+        None => {
+            let values = [claim.id.0.into(), claim.attempt.into()];
+            Row::find_by_statement(statement(db, WITHOUT_RIDE, values)).one(db.conn()).await?
+        }
     };
+    let Some(found) = found else { return Ok(None) };
     let text = match &found.body_sealed {
         Some(sealed) => Body::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
         None => Body::from_wire(""),
@@ -299,6 +312,7 @@ async fn derive(
         reason: before.reason.or_else(|| reason.map(str::to_owned)).filter(|_| ended_badly),
         sent_at: before.sent_at.or(all_out.then_some(now)),
         delivered_at: before.delivered_at.or(all_there.then_some(now)),
+        paid: !present.contains(&PartState::Owed),
     };
     messages::progress(tx, message, progress).await
 }
@@ -319,8 +333,8 @@ pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Tim
     for (seq, part) in (first..).zip(owed) {
         let moved = ActiveModel {
             id: Set(part.id),
-            ride_id: Set(to.0.0),
-            to_role: Set(to.1.as_str().to_owned()),
+            ride_id: Set(Some(to.0.0)),
+            to_role: Set(Some(to.1.as_str().to_owned())),
             seq: Set(seq),
             ..Default::default()
         };

@@ -76,7 +76,7 @@ on_both_databases! {
         app.send_due().await;
         let told = news(&app, ANN, &mut on_ann).await;
         assert_eq!(told[0].1, "by the platform");
-        assert!(told[1].1.starts_with("Hello Ann. Cyd is your new driver. Cyd picks you up at Dam 1 on "), "{told:?}");
+        assert!(told[1].1.starts_with("Hello Ann. You have a new driver: Cyd picks you up at Dam 1 on "), "{told:?}");
         assert_eq!((told.len(), news(&app, BOB, &mut on_bob).await), (2, vec![]));
         assert!(news(&app, CYD, &mut on_cyd).await[0].1.starts_with("Hello Cyd. Ann waits for you at Dam 1"));
         let cut = |text: &str| (text.to_owned(), "contact_closed".to_owned());
@@ -204,10 +204,9 @@ on_both_databases! {
         app.send_due().await;
         let on_bob = app.screen(BOB).await;
         let told: Vec<_> = on_bob.iter().skip(1).map(|entry| (entry["number"].as_str(), entry["text"].as_str().unwrap())).collect();
-        assert_eq!(told, [
-            (Some(SECOND), "on its way"),
-            (Some(SECOND), "Hello Bob. Your ride has a new number: reply to this text or call this number to reach Ann."),
-        ]);
+        assert_eq!(told[0], (Some(SECOND), "on its way"));
+        assert!(told[1].0 == Some(SECOND) && told[1].1.starts_with("Hello Bob. The number for your ride with Ann on "), "{told:?}");
+        assert_eq!(told.len(), 2);
         assert_eq!(reaches(&app, ANN, SECOND, BOB).await.as_deref(), Some(SECOND));
         assert_eq!(reaches(&app, ANN, NUMBER, BOB).await, None);
         app.delete(&path).await.expect(204);
@@ -237,8 +236,8 @@ on_both_databases! {
         for (phone, name, other) in [(ANN, "Ann", "Bob"), (BOB, "Bob", "Ann")] {
             let screen = app.screen(phone).await;
             let told = screen.iter().find(|entry| entry["text"].as_str().unwrap().contains("out of service")).expect("told");
-            let words = format!("Hello {name}. The number of your ride is out of service, so you cannot reach {other} by it any more.");
-            assert_eq!((told["number"].as_str(), told["text"].as_str()), (Some(SECOND), Some(&*words)));
+            let words = format!("Hello {name}. You can no longer reach {other} through us about your ride on ");
+            assert_eq!((told["number"].as_str(), told["text"].as_str().unwrap().starts_with(&words)), (Some(SECOND), true));
         }
         let stranded = app.get("/v1/rides?stranded=true").await.expect(200);
         assert_eq!((stranded["items"].as_array().unwrap().len(), id(&stranded["items"][0])), (1, 1));

@@ -34,7 +34,7 @@ request_body! {
         name: Name,
         /// Real phone number in international form. Several people may share one.
         phone_number: PhoneNumber,
-        /// Language of the person (ISO 639-1).
+        /// Language in which the person is written and spoken to (ISO 639-1), with a region or without: `nl`, `pt-BR`.
         language: Option<Language>,
         /// Your own id of the person, unique among customers and among drivers.
         external_id: Option<ExternalId>,

@@ -34,7 +34,7 @@ view! {
         name: Name,
         /// Real phone number; masked without the scope `phone_numbers:reveal`.
         phone_number: ShownPhone,
-        /// Language of the person (ISO 639-1).
+        /// Language in which the person is written and spoken to (ISO 639-1), with a region or without: `nl`, `pt-BR`.
         language: Option<Language>,
         /// Your own id of the person.
         external_id: Option<ExternalId>,
@@ -180,7 +180,7 @@ view! {
     MessageView as "Message" {
         /// Id.
         id: MessageId,
-        /// Its ride; absent for a text from a phone that has no ride on the number.
+        /// Its ride; absent for a text from a phone that has no ride on the number, and for the automatic reply to it.
         ride_id: Option<RideId>,
         /// Where it comes from.
         kind: MessageKind,
@@ -196,7 +196,9 @@ view! {
         media_dropped: bool,
         /// Where it stands.
         status: MessageStatus,
-        /// Why, where it ended badly; the provider's own code stands behind a colon.
+        /// Why, where it ended badly; the provider's own code stands behind a colon. Of a rejected text
+        /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number` or
+        /// `keyword`.
         reason: Option<String>,
         /// The provider that carries it.
         provider: ProviderName,
@@ -250,7 +252,9 @@ view! {
         from_role: Option<Role>,
         /// Where it stands.
         status: CallStatus,
-        /// Why, where it went nowhere.
+        /// Why, where it did not go to the other party: `unknown_caller`, `hidden_caller`, `contact_closed`,
+        /// `number_not_ours`, `number_suspended` or `pool_number`. With any other status than `rejected`, it went to the
+        /// support number.
         reason: Option<String>,
         /// When it reached us.
         started_at: Timestamp,

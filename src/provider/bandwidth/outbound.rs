@@ -11,6 +11,7 @@ use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS},
         message::ProviderCode,
+        notice::Locale,
     },
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
@@ -33,8 +34,7 @@ pub(super) fn call_flow(config: &Config, flow: &CallFlow, report_url: &str) -> W
             response.child(&as_us(config, transfer).child(&number.words(to.expose())))
         }
         CallFlow::Announce { text, language } => {
-            let sentence = wire::Element::new("SpeakSentence").with("locale", locale(language)).words(text);
-            response.child(&sentence).child(&wire::Element::new("Hangup"))
+            response.child(&speak(text, language)).child(&wire::Element::new("Hangup"))
         }
         CallFlow::HangUp => response.child(&wire::Element::new("Hangup")),
     })
@@ -54,10 +54,28 @@ fn as_us(config: &Config, element: wire::Element) -> wire::Element {
     element.with("username", &config.webhook_username).with("password", password)
 }
 
-/// Bandwidth's word for a language: with an underscore, and with a country code of its own for Britain, in its list of
-/// voices.
-fn locale(language: &str) -> String {
-    if language == "en-GB" { "en_UK".to_owned() } else { language.replace('-', "_") }
+/// The locales of Bandwidth's voices, as its list writes them: with an underscore, with a country code of its own for
+/// Britain, and most without any.
+const VOICES: [&str; 9] = ["en_UK", "en_US", "de", "es", "es_MX", "fr", "it", "ja", "ru"];
+/// Languages that have no voice, but whose sounds every voice can make.
+const SOUNDS: [&str; 14] = [
+    "nl-NL", "pt-PT", "pt-BR", "cy-GB", "da-DK", "hi-IN", "is-IS", "ko-KR", "nb-NO", "pl-PL", "ro-RO", "sv-SE",
+    "tr-TR", "cmn-CN",
+];
+
+/// A sentence in a voice of its language. Where there is none the British one reads it, with the sounds of the language
+/// if it can make them.
+fn speak(text: &str, language: &Locale) -> wire::Element {
+    let sentence = |voice: &str| wire::Element::new("SpeakSentence").with("locale", voice);
+    let written = language.as_str().replace('-', "_");
+    let exact = VOICES.into_iter().find(|voice| *voice == written);
+    match (exact.or_else(|| wire::spoken(&VOICES, language)), wire::spoken(&SOUNDS, language)) {
+        (Some(voice), _) => sentence(voice).words(text),
+        (None, Some(sounds)) => {
+            sentence(VOICES[0]).child(&wire::Element::new("lang").with("xml:lang", sounds).words(text))
+        }
+        (None, None) => sentence(VOICES[0]).words(text),
+    }
 }
 
 fn bxml(response: &wire::Element) -> WebhookResponse {
@@ -138,7 +156,10 @@ mod tests {
     use quick_xml::{Reader, events::Event};
 
     use super::*;
-    use crate::{domain::phone::PhoneNumber, provider::bandwidth::tests::config};
+    use crate::{
+        domain::phone::PhoneNumber,
+        provider::{bandwidth::tests::config, testing::announcement},
+    };
 
     const REPORT_URL: &str = "https://mask.test/webhooks/bandwidth/status";
 
@@ -164,10 +185,6 @@ mod tests {
         CallFlow::Connect { to: phone("+31612345678"), caller_id: phone("+3197010200001") }
     }
 
-    fn announce(text: &str, language: &'static str) -> CallFlow {
-        CallFlow::Announce { text: text.to_owned(), language }
-    }
-
     #[test]
     fn connects_behind_the_mask() {
         let body = flow(connect());
@@ -188,8 +205,23 @@ mod tests {
     #[test]
     fn announces_and_hangs_up() {
         let text = r#"The driver says "wait" & <b>smiles</b>"#;
-        assert_eq!(flow(announce(text, "en-GB")), fixture!("announce.xml"));
-        assert!(flow(announce("Hola", "es-MX")).contains(r#"<SpeakSentence locale="es_MX">Hola<"#));
+        assert_eq!(flow(announcement(text, "en-GB")), fixture!("announce.xml"));
+        let spoken = |language| flow(announcement("x", language));
+        for (language, voice) in [
+            ("es-MX", "es_MX"),
+            ("es-ES", "es"),
+            ("de-AT", "de"),
+            ("fr-FR", "fr"),
+            ("en-AU", "en_UK"),
+            ("en-US", "en_US"),
+        ] {
+            assert!(spoken(language).contains(&format!(r#"<SpeakSentence locale="{voice}">x</"#)), "{language}");
+        }
+        for (language, sounds) in [("nl-NL", "nl-NL"), ("nl-BE", "nl-NL"), ("pt-PT", "pt-PT"), ("pt-BR", "pt-BR")] {
+            let lang = format!(r#"<SpeakSentence locale="en_UK"><lang xml:lang="{sounds}">x</lang></SpeakSentence>"#);
+            assert!(spoken(language).contains(&lang), "{language}");
+        }
+        assert!(spoken("fi-FI").contains(r#"<SpeakSentence locale="en_UK">x</"#), "nobody can speak that");
         assert_eq!(flow(CallFlow::HangUp), fixture!("hang-up.xml"));
     }
 
@@ -335,7 +367,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_announcement_is_heard_as_written(text in "([<&>\"']|\\PC){1,60}") {
-            let (words, names) = heard(&flow(announce(&text, "en-GB")));
+            let (words, names) = heard(&flow(announcement(&text, "en-GB")));
             prop_assert_eq!(words, text.replace(['\u{fffe}', '\u{ffff}'], ""));
             prop_assert_eq!(names, ["Response", "SpeakSentence", "Hangup"]);
         }

@@ -10,6 +10,15 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
+/// What it speaks: those of its Voice Messaging page that have both a language and a country.
+const LANGUAGES: [&str; 32] = [
+    "cy-GB", "da-DK", "de-DE", "el-GR", "en-GB", "en-AU", "en-IN", "en-US", "es-ES", "es-MX", "es-US", "fr-FR",
+    "fr-CA", "id-ID", "is-IS", "it-IT", "ja-JP", "ko-KR", "ms-MY", "nb-NO", "nl-NL", "pl-PL", "pt-PT", "pt-BR",
+    "ro-RO", "ru-RU", "sv-SE", "ta-IN", "th-TH", "tr-TR", "vi-VN", "zh-CN",
+];
+/// What it speaks where a language is unknown.
+const OTHERWISE: &str = "en-GB";
+
 /// A call flow of one step is XML, as everybody writes it. One of several is JSON: what several root elements mean is
 /// nowhere defined, while `steps` is a list (section 3).
 pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
@@ -21,6 +30,7 @@ pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
             wire::answer(StatusCode::OK, "application/xml", transfer.document())
         }
         CallFlow::Announce { text, language } => {
+            let language = wire::spoken(&LANGUAGES, language).unwrap_or(OTHERWISE);
             steps(&[Step::Say { payload: text, language, voice: "female" }, Step::Hangup])
         }
         CallFlow::HangUp => steps(&[Step::Hangup]),
@@ -141,14 +151,17 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{domain::phone::PhoneNumber, provider::messagebird::DEFAULT_BASE_URL};
+    use crate::{
+        domain::phone::PhoneNumber,
+        provider::{messagebird::DEFAULT_BASE_URL, testing::announcement},
+    };
 
     fn phone(text: &str) -> PhoneNumber {
         PhoneNumber::from_wire(text).expect(text)
     }
 
     fn announce(text: &str) -> WebhookResponse {
-        call_flow(&CallFlow::Announce { text: text.to_owned(), language: "en-GB" })
+        call_flow(&announcement(text, "en-GB"))
     }
 
     #[test]

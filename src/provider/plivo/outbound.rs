@@ -14,7 +14,7 @@ use crate::{
 /// What the `WOMAN` voice, the default, speaks. An unsupported language makes the whole document invalid, and the
 /// caller would hear nothing.
 const LANGUAGES: [&str; 15] = [
-    "da-DK", "de-DE", "en-AU", "en-GB", "en-US", "es-ES", "es-US", "fr-CA", "fr-FR", "it-IT", "nl-NL", "pl-PL",
+    "da-DK", "de-DE", "en-GB", "en-AU", "en-US", "es-ES", "es-US", "fr-FR", "fr-CA", "it-IT", "nl-NL", "pl-PL",
     "pt-BR", "ru-RU", "sv-SE",
 ];
 
@@ -38,7 +38,10 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
         ],
         CallFlow::Announce { text, language } => {
             let speak = wire::Element::new("Speak");
-            let speak = if LANGUAGES.contains(language) { speak.with("language", language) } else { speak };
+            let speak = match wire::spoken(&LANGUAGES, language) {
+                Some(known) => speak.with("language", known),
+                None => speak,
+            };
             vec![speak.words(text), hangup]
         }
         CallFlow::HangUp => vec![hangup],
@@ -138,7 +141,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{domain::phone::PhoneNumber, provider::plivo::DEFAULT_BASE_URL};
+    use crate::{
+        domain::phone::PhoneNumber,
+        provider::{plivo::DEFAULT_BASE_URL, testing::announcement},
+    };
 
     const STATUS: &str = "https://mask.test/webhooks/plivo/status";
 
@@ -152,8 +158,8 @@ mod tests {
         answer.body
     }
 
-    fn announce(text: &str, language: &'static str) -> String {
-        rendered(&CallFlow::Announce { text: text.to_owned(), language })
+    fn announce(text: &str, language: &str) -> String {
+        rendered(&announcement(text, language))
     }
 
     #[test]

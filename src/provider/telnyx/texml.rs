@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// What is spoken where a language is unknown.
+const OTHERWISE: &str = "en-GB";
+
 /// The fields of a form.
 struct Form(Vec<(String, String)>);
 
@@ -143,9 +146,11 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
             response.child(&dial.child(&number))
         }
         // The default voice, `man`, speaks American English whatever the language.
-        CallFlow::Announce { text, language } => response
-            .child(&Element::new("Say").with("voice", "alice").with("language", language).words(text))
-            .child(&Element::new("Hangup")),
+        CallFlow::Announce { text, language } => {
+            let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
+            let say = Element::new("Say").with("voice", "alice").with("language", language);
+            response.child(&say.words(text)).child(&Element::new("Hangup"))
+        }
         CallFlow::HangUp => response.child(&Element::new("Hangup")),
     })
 }
@@ -165,7 +170,10 @@ mod tests {
     use quick_xml::{Reader, events::Event};
 
     use super::*;
-    use crate::provider::telnyx::tests::{REPORT_URL, phone};
+    use crate::provider::{
+        telnyx::tests::{REPORT_URL, phone},
+        testing::announcement,
+    };
 
     const CALLER: &str = "v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ";
     const CALLEE: &str = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg";
@@ -352,8 +360,8 @@ mod tests {
         }
     }
 
-    fn announcement(text: &str) -> String {
-        call_flow(&CallFlow::Announce { text: text.to_owned(), language: "en-GB" }, REPORT_URL).body
+    fn announced(text: &str) -> String {
+        call_flow(&announcement(text, "en-GB"), REPORT_URL).body
     }
 
     #[test]
@@ -363,7 +371,7 @@ mod tests {
         assert_eq!((answer.status, answer.content_type), (StatusCode::OK, "application/xml"));
         assert_eq!(answer.body, include_str!("../../../tests/fixtures/providers/telnyx/connect.xml"));
         let words = r#"The driver says "wait" & <b>smiles</b>"#;
-        assert_eq!(announcement(words), include_str!("../../../tests/fixtures/providers/telnyx/announce.xml"));
+        assert_eq!(announced(words), include_str!("../../../tests/fixtures/providers/telnyx/announce.xml"));
         let hang_up = call_flow(&CallFlow::HangUp, REPORT_URL).body;
         assert_eq!(hang_up, include_str!("../../../tests/fixtures/providers/telnyx/hang-up.xml"));
         assert_eq!(nothing().body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
@@ -372,7 +380,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_announcement_becomes_markup(text in "([<&>\"'\\]]|\\PC){0,60}") {
-            let document = announcement(&text);
+            let document = announced(&text);
             let mut reader = Reader::from_str(&document);
             let mut names = Vec::new();
             loop {

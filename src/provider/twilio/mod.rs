@@ -131,6 +131,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::provider::testing::announcement;
     pub(super) use crate::provider::testing::request;
 
     pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -166,7 +167,7 @@ mod tests {
         let adapter = adapter();
         let mut answers = vec![
             adapter.render_call(&CallFlow::HangUp, "https://x.example/"),
-            adapter.render_call(&CallFlow::Announce { text: "No".to_owned(), language: "en-GB" }, "https://x.example/"),
+            adapter.render_call(&announcement("No", "en-GB"), "https://x.example/"),
         ];
         for why in [Unverified::Missing, Unverified::Forged, Unverified::Stale, Unverified::Unasked] {
             answers.push(adapter.refuse(why));

@@ -19,12 +19,18 @@ use crate::{
     },
 };
 
+/// What is spoken where a language is unknown: such a combination of voice and language fails.
+const OTHERWISE: &str = "en-GB";
+
 /// What to do with a call.
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let response = Element::new("Response");
     let response = match flow {
         CallFlow::Connect { to, caller_id } => response.child(&dial(to.expose(), caller_id.expose(), report_url)),
+        // Without `voice` it is the account's own choice for that language; an account that chose nothing has a voice for
+        // each of these.
         CallFlow::Announce { text, language } => {
+            let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
             response.child(&Element::new("Say").with("language", language).words(text)).child(&Element::new("Hangup"))
         }
         CallFlow::HangUp => response.child(&Element::new("Hangup")),
@@ -133,7 +139,10 @@ mod tests {
     use quick_xml::{Reader, events::Event};
 
     use super::*;
-    use crate::{domain::phone::PhoneNumber, provider::twilio::DEFAULT_BASE_URL};
+    use crate::{
+        domain::phone::PhoneNumber,
+        provider::{testing::announcement, twilio::DEFAULT_BASE_URL},
+    };
 
     /// A file beside the script that asked Twilio's own SDK for the same.
     macro_rules! fixture {
@@ -155,7 +164,7 @@ mod tests {
     }
 
     fn announce(text: &str) -> String {
-        answered(&CallFlow::Announce { text: text.to_owned(), language: "en-GB" })
+        answered(&announcement(text, "en-GB"))
     }
 
     fn connect() -> String {

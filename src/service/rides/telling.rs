@@ -61,7 +61,7 @@ impl Service {
             kind: MessageKind::Notice,
             from: None,
             to,
-            body: notice.text(),
+            body: self.words.of(parties.of(to).language.as_ref()).notice(&notice),
             media: Vec::new(),
             provider,
             number_id,

@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) to_role: Option<String>,
     pub(crate) body_sealed: Option<Vec<u8>>,
     pub(crate) media_sealed: Option<Vec<u8>>,
+    pub(crate) phone_sealed: Option<Vec<u8>>,
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
     pub(crate) provider: String,

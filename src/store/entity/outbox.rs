@@ -8,8 +8,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
     pub(crate) message_id: i64,
-    pub(crate) ride_id: i64,
-    pub(crate) to_role: String,
+    pub(crate) ride_id: Option<i64>,
+    pub(crate) to_role: Option<String>,
     pub(crate) seq: i64,
     pub(crate) part: i32,
     pub(crate) state: String,

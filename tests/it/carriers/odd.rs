@@ -66,7 +66,7 @@ for_every_provider! {
         assert_eq!(stage.webhook(&call).await.text, first.text);
         // By then nobody waits on that line any more: whoever repeats it has recorded it.
         stage.app.clock.advance(chrono::Duration::minutes(3));
-        assert!(stage.webhook(&call).await.text.contains("cannot connect you"));
+        assert!(stage.webhook(&call).await.text.contains("nu niet doorverbinden"));
         assert_eq!(stage.calls().await.len(), 1);
         stage.app.send_due().await;
         assert_eq!(stage.deliver_all().await.len(), 1);
@@ -130,7 +130,7 @@ for_every_provider! {
         for (at, from) in odd.iter().enumerate() {
             let flow = stage.webhook(&carrier.call(Ring { id: &format!("c{at}"), from, number: NUMBER, to: "" })).await;
             assert_eq!(flow.status, 200, "{from}");
-            assert!(flow.text.contains("cannot connect you"), "{from}: {}", flow.text);
+            assert!(flow.text.contains("nu niet doorverbinden"), "{from}: {}", flow.text);
             assert!(!flow.text.contains(&ANN[1..]) && !flow.text.contains(&BOB[1..]));
         }
         let rejected = stage.app.get("/v1/calls?status=rejected").await.expect(200);
@@ -144,7 +144,7 @@ for_every_provider! {
             let answer = stage.webhook(&carrier.text(&format!("t{at}"), ANN, number, "Hello?", &[])).await;
             assert_eq!(answer.status, 200);
             let flow = stage.webhook(&carrier.call(Ring { id: &format!("d{at}"), from: ANN, number, to: "" })).await;
-            assert!(flow.status == 200 && flow.text.contains("cannot connect you"));
+            assert!(flow.status == 200 && flow.text.contains("nu niet doorverbinden"));
         }
         for list in ["messages", "calls"] {
             let told = stage.app.get(&format!("/v1/{list}?status=rejected&order=desc&limit=2")).await.expect(200);

@@ -85,7 +85,7 @@ for_every_provider! {
         let late = stage.message("Still there?").await;
         assert_eq!((late["status"].as_str(), late["reason"].as_str()), (Some("rejected"), Some("contact_closed")));
         let flow = stage.call("c3", BOB).await;
-        assert!(flow.text.contains("cannot connect you") && !flow.text.contains(&ANN[1..]), "{}", flow.text);
+        assert!(flow.text.contains("nu niet doorverbinden") && !flow.text.contains(&ANN[1..]), "{}", flow.text);
         let late = stage.calls().await.pop().unwrap();
         assert_eq!((late["status"].as_str(), late["reason"].as_str()), (Some("rejected"), Some("contact_closed")));
         stage.app.finish().await;

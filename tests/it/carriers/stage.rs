@@ -25,10 +25,15 @@ pub struct Stage {
 impl Stage {
     /// With a number that can do everything, and the confirmations out and off the record.
     pub async fn set(carrier: &Arc<dyn Carrier>, kind: Kind) -> Self {
+        Self::with(carrier, kind, &[]).await
+    }
+
+    /// The same, with further variables.
+    pub async fn with(carrier: &Arc<dyn Carrier>, kind: Kind, more: &[(&str, &str)]) -> Self {
         let api = StandIn::of(Arc::clone(carrier)).await;
         let account = carrier.account(&api.base);
-        let account: Vec<_> = account.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let app = TestApp::with(kind, &account).await;
+        let account: Vec<(&str, &str)> = account.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let app = TestApp::with(kind, &[&account, more].concat()).await;
         let number = json!({
             "phone_number": NUMBER, "provider": carrier.name(), "capabilities": ["sms", "voice", "mms"],
         });

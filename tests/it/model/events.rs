@@ -44,7 +44,7 @@ impl World {
         }
         let now = self.now();
         self.oracle.check(now);
-        if place % 100 == 0 {
+        if place.is_multiple_of(100) {
             self.check_rows().await;
             self.oracle.tidy(now);
         }

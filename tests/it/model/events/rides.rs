@@ -201,7 +201,7 @@ impl World {
                     );
                     self.oracle.put_on(id, number, now);
                     for to in Role::BOTH {
-                        self.oracle.owe_notice((id, to), "new number", Kind::Other, now);
+                        self.oracle.owe_notice((id, to), "number for your ride", Kind::Other, now);
                     }
                     self.count("rides moved off suspended numbers");
                 }

@@ -1,0 +1,188 @@
+//! All languages that we have words for, and which of them somebody reads or hears.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    About, Announcement, RideNotice, country,
+    file::{Draft, Whole},
+    phrase::{Phrase, Variable},
+    template::Template,
+};
+use crate::domain::{
+    call::CallFlow,
+    person::Role,
+    phone::PhoneNumber,
+    text::{Body, Language},
+};
+
+/// Files that are compiled in.
+const BUILT_IN: [(&str, &str); 6] = [
+    ("de", include_str!("../../../templates/de.toml")),
+    ("en", include_str!("../../../templates/en.toml")),
+    ("es", include_str!("../../../templates/es.toml")),
+    ("fr", include_str!("../../../templates/fr.toml")),
+    ("nl", include_str!("../../../templates/nl.toml")),
+    ("pt", include_str!("../../../templates/pt.toml")),
+];
+
+/// The words of one language.
+#[derive(Clone, Debug)]
+pub struct Words(Whole);
+
+impl Words {
+    fn template(&self, phrase: Phrase) -> &Template<Variable> {
+        &self.0.phrases[phrase as usize]
+    }
+
+    /// A phrase without variables.
+    fn plain(&self, phrase: Phrase) -> String {
+        self.template(phrase).render(|_| "")
+    }
+
+    /// A notice of a ride.
+    pub fn notice(&self, notice: &RideNotice<'_>) -> Body {
+        let phrase = match (notice.about, notice.to) {
+            (About::Confirmation, Role::Customer) => Phrase::ConfirmationCustomer,
+            // To the driver, a ride that they are new on is a new one.
+            (About::Confirmation | About::NewDriver, Role::Driver) => Phrase::ConfirmationDriver,
+            (About::Change, Role::Customer) => Phrase::ChangeCustomer,
+            (About::Change, Role::Driver) => Phrase::ChangeDriver,
+            (About::NewDriver, Role::Customer) => Phrase::NewDriver,
+            (About::NewNumber, _) => Phrase::NewNumber,
+            (About::Stranded, _) => Phrase::Stranded,
+        };
+        let when = self.0.dates.write(notice.datetime);
+        Body::from_wire(&self.template(phrase).render(|variable| match variable {
+            Variable::Name => notice.name.as_str(),
+            Variable::Other => notice.other.as_str(),
+            Variable::Start => notice.start.as_str(),
+            Variable::Destination => notice.destination.as_str(),
+            Variable::When => &when,
+        }))
+    }
+
+    /// What whoever texts a number without a ride reads.
+    pub fn auto_reply(&self) -> Body {
+        Body::from_wire(&self.plain(Phrase::AutoReply))
+    }
+
+    /// What a caller hears.
+    pub fn announce(&self, announcement: Announcement) -> CallFlow {
+        let phrase = match announcement {
+            Announcement::NoContact => Phrase::NoContact,
+            Announcement::OutOfOrder => Phrase::OutOfOrder,
+            Announcement::NotReached => Phrase::NotReached,
+        };
+        CallFlow::Announce { text: self.plain(phrase), language: self.0.voice.clone() }
+    }
+}
+
+/// A file to be laid over the built-in words.
+#[derive(Clone, Debug)]
+pub struct LanguageFile {
+    /// What it is called, for mistakes.
+    pub name: String,
+    /// The language.
+    pub language: Language,
+    /// What is in it.
+    pub text: String,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file.
+    pub file: String,
+    /// The key, and what is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.what)
+    }
+}
+
+/// Words by language.
+#[derive(Clone, Debug)]
+pub struct Languages(BTreeMap<Language, Words>);
+
+impl Languages {
+    /// The built-in words, with these files over them. A file may give some of a built-in language, or of a region of a
+    /// language that is there; of any other it must give all.
+    pub fn read(files: Vec<LanguageFile>) -> Result<Self, Vec<Mistake>> {
+        let (mut drafts, mut mistakes) = (BTreeMap::new(), Vec::new());
+        let built_in = BUILT_IN.iter().map(|(code, text)| LanguageFile {
+            name: format!("built-in {code}.toml"),
+            language: Language::from_stored((*code).to_owned()),
+            text: (*text).to_owned(),
+        });
+        // The shorter code first: regions are laid over their language.
+        let mut files = files;
+        files.sort_by_key(|file| file.language.as_str().len());
+        for LanguageFile { name, language, text } in built_in.chain(files) {
+            let (draft, wrong) = Draft::read(&text);
+            let is_toml = !draft.is_empty() || wrong.is_empty();
+            mistakes.extend(wrong.into_iter().map(|what| Mistake { file: name.clone(), what }));
+            let base: Option<&Draft> = drafts.get(&language).or_else(|| drafts.get(&language.base()));
+            let draft = match base {
+                Some(base) => draft.over(base.clone()),
+                None => draft,
+            };
+            let missing = draft.missing();
+            if is_toml && !missing.is_empty() {
+                let rule = "a language that is not built in needs every key";
+                mistakes.push(Mistake { file: name, what: format!("missing: {}; {rule}", missing.join(", ")) });
+            }
+            drafts.insert(language, draft);
+        }
+        let words = drafts.into_iter().filter_map(|(language, draft)| Some((language, Words(draft.whole()?))));
+        if mistakes.is_empty() { Ok(Self(words.collect())) } else { Err(mistakes) }
+    }
+
+    /// Whether there are built-in words for this language.
+    pub fn is_built_in(language: &Language) -> bool {
+        BUILT_IN.iter().any(|(code, _)| *code == language.base().as_str())
+    }
+
+    fn find(&self, language: &Language) -> Option<&Words> {
+        self.0.get(language).or_else(|| self.0.get(&language.base()))
+    }
+
+    /// With the language of everybody whose own is not known or not there; `None` if that one is not there.
+    pub fn with_default(self, default: &Language) -> Option<Catalogue> {
+        let default = self.find(default)?.clone();
+        Some(Catalogue { languages: self, default })
+    }
+}
+
+/// All words, with a default.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    languages: Languages,
+    default: Words,
+}
+
+impl Catalogue {
+    /// The words for somebody who reads this language: of its region, of the language, or the default ones.
+    pub fn of(&self, language: Option<&Language>) -> &Words {
+        language.and_then(|language| self.languages.find(language)).unwrap_or(&self.default)
+    }
+
+    /// The words for somebody who contacted this number: in their language if that is known, or else in the main one of
+    /// the number's country.
+    pub fn of_contact(&self, language: Option<&Language>, number: Option<&PhoneNumber>) -> &Words {
+        let own = language.and_then(|language| self.languages.find(language));
+        own.or_else(|| self.of_country(&number?.country()?)).unwrap_or(&self.default)
+    }
+
+    fn of_country(&self, country: &str) -> Option<&Words> {
+        let language = country::language_of(country)?;
+        self.languages.find(&Language::from_stored(format!("{language}-{country}")))
+    }
+
+    /// The words for somebody of whom nothing is known.
+    pub fn default(&self) -> &Words {
+        &self.default
+    }
+}

@@ -1,0 +1,98 @@
+//! What is done for who contacts a number without having an open ride there, beside saying so: calls can go to a support
+//! number, texts can be answered.
+
+use chrono::Duration;
+
+use super::{Service, messages::DEFAULT_PART_LIMIT, random};
+use crate::{
+    domain::{
+        contact::{InboundCall, InboundText, Refusal},
+        error::{Error, Result},
+        ids::NumberId,
+        message::{MessageKind, MessageStatus, NewMessage},
+        number::ProviderName,
+        phone::PhoneNumber,
+        text::{Language, is_keyword},
+    },
+    store::{
+        Tx, auto_replies, messages, numbers,
+        outbox::{self, NewPart},
+    },
+};
+
+/// A phone is answered by a number once in this time: two machines that answer each other would never end.
+pub(super) const ONCE_IN: Duration = Duration::hours(24);
+
+/// What an operator wants to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Strangers {
+    /// Where calls go.
+    pub support: Option<PhoneNumber>,
+    /// Texts are answered.
+    pub auto_reply: bool,
+}
+
+impl Service {
+    /// The support number, if this caller may be connected to it: one who is hidden, or a number of the pool, may not.
+    /// Nor may the support number itself, and it must not be in the pool: a call to it would come back to us.
+    pub(super) async fn support_for(
+        &self,
+        tx: &Tx,
+        refusal: Refusal,
+        call: &InboundCall,
+    ) -> Result<Option<PhoneNumber>> {
+        let (Some(support), Some(from)) = (&self.strangers.support, call.from.phone()) else { return Ok(None) };
+        if !refusal.is_answerable() || from.match_key() == support.match_key() {
+            return Ok(None);
+        }
+        if numbers::is_pooled(tx, &support.match_key()).await? {
+            tracing::error!("SUPPORT_NUMBER is a number of the pool: nobody is connected to it");
+            return Ok(None);
+        }
+        Ok(Some(support.clone()))
+    }
+
+    /// Answers a text that goes nowhere, in the transaction that keeps it, unless the phone was answered lately.
+    pub(super) async fn reply_to(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+        refusal: Refusal,
+        number_id: Option<NumberId>,
+        language: Option<&Language>,
+    ) -> Result<()> {
+        let now = self.now();
+        let (Some(phone), Some(number_id)) = (text.from.phone(), number_id) else { return Ok(()) };
+        let is_command = text.keyword || is_keyword(text.body.expose());
+        if !self.strangers.auto_reply || !refusal.is_answerable() || is_command {
+            return Ok(());
+        }
+        if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
+            return Ok(());
+        }
+        let limit = self.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
+        let message = NewMessage {
+            ride_id: None,
+            kind: MessageKind::Notice,
+            from_role: None,
+            to_role: None,
+            recipient: Some(phone.clone()),
+            body: self.words.of_contact(language, text.to.as_ref()).auto_reply(),
+            media: Vec::new(),
+            status: MessageStatus::Queued,
+            reason: None,
+            provider: provider.clone(),
+            number_id: Some(number_id),
+            // A template without variables is never longer than the shortest limit of a provider.
+            parts: 1,
+            part_limit: i32::try_from(limit).map_err(Error::internal)?,
+            media_limit: 0,
+            unbound: false,
+            received_at: None,
+        };
+        let message_id = messages::insert(tx, &message, now).await?;
+        let part = NewPart { message_id, conversation: None, seq: 0, part: 0, reference: random::name("mk") };
+        outbox::owe(tx, part, now).await
+    }
+}
