@@ -105,11 +105,13 @@ pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<V
         "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
             COUNT(CASE WHEN q.usable THEN 1 END) AS usable,
             COUNT(CASE WHEN q.open THEN 1 END) AS open,
-            COUNT(CASE WHEN q.cooling AND NOT q.open THEN 1 END) AS cooling
+            COUNT(CASE WHEN q.held AND NOT q.open THEN 1 END) AS cooling
         FROM (SELECT n.provider, n.country, ({ASSIGNABLE} AND n.provider IN ({})) AS usable,
-                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1) AS open,
-                EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.barred_until > $1) AS cooling
-            FROM numbers n WHERE n.deleted_at IS NULL) q
+                h.contact_until > $1 AS open, h.number_id IS NOT NULL AS held
+            FROM numbers n
+            LEFT JOIN (SELECT number_id, MAX(contact_until) AS contact_until
+                FROM bindings WHERE barred_until > $1 GROUP BY number_id) h ON h.number_id = n.id
+            WHERE n.deleted_at IS NULL) q
         GROUP BY q.provider, q.country ORDER BY q.provider, q.country",
         marks(usable, 2)
     );
