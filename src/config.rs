@@ -41,7 +41,7 @@ pub struct Config {
     /// `BOOTSTRAP_CLIENT_ID` and `BOOTSTRAP_CLIENT_SECRET`.
     pub bootstrap_client: Option<(String, SecretString)>,
     /// `GRACE_PERIOD` and its kin.
-    pub(crate) policy: ContactPolicy,
+    pub policy: ContactPolicy,
     /// `NUMBER_MATCH`.
     pub(crate) number_match: NumberMatch,
     /// `POOL_LOW_WATER`.

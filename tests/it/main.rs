@@ -13,6 +13,7 @@ mod migrations;
 mod model;
 mod moves;
 mod operations;
+mod parallel;
 mod people;
 mod pool;
 mod process;
