@@ -46,7 +46,7 @@ impl Service {
         let once = self
             .write_once(request, |tx| async move {
                 let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
-                let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?;
+                let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
                 rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
                 if new.notify {
                     self.tell_both(&tx, About::Confirmation, &ride, &parties).await?;

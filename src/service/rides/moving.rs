@@ -48,7 +48,7 @@ impl Service {
             return Ok(after);
         }
         bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
-        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
+        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?.ride;
         Ok(Ride {
             number_id: placed.number_id,
             proxy_number: placed.proxy_number,
@@ -110,7 +110,8 @@ impl Service {
                 for &role in Role::ALL {
                     bindings::retire(&tx, id, role, now, self.policy.window(now).barred_until).await?;
                 }
-                let placed = self.place(&tx, &self.placing(&parties), Subject::Stored(id), Contact::of(&ride)).await?;
+                let placed =
+                    self.place(&tx, &self.placing(&parties), Subject::Stored(id), Contact::of(&ride)).await?.ride;
                 rides::record(&tx, id, RideEventKind::Updated, now).await?;
                 let moved = rides::update(&tx, &placed, now).await?;
                 self.tell_both(&tx, About::NewNumber, &moved, &parties).await

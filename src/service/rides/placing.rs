@@ -85,6 +85,13 @@ impl Subject<'_> {
     }
 }
 
+/// A ride on its number.
+pub(super) struct Placed {
+    pub(super) ride: Ride,
+    /// The pair had the number before.
+    pub(super) is_pairs_own: bool,
+}
+
 impl Service {
     /// What these two need.
     pub(super) fn placing(&self, parties: &Parties) -> Placing {
@@ -105,7 +112,7 @@ impl Service {
         placing: &Placing,
         mut subject: Subject<'_>,
         contact: Contact,
-    ) -> Result<Ride> {
+    ) -> Result<Placed> {
         let Placing { parties, ref pair, ref countries } = *placing;
         let now = self.now();
         let usable = self.providers.configured();
@@ -124,7 +131,7 @@ impl Service {
                     }
                 }
                 rides::hand_over(tx, former.ride_id, now).await?;
-                return Ok(placed);
+                return Ok(Placed { ride: placed, is_pairs_own: true });
             }
             // Other people with the same two phones were faster.
             subject = Subject::Stored(placed.id);
@@ -136,7 +143,7 @@ impl Service {
             };
             let placed = subject.put_on(tx, parties, number, contact, now).await?;
             if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact.until)).await? {
-                return Ok(placed);
+                return Ok(Placed { ride: placed, is_pairs_own: false });
             }
             subject = Subject::Stored(placed.id);
         }

@@ -1,6 +1,9 @@
 //! A ride that is created and undone at once, to tell which number it would get and why no other.
 
-use super::{Admitted, placing::Subject};
+use super::{
+    Admitted,
+    placing::{Placed, Subject},
+};
 use crate::{
     domain::{
         error::{Error, PoolLimit, Result},
@@ -11,10 +14,7 @@ use crate::{
         ride::NewRide,
     },
     service::Service,
-    store::{
-        bindings::{self, Pair},
-        numbers, pool,
-    },
+    store::{numbers, pool},
 };
 
 /// What would come of a ride.
@@ -47,15 +47,12 @@ impl Service {
             .store
             .rehearse(|tx| async move {
                 let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
-                let Pair { customer, driver } = &placing.pair;
-                bindings::release_expired(&tx, &[customer, driver], now).await?;
-                let former = bindings::former_of_pair(&tx, &placing.pair, usable, now).await?;
                 let outcome = match self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await {
-                    Ok(ride) => {
+                    Ok(Placed { ride, is_pairs_own }) => {
                         let number = numbers::find(&tx, ride.number_id, now).await?;
                         let number = number.ok_or_else(|| Error::internal("a number just chosen is not there"))?;
                         let is_of = |country: Option<String>| country.is_some() && country == number.country;
-                        let preference = if former.is_some_and(|former| former.number_id == number.id) {
+                        let preference = if is_pairs_own {
                             Preference::SamePair
                         } else if is_of(parties.customer.phone.country()) {
                             Preference::CustomerCountry
