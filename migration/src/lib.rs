@@ -18,6 +18,8 @@ mod m0003_contact;
 mod m0004_moves;
 mod m0005_words;
 mod m0006_pool;
+mod m0007_delivery;
+mod m0008_events;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -32,6 +34,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_moves::Migration),
             Box::new(m0005_words::Migration),
             Box::new(m0006_pool::Migration),
+            Box::new(m0007_delivery::Migration),
+            Box::new(m0008_events::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod contact;
 pub mod error;
+pub mod event;
 pub mod ids;
 pub mod message;
 pub mod notice;

@@ -14,6 +14,7 @@ pub mod auto_replies;
 pub mod bindings;
 pub mod calls;
 pub mod clients;
+pub mod events;
 pub mod idempotency;
 pub mod inbox;
 pub mod keys;
