@@ -90,6 +90,8 @@ impl App {
             policy: config.policy,
             number_match: config.number_match,
             low_water: config.low_water,
+            message_ttl: config.message_ttl,
+            failover: config.failover,
             words: config.words,
             strangers: Strangers { support: config.support_number, auto_reply: config.auto_reply },
             providers: Registry::new(accounts),
@@ -173,6 +175,11 @@ impl Running {
     /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
     pub async fn leave_suspended_numbers(&self) -> usize {
         self.service.leave_suspended_numbers(u64::from(u32::MAX)).await.expect("rides can be moved")
+    }
+
+    /// Moves rides off providers that are down; answers how many. For tests, likewise.
+    pub async fn leave_down_providers(&self) -> usize {
+        self.service.leave_down_providers(u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// How many parts of texts are owed.

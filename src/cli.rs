@@ -174,6 +174,8 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         policy: config.policy,
         number_match: config.number_match,
         low_water: config.low_water,
+        message_ttl: config.message_ttl,
+        failover: config.failover,
         issuer: config.issuer(),
         words: config.words,
         strangers: Strangers::default(),

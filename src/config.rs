@@ -18,7 +18,7 @@ use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    domain::{notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy},
+    domain::{breaker::Failover, notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy},
     provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
 };
@@ -46,6 +46,10 @@ pub struct Config {
     pub(crate) number_match: NumberMatch,
     /// `POOL_LOW_WATER`.
     pub(crate) low_water: u32,
+    /// `MESSAGE_TTL`.
+    pub(crate) message_ttl: Duration,
+    /// `FAILOVER`, `FAILOVER_AFTER` and `BREAKER_FAILURES`.
+    pub(crate) failover: Failover,
     /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: all words that people read and hear.
     pub(crate) words: Arc<Catalogue>,
     /// `SUPPORT_NUMBER`.
@@ -148,6 +152,10 @@ impl Reader<'_> {
             self.parsed("POOL_LOW_WATER", "0", "must be a whole number of at most 1000000, such as 20", |text| {
                 text.parse().ok().filter(|numbers| *numbers <= 1_000_000)
             });
+        let message_ttl = self.duration("MESSAGE_TTL", "1h", Duration::days(365));
+        let message_ttl =
+            self.require("MESSAGE_TTL must be longer than nothing", message_ttl.filter(|ttl| !ttl.is_zero()));
+        let failover = self.failover();
         let words = self.words();
         let support_number = self.text("SUPPORT_NUMBER").and_then(|text| {
             let rule = "SUPPORT_NUMBER must be a phone number in international form, such as +31201234567";
@@ -180,6 +188,8 @@ impl Reader<'_> {
             policy: policy?,
             number_match: number_match?,
             low_water: low_water?,
+            message_ttl: message_ttl?,
+            failover: failover?,
             words: Arc::new(words?),
             support_number,
             auto_reply,
@@ -209,6 +219,19 @@ impl Reader<'_> {
             grace_limit: grace_limit.max(grace),
             max_duration_limit: max_duration_limit.max(max_duration),
         })
+    }
+
+    fn failover(&mut self) -> Option<Failover> {
+        let rebind = self.parsed("FAILOVER", "wait", "must be wait or rebind", |word| match word {
+            "wait" => Some(false),
+            "rebind" => Some(true),
+            _ => None,
+        });
+        let after = self.duration("FAILOVER_AFTER", "2m", Duration::days(1));
+        let rule = "must be a whole number of at most 1000; 0 for never";
+        let breaker_failures =
+            self.parsed("BREAKER_FAILURES", "5", rule, |text| text.parse().ok().filter(|count| *count <= 1000));
+        Some(Failover { breaker_failures: breaker_failures?, after: after?, rebind: rebind? })
     }
 
     fn bootstrap(&mut self) -> Option<(String, SecretString)> {

@@ -1,6 +1,7 @@
 //! For delivery that survives: a part of a text knows the number and provider that it is to go by, when it becomes pointless,
-//! and the moment that was reserved for it. Beside it, what all replicas share of a provider's health and of its pace, and
-//! when which periodic job is due.
+//! the moment that was reserved for it, and how often it was sent only to try its provider; a ride knows since when it has its driver, so that a text to or of the one before
+//! is not sent again. Beside them, what all replicas share of a provider's health and of its pace, and when which periodic
+//! job is due.
 //!
 //! Rows that a version before stores meanwhile have none of it: upkeep makes up for that.
 //!
@@ -31,6 +32,7 @@ const UP: &str = "
 {postgres} ALTER TABLE outbox ADD COLUMN number_id BIGINT REFERENCES numbers (id);
 {postgres} ALTER TABLE outbox ADD COLUMN expires_at {time};
 {postgres} ALTER TABLE outbox ADD COLUMN slot_at {time};
+{postgres} ALTER TABLE outbox ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
 {postgres} ALTER TABLE outbox DROP CONSTRAINT outbox_state_check;
 {postgres} ALTER TABLE outbox ADD CONSTRAINT outbox_state_check
     CHECK (state IN ('owed', 'sent', 'delivered', 'undelivered', 'failed', 'expired'));
@@ -57,6 +59,7 @@ const UP: &str = "
     number_id BIGINT REFERENCES numbers (id),
     expires_at {time},
     slot_at {time},
+    probes INTEGER NOT NULL DEFAULT 0,
     CONSTRAINT outbox_conversation_whole CHECK ((ride_id IS NULL) = (to_role IS NULL))
 );
 {sqlite} INSERT INTO outbox_new
@@ -74,6 +77,8 @@ const UP: &str = "
 
 CREATE INDEX outbox_due ON outbox (provider, due_at) WHERE state = 'owed';
 CREATE INDEX outbox_expiring ON outbox (expires_at) WHERE state = 'owed';
+
+ALTER TABLE rides ADD COLUMN driver_since {time};
 
 CREATE TABLE breakers (
     provider TEXT NOT NULL PRIMARY KEY,
@@ -98,6 +103,7 @@ const DOWN: &str = "
 DROP TABLE jobs;
 DROP TABLE paces;
 DROP TABLE breakers;
+ALTER TABLE rides DROP COLUMN driver_since;
 DROP INDEX outbox_expiring;
 DROP INDEX outbox_due;
 UPDATE outbox SET state = 'failed' WHERE state = 'expired';
@@ -105,6 +111,7 @@ UPDATE outbox SET state = 'failed' WHERE state = 'expired';
 {postgres} ALTER TABLE outbox DROP CONSTRAINT outbox_state_check;
 {postgres} ALTER TABLE outbox ADD CONSTRAINT outbox_state_check
     CHECK (state IN ('owed', 'sent', 'delivered', 'undelivered', 'failed'));
+{postgres} ALTER TABLE outbox DROP COLUMN probes;
 {postgres} ALTER TABLE outbox DROP COLUMN slot_at;
 {postgres} ALTER TABLE outbox DROP COLUMN expires_at;
 {postgres} ALTER TABLE outbox DROP COLUMN number_id;

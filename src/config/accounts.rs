@@ -1,14 +1,23 @@
 //! Provider accounts: each is whole or absent.
 
+use std::collections::BTreeMap;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Reader;
-use crate::provider::{bandwidth, messagebird, plivo, registry::Accounts, telnyx, twilio, vonage};
+use crate::{
+    domain::number::ProviderName,
+    provider::{
+        bandwidth, messagebird, plivo,
+        registry::{self, Accounts, Limits},
+        telnyx, twilio, vonage,
+    },
+};
 
 impl Reader<'_> {
     /// The accounts with real providers.
     pub(super) fn accounts(&mut self) -> Accounts {
-        Accounts {
+        let mut accounts = Accounts {
             messagebird: self.messagebird(),
             plivo: self.plivo(),
             bandwidth: self.bandwidth(),
@@ -16,7 +25,27 @@ impl Reader<'_> {
             vonage: self.vonage(),
             telnyx: self.telnyx(),
             simulator: None,
+            limits: BTreeMap::new(),
+        };
+        for provider in registry::names() {
+            accounts.limits.insert(provider.clone(), self.limits(provider));
         }
+        accounts
+    }
+
+    /// What an account may send, as its provider agreed to. Without that account it says nothing.
+    fn limits(&mut self, provider: &ProviderName) -> Limits {
+        let name = provider.as_str().to_ascii_uppercase();
+        Limits {
+            texts_per_minute: self.rate(&format!("{name}_TEXTS_PER_MINUTE")),
+            texts_per_second: self.rate(&format!("{name}_TEXTS_PER_SECOND")),
+        }
+    }
+
+    fn rate(&mut self, name: &str) -> Option<u32> {
+        let text = self.text(name)?;
+        let rate = text.parse().ok().filter(|rate| (1..=1_000_000).contains(rate));
+        self.require(&format!("{name} must be a whole number from 1 to 1000000"), rate)
     }
 
     fn messagebird(&mut self) -> Option<messagebird::Config> {

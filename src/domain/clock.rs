@@ -51,3 +51,9 @@ impl Clock for ManualClock {
 fn to_millis(time: Time) -> Time {
     time.duration_trunc(Duration::milliseconds(1)).unwrap_or(time)
 }
+
+/// The first whole millisecond at or after this time: whoever waits until then waits long enough.
+pub fn to_next_milli(time: Time) -> Time {
+    let cut = to_millis(time);
+    if cut < time { cut + Duration::milliseconds(1) } else { cut }
+}

@@ -21,6 +21,8 @@ words! {
         PhoneBarred = "phone_barred",
         /// Contact on this ride is closed.
         ContactClosed = "contact_closed",
+        /// The text was not lost, or must not be sent again.
+        NotRetriable = "not_retriable",
         /// Rides with an open contact window use this number.
         NumberInUse = "number_in_use",
         /// The number is in the pool already.
@@ -53,6 +55,9 @@ impl Conflict {
                 "On the numbers of these rides the new phone is bound to somebody else, or cools down. Nothing was changed."
             }
             Self::ContactClosed => "The contact window of this ride is closed.",
+            Self::NotRetriable => {
+                "The message did not fail, or is not for the people who are on the ride now: it cannot be sent again."
+            }
             Self::NumberInUse => "Rides with an open contact window use this number. Drain it first.",
             Self::NumberExists => "This number is in the pool already.",
             Self::PhoneIsPoolNumber => "This phone number is a proxy number of the pool.",

@@ -55,6 +55,8 @@ words! {
         Undelivered = "undelivered",
         /// We gave it up.
         Failed = "failed",
+        /// It was pointless by the time it could be sent.
+        Expired = "expired",
     }
 }
 
@@ -65,7 +67,7 @@ impl PartState {
         match (self, reported) {
             (Self::Owed, news) | (Self::Sent, news @ (Self::Delivered | Self::Undelivered)) => news,
             // A send whose outcome we never learnt, given up and then reported: the report knows better.
-            (Self::Failed, news @ (Self::Delivered | Self::Undelivered)) => news,
+            (Self::Failed | Self::Expired, news @ (Self::Delivered | Self::Undelivered)) => news,
             (settled, _) => settled,
         }
     }
@@ -76,6 +78,8 @@ pub fn status_of_parts(parts: &[PartState]) -> MessageStatus {
     let any = |state| parts.contains(&state);
     if any(PartState::Failed) {
         MessageStatus::Failed
+    } else if any(PartState::Expired) {
+        MessageStatus::Expired
     } else if any(PartState::Undelivered) {
         MessageStatus::Undelivered
     } else if any(PartState::Owed) || parts.is_empty() {
@@ -118,6 +122,8 @@ words! {
         ProviderNotConfigured = "provider_not_configured",
         /// The network gave it up.
         Undeliverable = "undeliverable",
+        /// It could not be sent in time, and was pointless by then.
+        TooLate = "too_late",
         /// It had no words, and pictures could not be passed on.
         NothingToSend = "nothing_to_send",
     }

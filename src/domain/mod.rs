@@ -3,6 +3,7 @@
 //! Pure: no I/O, no framework, no configuration. Everything here can be decided from its arguments,
 //! and time is one of them. Nothing in this room may know a database, a web framework or a provider.
 
+pub mod breaker;
 pub mod call;
 pub mod client;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod message;
 pub mod notice;
 pub mod number;
+pub mod pace;
 pub mod page;
 pub mod person;
 pub mod phone;

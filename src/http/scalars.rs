@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fields::Field;
 use crate::domain::{
+    breaker::BreakerState,
     call::CallStatus,
     clock::Time,
     error::PoolLimit,
@@ -159,6 +160,7 @@ enums!(
     MessageKind,
     MessageStatus,
     CallResults,
+    BreakerState,
     CallStatus,
     Role,
     Scope,

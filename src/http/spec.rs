@@ -211,7 +211,7 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
     let conflicts = secured
         && (matches!(method, "patch" | "delete")
             || id.starts_with("create_")
-            || matches!(id, "send_text" | "set_contact" | "rotate_client" | "revoke_client"));
+            || matches!(id, "send_text" | "retry_message" | "set_contact" | "rotate_client" | "revoke_client"));
     let rules = [
         // Every operation under /v1 refuses parameters that it does not know.
         (400, has("query") || has("header") || body || webhook || secured),

@@ -280,6 +280,9 @@ pub struct Profile {
     pub body_limit: usize,
     /// Texts that one number may send in a minute before the provider holds them back, unless the account says more.
     pub texts_per_minute: u32,
+    /// Texts that all numbers of an account together may send in a second, likewise; none where its documents name no such
+    /// limit.
+    pub texts_per_second: Option<u32>,
     /// How its webhooks prove where they come from, in a few words for an operator.
     pub signature: &'static str,
     /// A signature says when it was made, so that a recorded request is heard for a while only. Where it does not, what was

@@ -1,11 +1,11 @@
 //! Which providers there are, and which of them are configured. A new adapter adds one line to each list.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 
 use super::{Profile, Provider, bandwidth, messagebird, plivo, simulator, telnyx, twilio, vonage};
-use crate::domain::number::ProviderName;
+use crate::domain::{number::ProviderName, pace::Throughput};
 
 /// Every adapter that is compiled in, configured or not: the webhooks of any other name are 404.
 static KNOWN: &[&Profile] = &[
@@ -17,6 +17,15 @@ static KNOWN: &[&Profile] = &[
     &twilio::PROFILE,
     &vonage::PROFILE,
 ];
+
+/// What an account may send, where that differs from what is usual at its provider.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Texts from one number in a minute.
+    pub texts_per_minute: Option<u32>,
+    /// Texts from all its numbers in a second.
+    pub texts_per_second: Option<u32>,
+}
 
 /// The accounts, as configured. Each is whole or absent.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +44,8 @@ pub struct Accounts {
     pub telnyx: Option<telnyx::Config>,
     /// The built-in simulator; the secret is shared with its network.
     pub simulator: Option<SecretString>,
+    /// What they may send.
+    pub limits: BTreeMap<ProviderName, Limits>,
 }
 
 impl Accounts {
@@ -51,7 +62,10 @@ impl Accounts {
 
 /// The adapters at work.
 #[derive(Clone)]
-pub struct Registry(Vec<Arc<dyn Provider>>);
+pub struct Registry {
+    adapters: Vec<Arc<dyn Provider>>,
+    limits: BTreeMap<ProviderName, Limits>,
+}
 
 /// What a name in a webhook's path stands for.
 pub enum Found {
@@ -75,12 +89,12 @@ impl Registry {
             accounts.vonage.map(|config| Arc::new(vonage::Vonage::new(config)) as _),
             accounts.simulator.map(|secret| Arc::new(simulator::Simulator::new(secret)) as _),
         ];
-        Self(adapters.into_iter().flatten().collect())
+        Self { adapters: adapters.into_iter().flatten().collect(), limits: accounts.limits }
     }
 
     /// Looks a name up.
     pub fn find(&self, name: &str) -> Found {
-        match self.0.iter().find(|adapter| adapter.profile().name.as_str() == name) {
+        match self.adapters.iter().find(|adapter| adapter.profile().name.as_str() == name) {
             Some(adapter) => Found::Configured(Arc::clone(adapter)),
             None if KNOWN.iter().any(|known| known.name.as_str() == name) => Found::NotConfigured,
             None => Found::Unknown,
@@ -89,16 +103,30 @@ impl Registry {
 
     /// The adapter, if it is configured.
     pub fn get(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
-        self.0.iter().find(|adapter| adapter.profile().name == *name)
+        self.adapters.iter().find(|adapter| adapter.profile().name == *name)
     }
 
     /// Names of the configured ones.
     pub fn configured(&self) -> Vec<ProviderName> {
-        self.0.iter().map(|adapter| adapter.profile().name.clone()).collect()
+        self.adapters.iter().map(|adapter| adapter.profile().name.clone()).collect()
+    }
+
+    /// How fast a provider takes texts from this account.
+    pub fn throughput(&self, profile: &Profile) -> Throughput {
+        let limits = self.limits.get(&profile.name).copied().unwrap_or_default();
+        Throughput {
+            texts_per_minute: limits.texts_per_minute.unwrap_or(profile.texts_per_minute),
+            texts_per_second: limits.texts_per_second.or(profile.texts_per_second),
+        }
     }
 
     /// Every adapter there is, and whether it is configured.
     pub fn all(&self) -> impl Iterator<Item = (&'static Profile, bool)> {
         KNOWN.iter().map(|known| (*known, self.get(&known.name).is_some()))
     }
+}
+
+/// Names of all adapters, for their variables.
+pub fn names() -> impl Iterator<Item = &'static ProviderName> {
+    KNOWN.iter().map(|known| &known.name)
 }

@@ -19,13 +19,16 @@ use crate::{
         calls::{self, CallFilter},
         messages::{self, MessageFilter},
         numbers,
-        outbox::{self, NewPart},
+        outbox::{self, NewPart, Renewal, Renewed},
         rides,
     },
 };
 
 /// Longest part where the provider is not configured, and so nobody knows its limit.
 pub(super) const DEFAULT_PART_LIMIT: usize = 1000;
+
+/// What references begin with.
+pub(super) const REFERENCE: &str = "mk";
 
 /// A text that we are about to owe.
 pub(super) struct Owing {
@@ -109,11 +112,49 @@ impl Service {
                 conversation: Some((owing.ride_id, owing.to)),
                 seq: first + i64::from(part),
                 part,
-                reference: random::name("mk"),
+                reference: random::name(REFERENCE),
+                line: (owing.number_id, message.provider.clone()),
+                expires_at: now + self.message_ttl,
             };
             outbox::owe(tx, part, now).await?;
         }
         Ok(Some(message_id))
+    }
+
+    /// Owes what was lost of a text again, behind what else is owed to its recipient.
+    pub async fn retry_message(&self, request: &RequestId, id: MessageId) -> Result<Once<Message>> {
+        let now = self.now();
+        let once = self
+            .write_once(request, |tx| async move {
+                let lost = messages::find(&tx, id).await?.ok_or(Error::NotFound)?;
+                let (Some(ride_id), Some(to)) = (lost.ride_id, lost.to_role) else {
+                    return Err(Conflict::NotRetriable.into());
+                };
+                let ride = rides::find_locked(&tx, ride_id).await?.ok_or(Conflict::NotRetriable)?;
+                // To or from whoever drove before, it is not for those who are on the ride now.
+                let is_of_driver = to == Role::Driver || lost.kind == MessageKind::Relay;
+                if is_of_driver && !rides::has_same_driver_since(&tx, ride_id, lost.created_at).await? {
+                    return Err(Conflict::NotRetriable.into());
+                }
+                let number_id = bindings::number_of(&tx, ride_id, to).await?.unwrap_or(ride.number_id);
+                let line = numbers::line(&tx, number_id).await?;
+                let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+                let renewal = Renewal {
+                    conversation: (ride_id, to),
+                    driver: ride.driver_id,
+                    line: (number_id, provider),
+                    expires_at: now + self.message_ttl,
+                };
+                match outbox::renew(&tx, id, &renewal, || random::name(REFERENCE), now).await? {
+                    Renewed::Owed => {}
+                    Renewed::ContactClosed => return Err(Conflict::ContactClosed.into()),
+                    Renewed::NothingLost => return Err(Conflict::NotRetriable.into()),
+                }
+                messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just owed is not there"))
+            })
+            .await?;
+        self.owed.notify_one();
+        Ok(once)
     }
 
     /// Sends a text of the platform's to one party, from the number that the party knows.

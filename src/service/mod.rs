@@ -4,6 +4,7 @@
 //! SQL; of providers it knows only the trait.
 
 pub mod auth;
+mod breakers;
 mod intake;
 mod messages;
 mod numbers;
@@ -19,11 +20,13 @@ mod secrets;
 mod strangers;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 
+use chrono::Duration;
 pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
+pub use outbox::{Due, Send};
 pub use pool::{PoolGroup, PoolReport};
 pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
@@ -32,6 +35,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{
+        breaker::Failover,
         clock::{Clock, Time},
         error::{Error, Result},
         notice::Catalogue,
@@ -51,6 +55,11 @@ pub struct Service {
     number_match: NumberMatch,
     low_water: u32,
     pool_watch: pool::Watch,
+    message_ttl: Duration,
+    failover: Failover,
+    streaks: breakers::Streaks,
+    /// The last ride that was looked at on a provider that is down.
+    moved_up_to: AtomicI64,
     words: Arc<Catalogue>,
     strangers: Strangers,
     providers: Registry,
@@ -76,6 +85,10 @@ pub struct Parts {
     pub number_match: NumberMatch,
     /// The pool is low when fewer numbers than this are free for the busiest phone.
     pub low_water: u32,
+    /// How long a text is worth sending.
+    pub message_ttl: Duration,
+    /// What is done about a provider that is down.
+    pub failover: Failover,
     /// All words that people read and hear.
     pub words: Arc<Catalogue>,
     /// What is done for who has no ride.
@@ -102,6 +115,10 @@ impl Service {
             number_match: parts.number_match,
             low_water: parts.low_water,
             pool_watch: pool::Watch::default(),
+            message_ttl: parts.message_ttl,
+            failover: parts.failover,
+            streaks: breakers::Streaks::default(),
+            moved_up_to: AtomicI64::new(0),
             words: parts.words,
             strangers: parts.strangers,
             providers: parts.providers,

@@ -9,30 +9,82 @@ use chrono::Duration;
 use super::Service;
 use crate::{
     domain::{
-        error::Result,
-        ids::MessageId,
-        message::{PartState, SendFailure},
-        retry,
+        breaker::Health, clock::Time, error::Result, ids::MessageId, message::SendFailure, number::ProviderName, retry,
     },
     provider::{OutboundText, Provider, ProviderRequest, ProviderResponse, SendOutcome, Unreached},
-    store::outbox::{self, Claim},
+    store::{
+        breakers,
+        outbox::{self, Ask, Claim, Claimed, Ending},
+    },
 };
 
 /// How long a claim is ours. Longer than the longest exchange, with room for what comes before and after it.
 pub const LEASE: Duration = Duration::seconds(30);
 
+/// Texts that expire in one transaction each, at most so many in a round.
+const EXPIRED_AT_ONCE: u32 = 200;
+
+/// What a provider's texts come to at this moment.
+#[derive(Default)]
+pub struct Due {
+    /// Parts to be sent now.
+    pub sends: Vec<Send>,
+    /// When the next one may be that has to wait for its number, its account or its provider, if that is known.
+    pub again_at: Option<Time>,
+}
+
+/// A claimed part.
+#[derive(Clone, Copy)]
+pub struct Send {
+    claim: Claim,
+    /// The provider's breaker is open, and this part tries whether it works again.
+    is_probe: bool,
+}
+
 /// A part on its way to its provider: what [`Service::finish`] needs to know.
 pub struct Dispatch {
-    claim: Claim,
+    send: Send,
     message: MessageId,
     provider: Arc<dyn Provider>,
 }
 
 impl Service {
-    /// Claims parts that are due.
-    pub async fn claim_due(&self, limit: u32) -> Result<Vec<Claim>> {
+    /// Claims parts that are due at a provider, no more than it can take now.
+    pub async fn claim_due(&self, provider: &ProviderName, limit: u32) -> Result<Due> {
         let now = self.now();
-        self.store.write(|tx| async move { outbox::claim(&tx, limit, LEASE, now).await }).await
+        let Some(adapter) = self.providers.get(provider) else { return Ok(Due::default()) };
+        let throughput = self.providers.throughput(adapter.profile());
+        self.store
+            .write(|tx| async move {
+                let open = breakers::open_locked(&tx, provider).await?;
+                let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
+                if probe_at.is_some_and(|probe_at| now < probe_at) {
+                    return Ok(Due { sends: Vec::new(), again_at: probe_at });
+                }
+                let is_probe = open.is_some();
+                let limit = if is_probe { 1 } else { limit };
+                let Claimed { claims, again_at } =
+                    outbox::claim(&tx, &Ask { provider, throughput, limit, lease: LEASE, is_probe }, now).await?;
+                if let Some(breaker) = open.as_ref().filter(|_| !claims.is_empty()) {
+                    // Until its outcome is known, or the lease is over.
+                    breakers::probe(&tx, provider, now + LEASE, breaker.probes).await?;
+                }
+                Ok(Due { sends: claims.into_iter().map(|claim| Send { claim, is_probe }).collect(), again_at })
+            })
+            .await
+    }
+
+    /// Gives up texts that have become pointless.
+    pub async fn expire_texts(&self) -> Result<()> {
+        let now = self.now();
+        let overdue = outbox::overdue(&self.store, now, EXPIRED_AT_ONCE).await?;
+        for text in &overdue {
+            self.store.write(|tx| async move { outbox::expire(&tx, *text, now).await }).await?;
+        }
+        if !overdue.is_empty() {
+            tracing::warn!(texts = overdue.len(), "texts could not be sent in time and were given up (MESSAGE_TTL)");
+        }
+        Ok(())
     }
 
     /// How many parts are owed.
@@ -41,16 +93,15 @@ impl Service {
     }
 
     /// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
-    pub async fn prepare(&self, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
-        let Some(part) = outbox::resolve(&self.store, claim, self.now()).await? else { return Ok(None) };
+    pub async fn prepare(&self, send: Send) -> Result<Option<(ProviderRequest, Dispatch)>> {
+        let Some(part) = outbox::resolve(&self.store, send.claim, self.now()).await? else { return Ok(None) };
         let Some(way) = part.way else {
-            let reason = SendFailure::ContactClosed.as_str();
-            self.settle(part.message_id, claim, PartState::Failed, None, Some(reason)).await?;
+            self.settle(part.message_id, send.claim, Ending::failed(SendFailure::ContactClosed.as_str())).await?;
             return Ok(None);
         };
         let Some(provider) = self.providers.get(&way.provider) else {
             tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
-            self.try_later(part.message_id, claim, None, false, SendFailure::ProviderNotConfigured).await?;
+            self.try_later(part.message_id, send, None, false, SendFailure::ProviderNotConfigured).await?;
             return Ok(None);
         };
         let text = OutboundText {
@@ -62,7 +113,12 @@ impl Service {
             report_url: &self.report_url(&way.provider),
         };
         let request = provider.build_send(&text, self.now());
-        Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
+        Ok(Some((request, Dispatch { send, message: part.message_id, provider: Arc::clone(provider) })))
+    }
+
+    /// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
+    pub async fn came_to_nothing(&self, provider: &ProviderName, send: Send) -> Result<()> {
+        if send.is_probe { self.probe_again(provider).await } else { Ok(()) }
     }
 
     /// Writes down what came of a dispatch.
@@ -71,66 +127,75 @@ impl Service {
         dispatch: &Dispatch,
         response: &std::result::Result<ProviderResponse, Unreached>,
     ) -> Result<()> {
-        let Dispatch { claim, message, provider } = dispatch;
-        let (claim, message) = (*claim, *message);
+        let Dispatch { send, message, provider } = dispatch;
+        let (claim, message) = (send.claim, *message);
         let outcome = match response {
             Ok(response) => provider.read_outcome(response),
             Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
             Err(Unreached::Unknown) => SendOutcome::InDoubt,
         };
         let provider = &provider.profile().name;
+        let health = health(response, &outcome);
         match outcome {
             SendOutcome::Accepted { provider_id } => {
-                self.settle(message, claim, PartState::Sent, Some(&provider_id), None).await
+                let sent = Ending { provider_id: Some(&provider_id), ..Ending::sent() };
+                self.settle(message, claim, sent).await?;
             }
             SendOutcome::Rejected { code } => {
                 tracing::warn!(%provider, message_id = %message, code = code.as_ref().map(|code| code.as_str()), "a provider rejected a text");
                 let reason = SendFailure::ProviderRejected.with_code(code.as_ref());
-                self.settle(message, claim, PartState::Failed, None, Some(&reason)).await
+                self.settle(message, claim, Ending::failed(&reason)).await?;
             }
             SendOutcome::TryLater { after } => {
                 tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "a provider did not take a text");
-                self.try_later(message, claim, after, false, SendFailure::ProviderUnavailable).await
+                self.try_later(message, *send, after, false, SendFailure::ProviderUnavailable).await?;
             }
             SendOutcome::InDoubt => {
                 tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "nobody knows whether a provider took a text");
-                self.try_later(message, claim, None, true, SendFailure::ProviderUnavailable).await
+                self.try_later(message, *send, None, true, SendFailure::ProviderUnavailable).await?;
             }
         }
+        self.judge(provider, health, message, send.is_probe).await
     }
 
     async fn try_later(
         &self,
         message: MessageId,
-        claim: Claim,
+        Send { claim, is_probe }: Send,
         after: Option<Duration>,
         in_doubt: bool,
         at_last: SendFailure,
     ) -> Result<()> {
-        if claim.attempt >= retry::MAX_ATTEMPTS {
-            return self.settle(message, claim, PartState::Failed, None, Some(at_last.as_str())).await;
+        if claim.tries >= retry::MAX_ATTEMPTS {
+            return self.settle(message, claim, Ending { in_doubt, ..Ending::failed(at_last.as_str()) }).await;
         }
-        let attempt = if in_doubt { claim.attempt + retry::DOUBT } else { claim.attempt };
-        let due_at = self.now() + retry::pause(attempt, self.chance.unit(), after);
+        let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
+        // Where its provider is down, a text waits for that and not for its own turn.
+        let pause = if is_probe && !in_doubt {
+            after.unwrap_or_default()
+        } else {
+            retry::pause(tries, self.chance.unit(), after)
+        };
+        let due_at = self.now() + pause;
         self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt).await }).await
     }
 
-    async fn settle(
-        &self,
-        message: MessageId,
-        claim: Claim,
-        state: PartState,
-        provider_id: Option<&str>,
-        reason: Option<&str>,
-    ) -> Result<()> {
-        let now = self.now();
-        let settled = self
-            .store
-            .write(|tx| async move { outbox::settle(&tx, message, claim, state, provider_id, reason, now).await })
-            .await?;
+    async fn settle(&self, message: MessageId, claim: Claim, ending: Ending<'_>) -> Result<()> {
+        let (now, ending) = (self.now(), &ending);
+        let settled =
+            self.store.write(|tx| async move { outbox::settle(&tx, message, claim, ending, now).await }).await?;
         if !settled {
             tracing::debug!(message_id = %message, "a claim was settled elsewhere");
         }
         Ok(())
+    }
+}
+
+/// What a response says of the provider itself.
+fn health(response: &std::result::Result<ProviderResponse, Unreached>, outcome: &SendOutcome) -> Health {
+    match (response, outcome) {
+        (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => Health::Well,
+        (Ok(response), SendOutcome::TryLater { .. }) if !response.status.is_server_error() => Health::Throttling,
+        _ => Health::Ill,
     }
 }

@@ -3,7 +3,11 @@
 
 use chrono::Duration;
 
-use super::{Service, messages::DEFAULT_PART_LIMIT, random};
+use super::{
+    Service,
+    messages::{DEFAULT_PART_LIMIT, REFERENCE},
+    random,
+};
 use crate::{
     domain::{
         contact::{InboundCall, InboundText, Refusal},
@@ -92,7 +96,15 @@ impl Service {
             received_at: None,
         };
         let message_id = messages::insert(tx, &message, now).await?;
-        let part = NewPart { message_id, conversation: None, seq: 0, part: 0, reference: random::name("mk") };
+        let part = NewPart {
+            message_id,
+            conversation: None,
+            seq: 0,
+            part: 0,
+            reference: random::name(REFERENCE),
+            line: (number_id, provider.clone()),
+            expires_at: now + self.message_ttl,
+        };
         outbox::owe(tx, part, now).await
     }
 }

@@ -7,7 +7,7 @@ use chrono::Duration;
 use super::{Service, relay, strangers};
 use crate::{
     domain::error::Result,
-    store::{auto_replies, bindings, calls, idempotency, inbox, simulator},
+    store::{auto_replies, bindings, calls, idempotency, inbox, outbox, simulator},
 };
 
 /// How long an answer is kept for a repeated request.
@@ -27,6 +27,7 @@ impl Service {
             tracing::info!(ended, "rides timed out");
         }
         let now = self.now();
+        self.store.write(|tx| async move { outbox::adopt(&tx).await }).await?;
         // Each in a transaction of its own and a batch at a time: a backlog of one must not stop the others.
         self.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL).await }).await?;
         self.store.write(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await?;

@@ -12,6 +12,7 @@ mod vault;
 
 pub mod auto_replies;
 pub mod bindings;
+pub mod breakers;
 pub mod calls;
 pub mod clients;
 pub mod events;
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod messages;
 pub mod numbers;
 pub mod outbox;
+pub mod paces;
 pub mod people;
 pub mod pool;
 pub mod rides;

@@ -4,9 +4,13 @@
 //! attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
 //! owed part can be claimed: order holds across replicas, retries and restarts.
 
+mod claiming;
+mod lifespan;
+
 use std::collections::{BTreeSet, HashSet};
 
-use chrono::Duration;
+pub use claiming::{Ask, Claim, Claimed, claim};
+pub use lifespan::{Renewal, Renewed, adopt, expire, overdue, release, renew, reroute};
 use sea_orm::{
     ActiveValue::Set, FromQueryResult, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
 };
@@ -15,13 +19,13 @@ use super::{
     Db, Tx,
     entity::outbox::{ActiveModel, Column, Entity},
     error::UnknownValue,
-    lock, messages, rides, row, statement,
+    messages, rides, row, statement,
     vault::Purpose,
 };
 use crate::domain::{
     clock::Time,
     error::{Error, Result},
-    ids::{MessageId, RideId, SendId},
+    ids::{MessageId, NumberId, RideId},
     message::{PartState, SendFailure, status_of_parts},
     number::ProviderName,
     person::Role,
@@ -41,6 +45,10 @@ pub struct NewPart {
     pub part: i32,
     /// Our reference for delivery reports.
     pub reference: String,
+    /// The number that it goes from, as far as is known now, and that number's provider.
+    pub line: (NumberId, ProviderName),
+    /// When it is pointless.
+    pub expires_at: Time,
 }
 
 /// Owes a part from now on.
@@ -53,56 +61,18 @@ pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
         part: Set(new.part),
         state: Set(PartState::Owed.as_str().to_owned()),
         attempts: Set(0),
+        probes: Set(0),
         in_flight: Set(false),
         in_doubt: Set(false),
         due_at: Set(now),
         reference: Set(new.reference),
+        number_id: Set(Some(new.line.0.0)),
+        provider: Set(Some(new.line.1.as_str().to_owned())),
+        expires_at: Set(Some(new.expires_at)),
         ..Default::default()
     };
     model.insert(tx.conn()).await?;
     Ok(())
-}
-
-/// A claim: the right to send one part until the lease is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The part.
-    pub id: SendId,
-    /// Which attempt this is, from 1; the guard of [`settle`] and [`postpone`].
-    pub attempt: i32,
-}
-
-/// Claims up to about `limit` parts that are due, each the earliest owed one of its conversation.
-///
-/// A claimed part stays owed and is due again when the lease is over, so a process that dies gives its claims back by
-/// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
-pub async fn claim(tx: &Tx, limit: u32, lease: Duration, now: Time) -> Result<Vec<Claim>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: i64,
-        message_id: i64,
-        attempts: i32,
-        in_doubt: bool,
-    }
-    let sql = format!(
-        "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE
-        WHERE id IN (
-            SELECT o.id FROM outbox o
-            WHERE o.state = 'owed' AND o.due_at <= $2 AND NOT EXISTS (
-                SELECT 1 FROM outbox e
-                WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
-            ORDER BY o.due_at LIMIT $3 {})
-        RETURNING id, message_id, attempts, in_doubt",
-        lock(tx, "FOR UPDATE SKIP LOCKED")
-    );
-    let values = [(now + lease).into(), now.into(), i64::from(limit).into()];
-    let rows = Row::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
-    if !rows.is_empty() {
-        let ids: Vec<_> = rows.iter().map(|row| row.message_id).collect();
-        let doubtful: Vec<_> = rows.iter().filter(|row| row.in_doubt).map(|row| row.message_id).collect();
-        messages::mark_sending(tx, &ids, &doubtful).await?;
-    }
-    Ok(rows.into_iter().map(|row| Claim { id: SendId(row.id), attempt: row.attempts }).collect())
 }
 
 /// A claimed part with all that sending it needs, looked up anew: the window may have closed, the recipient's phone
@@ -215,21 +185,42 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     }))
 }
 
-/// Settles a claimed part; when one fails, the parts behind it are pointless and fail with it. `false` if the claim was lost, or a report came first: then nothing changes.
-pub async fn settle(
-    tx: &Tx,
-    message: MessageId,
-    claim: Claim,
-    state: PartState,
-    provider_id: Option<&str>,
-    reason: Option<&str>,
-    now: Time,
-) -> Result<bool> {
+/// How a claimed part ended.
+pub struct Ending<'a> {
+    /// Sent, or given up.
+    pub state: PartState,
+    /// The provider's id of it.
+    pub provider_id: Option<&'a str>,
+    /// Why it was given up.
+    pub reason: Option<&'a str>,
+    /// It was given up, and may have been sent all the same.
+    pub in_doubt: bool,
+}
+
+impl Ending<'_> {
+    /// The provider has it.
+    pub fn sent() -> Ending<'static> {
+        Ending { state: PartState::Sent, provider_id: None, reason: None, in_doubt: false }
+    }
+
+    /// Given up, and certainly not sent.
+    pub fn failed(reason: &str) -> Ending<'_> {
+        Ending { state: PartState::Failed, provider_id: None, reason: Some(reason), in_doubt: false }
+    }
+}
+
+/// Settles a claimed part; when one fails, the parts behind it are pointless and fail with it. `false` if the claim was
+/// lost, or a report came first: then nothing changes.
+pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'_>, now: Time) -> Result<bool> {
     let before = messages::lock(tx, message).await?;
-    let moved = Entity::update_many()
-        .col_expr(Column::State, Expr::value(state.as_str()))
+    let mut moving = Entity::update_many()
+        .col_expr(Column::State, Expr::value(ending.state.as_str()))
         .col_expr(Column::InFlight, Expr::value(false))
-        .col_expr(Column::ProviderId, Expr::value(provider_id))
+        .col_expr(Column::ProviderId, Expr::value(ending.provider_id));
+    if ending.in_doubt {
+        moving = moving.col_expr(Column::InDoubt, Expr::value(true));
+    }
+    let moved = moving
         .filter(Column::Id.eq(claim.id.0))
         .filter(Column::Attempts.eq(claim.attempt))
         .filter(Column::State.eq(PartState::Owed.as_str()))
@@ -238,7 +229,7 @@ pub async fn settle(
     if moved.rows_affected == 0 {
         return Ok(false);
     }
-    if state == PartState::Failed {
+    if ending.state == PartState::Failed {
         Entity::update_many()
             .col_expr(Column::State, Expr::value(PartState::Failed.as_str()))
             .filter(Column::MessageId.eq(message.0))
@@ -246,7 +237,7 @@ pub async fn settle(
             .exec(tx.conn())
             .await?;
     }
-    derive(tx, message, before, reason, now).await?;
+    derive(tx, message, before, ending.reason, now).await?;
     Ok(true)
 }
 
@@ -303,9 +294,11 @@ async fn derive(
     let states = parts.iter().map(|part| row::word(PartState::parse, "state", &part.state));
     let states = states.collect::<Result<Vec<_>>>()?;
     let present: HashSet<_> = states.iter().copied().collect();
-    let all_out = !present.contains(&PartState::Owed) && !present.contains(&PartState::Failed);
+    let not_out = [PartState::Owed, PartState::Failed, PartState::Expired];
+    let all_out = !not_out.iter().any(|state| present.contains(state));
     let all_there = present.len() == 1 && present.contains(&PartState::Delivered);
-    let ended_badly = present.contains(&PartState::Failed) || present.contains(&PartState::Undelivered);
+    let ended_badly = [PartState::Failed, PartState::Expired, PartState::Undelivered];
+    let ended_badly = ended_badly.iter().any(|state| present.contains(state));
     let progress = messages::Progress {
         status: status_of_parts(&states),
         // The first part that ended badly says why; news of the others do not take that back.

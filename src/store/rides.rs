@@ -2,8 +2,8 @@
 
 use chrono::{FixedOffset, Offset as _, TimeZone as _, Utc};
 use sea_orm::{
-    ActiveValue::Set, FromQueryResult, JoinType, QueryOrder as _, QuerySelect as _, Select, entity::prelude::*,
-    sea_query::Expr,
+    ActiveValue::Set, ConnectionTrait as _, FromQueryResult, JoinType, QueryOrder as _, QuerySelect as _, Select,
+    entity::prelude::*, sea_query::Expr,
 };
 
 use super::{
@@ -13,12 +13,14 @@ use super::{
         rides::{ActiveModel, Column, Entity, Relation},
     },
     error::{OnUnique as _, UnknownValue, uq},
-    row,
+    pool::marks,
+    row, statement,
 };
 use crate::domain::{
     clock::Time,
     error::{Conflict, Result},
     ids::{NumberId, PersonId, RideId},
+    number::ProviderName,
     page::{Page, PageRequest},
     person::Role,
     ride::{CloseReason, EndedBy, NewRide, Ride, RideEvent, RideEventKind, RideStatus},
@@ -379,4 +381,45 @@ pub async fn on_suspended_numbers(db: &impl Db, now: Time, limit: u64) -> Result
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = Row::find_by_statement(super::statement(db, sql, [now.into(), limit.into()])).all(db.conn()).await?;
     Ok(rows.into_iter().map(|row| RideId(row.ride_id)).collect())
+}
+
+/// Rides with open contact on numbers of these providers, by id, those behind `after`.
+pub async fn on_numbers_of(
+    db: &impl Db,
+    providers: &[ProviderName],
+    after: RideId,
+    now: Time,
+    limit: u64,
+) -> Result<Vec<RideId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        ride_id: i64,
+    }
+    if providers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT DISTINCT b.ride_id AS ride_id FROM bindings b JOIN numbers n ON n.id = b.number_id
+        WHERE b.ride_id > $1 AND b.contact_until > $2 AND NOT b.former AND n.provider IN ({})
+        ORDER BY b.ride_id LIMIT $3",
+        marks(providers, 4)
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [after.0.into(), now.into(), limit.into()];
+    let values = values.into_iter().chain(providers.iter().map(|name| name.as_str().into()));
+    let rows = Row::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
+    Ok(rows.into_iter().map(|row| RideId(row.ride_id)).collect())
+}
+
+/// Says that a ride has another driver from now on.
+pub async fn note_driver(tx: &Tx, id: RideId, now: Time) -> Result<()> {
+    let sql = "UPDATE rides SET driver_since = $2 WHERE id = $1";
+    tx.conn().execute_raw(statement(tx, sql, [id.0.into(), now.into()])).await?;
+    Ok(())
+}
+
+/// Whether a ride has had its present driver since before `time`.
+pub async fn has_same_driver_since(tx: &Tx, id: RideId, time: Time) -> Result<bool> {
+    let sql = "SELECT 1 AS one FROM rides WHERE id = $1 AND driver_since > $2";
+    Ok(tx.conn().query_one_raw(statement(tx, sql, [id.0.into(), time.into()])).await?.is_none())
 }

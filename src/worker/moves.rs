@@ -1,4 +1,4 @@
-//! Moves rides off suspended numbers.
+//! Moves rides off suspended numbers, and off providers that are down.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +18,11 @@ pub async fn run(service: Arc<Service>, mut stop: Stop) {
             Ok(0) => {}
             Ok(rides) => tracing::info!(rides, "rides left suspended numbers"),
             Err(cause) => tracing::error!(%cause, "rides could not be moved off suspended numbers"),
+        }
+        match service.leave_down_providers(ROUND).await {
+            Ok(0) => {}
+            Ok(rides) => tracing::info!(rides, "rides left a provider that is down"),
+            Err(cause) => tracing::error!(%cause, "rides could not be moved off a provider that is down"),
         }
         tokio::select! {
             () = stop.requested() => return,

@@ -14,6 +14,11 @@ use crate::{
     ride::{ANN, BOB, NUMBER},
 };
 
+mod failover;
+mod health;
+mod lifespan;
+mod pace;
+
 async fn ride_over_messagebird(kind: Kind) -> Stage {
     let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);
     Stage::under_way(&carrier, kind).await
@@ -97,7 +102,8 @@ on_both_databases! {
     }
 
     async fn a_provider_that_stays_away_ends_in_a_dead_letter(kind: Kind) {
-        let mut stage = ride_over_messagebird(kind).await;
+        let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);
+        let mut stage = Stage::under_way_with(&carrier, kind, &[("MESSAGE_TTL", "7d")]).await;
         stage.api.script(vec![Behaviour::Answer(503, vec![], ""); 16]);
         stage.text("a1", ANN, "one", &[]).await;
         for _ in 0..16 {

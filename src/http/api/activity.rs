@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::{
     OpenApi,
-    param::{Path, Query},
+    param::{Header, Path, Query},
 };
 
 use super::{
@@ -19,10 +19,10 @@ use crate::{
         scope::Scope,
     },
     http::{
-        auth::{Allowed, CallsRead, MessagesRead},
+        auth::{Allowed, CallsRead, MessagesRead, MessagesWrite},
         fields::{Checked, Parameters},
         problem::Answer,
-        reply::{Found, List, page},
+        reply::{Accepted, Found, List, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
     service::Service,
@@ -75,6 +75,28 @@ impl ActivityApi {
         id: Path<MessageId>,
     ) -> Answer<Found<MessageView>> {
         Ok(Found::new(MessageView::of(self.service.message(id.0).await?, allowed.reads_texts())))
+    }
+
+    /// Retry a message
+    ///
+    /// Owes what was lost of a text again, behind what else is owed to its recipient: one that `failed`, `expired` or came
+    /// back `undelivered`. Parts that got through are not sent again. 409 once contact is closed, or if the driver to or by
+    /// whom it was is not on the ride any more.
+    #[oai(path = "/v1/messages/:id/retry", method = "post", operation_id = "retry_message")]
+    async fn retry(
+        &self,
+        #[oai(scope = "Scope::MessagesWrite")] allowed: Allowed<MessagesWrite>,
+        /// Id of the message.
+        id: Path<MessageId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Answer<Accepted<MessageView>> {
+        let scope = format!("{}", id.0);
+        let what = (scope.as_str(), [].as_slice());
+        let request = request_id(&self.service, &allowed.caller, "retry_message", idempotency_key.0, what)?;
+        let retried = self.service.retry_message(&request, id.0).await?;
+        Ok(Accepted::new(MessageView::of(retried.value, allowed.reads_texts())))
     }
 
     /// List calls

@@ -11,6 +11,8 @@ use poem_openapi::{
 use super::{Group, pool::PoolView, views::NumberView};
 use crate::{
     domain::{
+        breaker::BreakerState,
+        clock::Time,
         ids::NumberId,
         number::{Capabilities, Capability, NewNumber, NumberPatch, NumberStatus, ProviderName},
         phone::PhoneNumber,
@@ -114,8 +116,15 @@ view! {
         media_limit: u64,
         /// Largest webhook or call flow, in bytes.
         body_limit: u64,
-        /// Texts that one number may send in a minute, unless the account says more.
+        /// Texts that one number may send in a minute; more wait.
         texts_per_minute: u32,
+        /// Texts that all its numbers together may send in a second; null if only its numbers limit it.
+        texts_per_second: Option<u32>,
+        /// Whether its circuit breaker lets texts through: `closed` does; `open` lets them wait, because several sends in a
+        /// row failed; `half_open` lets one try whether it works again.
+        breaker: BreakerState,
+        /// Since when it has been down; null if it is not.
+        down_since: Option<Time>,
         /// Whether it tells what became of a text.
         delivery_reports: bool,
         /// How the results of calls are learnt: the provider tells, or is asked.
@@ -298,6 +307,8 @@ impl NumbersApi {
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
     ) -> Answer<Found<Providers>> {
         let base = self.service.public_base_url();
+        let (breakers, now) = (self.service.breakers().await?, self.service.now());
+        let breaker_of = |name: &ProviderName| breakers.iter().find(|breaker| breaker.provider == *name);
         let items = self.service.providers().all().map(|(profile, configured)| ProviderView {
             name: profile.name.as_str().to_owned(),
             configured,
@@ -316,7 +327,10 @@ impl NumbersApi {
             text_limit: profile.text_limit as u64,
             media_limit: profile.media_limit as u64,
             body_limit: profile.body_limit as u64,
-            texts_per_minute: profile.texts_per_minute,
+            texts_per_minute: self.service.providers().throughput(profile).texts_per_minute,
+            texts_per_second: self.service.providers().throughput(profile).texts_per_second,
+            breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
+            down_since: breaker_of(&profile.name).filter(|breaker| breaker.is_open).map(|breaker| breaker.since),
             delivery_reports: profile.delivery_reports,
             call_results: profile.call_results,
         });

@@ -36,6 +36,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     // The account of the sample in section 4; it counts parts of 160 or 70 characters, and queues what is more.
     texts_per_minute: 60,
+    texts_per_second: None,
     signature: "HTTP Basic credentials, which it sends when it is asked for them",
     dated: false,
     delivery_reports: true,

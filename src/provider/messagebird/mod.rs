@@ -36,6 +36,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     // No rate of the legacy API is documented; a long code of most networks carries a text a second.
     texts_per_minute: 60,
+    texts_per_second: Some(500),
     signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
     dated: true,
     delivery_reports: true,

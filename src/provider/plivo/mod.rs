@@ -42,6 +42,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 100_000,
     // A long code in the US; the account as a whole may send more (section 4).
     texts_per_minute: 60,
+    texts_per_second: Some(5),
     signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
     dated: false,
     delivery_reports: true,

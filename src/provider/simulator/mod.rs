@@ -43,6 +43,7 @@ pub static PROFILE: Profile = Profile {
     media_limit: 0,
     body_limit: 64 * 1024,
     texts_per_minute: 60_000,
+    texts_per_second: None,
     signature: "Maskline-Simulator-Signature (HMAC over time, address and body), made by the service itself",
     dated: true,
     delivery_reports: true,

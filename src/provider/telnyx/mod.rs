@@ -37,6 +37,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     // A long code outside the US: 0.1 texts a second (section 4).
     texts_per_minute: 6,
+    texts_per_second: Some(50),
     signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
     dated: true,
     delivery_reports: true,

@@ -39,6 +39,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     // A segment a second is the rate of a long code in the US (section 4).
     texts_per_minute: 60,
+    texts_per_second: None,
     signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
     dated: false,
     delivery_reports: true,

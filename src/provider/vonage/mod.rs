@@ -37,6 +37,7 @@ pub static PROFILE: Profile = Profile {
     body_limit: 64 * 1024,
     // A long number of the United States carries a text a second; elsewhere only the account's rate counts (section 4).
     texts_per_minute: 60,
+    texts_per_second: Some(30),
     signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
     dated: true,
     delivery_reports: true,

@@ -1,8 +1,11 @@
-//! Moving rides while they live: to another driver, along with a person's new phone, off a number that was suspended.
+//! Moving rides while they live: to another driver, along with a person's new phone, off a number that was suspended or
+//! whose provider is down.
 //!
 //! What the old phone held on the old number stays, closed and barred: whoever had it reaches nobody by it, and nobody
 //! else gets it before the cool-down is over. Whoever moves a ride locks its people first, customer before driver, then
 //! the ride, as whoever makes one does.
+
+use std::sync::atomic::Ordering;
 
 use super::{
     placing::{Contact, Subject},
@@ -10,10 +13,10 @@ use super::{
 };
 use crate::{
     domain::{
-        error::{Error, FieldError, Result},
+        error::{Error, FieldError, PoolLimit, Result},
         ids::RideId,
         notice::About,
-        number::NumberStatus,
+        number::{NumberStatus, ProviderName},
         person::{Person, Role},
         phone::PhoneNumber,
         ride::{CloseReason, Ride, RideEventKind},
@@ -25,6 +28,15 @@ use crate::{
         numbers, outbox, people, pool, rides,
     },
 };
+
+/// Why a ride leaves its number.
+#[derive(Clone, Copy)]
+enum Leaving<'a> {
+    /// The number is suspended: any other will do.
+    Suspended,
+    /// Its provider is down: it is left only for one of these.
+    DownFor(&'a [ProviderName]),
+}
 
 impl Service {
     /// Gives a ride its next driver: on the number that the customer knows if the driver can have
@@ -39,6 +51,7 @@ impl Service {
             return Err(Error::Invalid("same_phone", vec![same]));
         }
         outbox::cut_off(tx, after.id, Role::Driver, now).await?;
+        rides::note_driver(tx, after.id, now).await?;
         bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
         bindings::release_expired(tx, &[driver], now).await?;
         let window = self.policy.window(after.contact_until);
@@ -88,10 +101,10 @@ impl Service {
     pub async fn leave_suspended_numbers(&self, limit: u64) -> Result<usize> {
         let ids = rides::on_suspended_numbers(&self.store, self.now(), limit).await?;
         for id in &ids {
-            match self.leave_number(*id).await {
+            match self.leave_number(*id, Leaving::Suspended).await {
                 Err(Error::PoolDepleted(_)) => self.strand(*id).await?,
                 // Too many were faster than this ride: its turn comes again.
-                Err(Error::Busy { .. }) | Ok(()) => {}
+                Err(Error::Busy { .. }) | Ok(_) => {}
                 Err(cause) => return Err(cause),
             }
         }
@@ -101,20 +114,57 @@ impl Service {
         Ok(ids.len())
     }
 
-    /// Moves one ride to another number and tells both people.
-    async fn leave_number(&self, id: RideId) -> Result<()> {
+    /// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`; answers
+    /// how many. Where nobody else has a number that is free, a ride waits for its provider.
+    pub async fn leave_down_providers(&self, limit: u64) -> Result<usize> {
+        if !self.failover.rebind {
+            return Ok(0);
+        }
+        let healthy = self.healthy_providers(&self.store).await?;
+        let mut down = self.providers.configured();
+        down.retain(|provider| !healthy.contains(provider));
+        // From where the round before ended, so that rides that have to wait do not keep others from their turn.
+        let from = self.moved_up_to.load(Ordering::Relaxed);
+        let ids = rides::on_numbers_of(&self.store, &down, RideId(from), self.now(), limit).await?;
+        let is_last_round = u64::try_from(ids.len()).is_ok_and(|found| found < limit);
+        let reached = ids.last().filter(|_| !is_last_round).map_or(0, |id| id.0);
+        self.moved_up_to.store(reached, Ordering::Relaxed);
+        let mut moved = 0;
+        for id in &ids {
+            match self.leave_number(*id, Leaving::DownFor(&healthy)).await {
+                Ok(true) => moved += 1,
+                Ok(false) | Err(Error::PoolDepleted(_) | Error::Busy { .. }) => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        if moved > 0 {
+            self.owed.notify_one();
+        }
+        Ok(moved)
+    }
+
+    /// Moves one ride to another number and tells both people; `false` if it need not leave its own any more.
+    async fn leave_number(&self, id: RideId, why: Leaving<'_>) -> Result<bool> {
         let now = self.now();
         self.store
             .write(|tx| async move {
-                let Some((ride, parties)) = self.lock_stuck(&tx, id).await? else { return Ok(()) };
+                let Some((ride, parties)) = self.lock_stuck(&tx, id, why).await? else { return Ok(false) };
                 for &role in Role::ALL {
                     bindings::retire(&tx, id, role, now, self.policy.window(now).barred_until).await?;
                 }
-                let placed =
-                    self.place(&tx, &self.placing(&parties), Subject::Stored(id), Contact::of(&ride)).await?.ride;
+                let (placing, contact) = (self.placing(&parties), Contact::of(&ride));
+                let placed = match why {
+                    Leaving::Suspended => self.place(&tx, &placing, Subject::Stored(id), contact).await?,
+                    Leaving::DownFor(healthy) => {
+                        let placed = self.place_at(&tx, &placing, &mut Subject::Stored(id), contact, healthy).await?;
+                        placed.ok_or(Error::PoolDepleted(PoolLimit::NoneActive))?
+                    }
+                };
+                let placed = placed.ride;
                 rides::record(&tx, id, RideEventKind::Updated, now).await?;
                 let moved = rides::update(&tx, &placed, now).await?;
-                self.tell_both(&tx, About::NewNumber, &moved, &parties).await
+                self.tell_both(&tx, About::NewNumber, &moved, &parties).await?;
+                Ok(true)
             })
             .await
     }
@@ -124,7 +174,7 @@ impl Service {
         let now = self.now();
         self.store
             .write(|tx| async move {
-                let Some((mut ride, parties)) = self.lock_stuck(&tx, id).await? else { return Ok(()) };
+                let Some((mut ride, parties)) = self.lock_stuck(&tx, id, Leaving::Suspended).await? else { return Ok(()) };
                 for &to in Role::ALL {
                     let phone = self.store.phone_index(&parties.of(to).phone);
                     match pool::sender(&tx, &phone, &self.providers.configured()).await? {
@@ -144,14 +194,19 @@ impl Service {
             .await
     }
 
-    /// The ride with its people, all locked, if it still has open contact on a suspended number.
-    async fn lock_stuck(&self, tx: &Tx, id: RideId) -> Result<Option<(Ride, Parties)>> {
+    /// The ride with its people, all locked, if it still has open contact on a number that it must leave.
+    async fn lock_stuck(&self, tx: &Tx, id: RideId, why: Leaving<'_>) -> Result<Option<(Ride, Parties)>> {
         let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
         let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
         let driver = people::find_locked(tx, Role::Driver, seen.driver_id).await?;
         let Some((customer, driver)) = customer.zip(driver) else { return Ok(None) };
         let Some(ride) = rides::find_locked(tx, id).await? else { return Ok(None) };
-        let is_stuck = numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended);
+        let is_stuck = match why {
+            Leaving::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
+            Leaving::DownFor(healthy) => {
+                numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
+            }
+        };
         // With another driver since it was seen, its turn comes again.
         let is_same = ride.driver_id == seen.driver_id;
         Ok((is_stuck && is_same && ride.contact_open(self.now())).then_some((ride, Parties { customer, driver })))

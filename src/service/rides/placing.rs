@@ -80,7 +80,10 @@ impl Subject<'_> {
                 let times = RideTimes { timeout_at, contact_until, contact_floor };
                 rides::insert(tx, new, parties, number, times, now).await
             }
-            Self::Stored(id) => rides::move_to_number(tx, id, number, contact_until, contact_floor).await,
+            Self::Stored(id) => {
+                outbox::reroute(tx, id, number, now).await?;
+                rides::move_to_number(tx, id, number, contact_until, contact_floor).await
+            }
         }
     }
 }
@@ -105,7 +108,8 @@ impl Service {
     }
 
     /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
-    /// from a random point of the pool on. A ride that had a number holds it no more.
+    /// from a random point of the pool on; at a provider that works, if there is one. A ride that had a number holds it
+    /// no more.
     pub(super) async fn place(
         &self,
         tx: &Tx,
@@ -113,11 +117,32 @@ impl Service {
         mut subject: Subject<'_>,
         contact: Contact,
     ) -> Result<Placed> {
+        let (configured, healthy) = (self.providers.configured(), self.healthy_providers(tx).await?);
+        // A number whose texts have to wait is better than none.
+        let tiers = [(healthy.len() < configured.len()).then_some(&healthy), Some(&configured)];
+        for usable in tiers.into_iter().flatten() {
+            if let Some(placed) = self.place_at(tx, placing, &mut subject, contact, usable).await? {
+                return Ok(placed);
+            }
+        }
+        let Placing { ref pair, ref countries, .. } = *placing;
+        let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
+        Err(Error::PoolDepleted(pool::limit(tx, pair, &configured, required, self.now()).await?))
+    }
+
+    /// The same on a number of these providers only; `None` if they have none that is free.
+    pub(super) async fn place_at(
+        &self,
+        tx: &Tx,
+        placing: &Placing,
+        subject: &mut Subject<'_>,
+        contact: Contact,
+        usable: &[ProviderName],
+    ) -> Result<Option<Placed>> {
         let Placing { parties, ref pair, ref countries } = *placing;
         let now = self.now();
-        let usable = self.providers.configured();
         bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
-        if let Some(former) = bindings::former_of_pair(tx, pair, &usable, now).await? {
+        if let Some(former) = bindings::former_of_pair(tx, pair, usable, now).await? {
             let contact = contact.at_least(former.open_until);
             let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
             if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact.until)).await? {
@@ -131,21 +156,18 @@ impl Service {
                     }
                 }
                 rides::hand_over(tx, former.ride_id, now).await?;
-                return Ok(Placed { ride: placed, is_pairs_own: true });
+                return Ok(Some(Placed { ride: placed, is_pairs_own: true }));
             }
             // Other people with the same two phones were faster.
-            subject = Subject::Stored(placed.id);
+            *subject = Subject::Stored(placed.id);
         }
         for _ in 0..MAX_CHOICES {
-            let Some(number) = self.choose(tx, pair, countries, &usable).await? else {
-                let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
-                return Err(Error::PoolDepleted(pool::limit(tx, pair, &usable, required, now).await?));
-            };
+            let Some(number) = self.choose(tx, pair, countries, usable).await? else { return Ok(None) };
             let placed = subject.put_on(tx, parties, number, contact, now).await?;
             if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact.until)).await? {
-                return Ok(Placed { ride: placed, is_pairs_own: false });
+                return Ok(Some(Placed { ride: placed, is_pairs_own: false }));
             }
-            subject = Subject::Stored(placed.id);
+            *subject = Subject::Stored(placed.id);
         }
         Err(Error::Busy { retry_after: Duration::seconds(1) })
     }

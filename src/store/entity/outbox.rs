@@ -19,6 +19,11 @@ pub(crate) struct Model {
     pub(crate) due_at: DateTimeUtc,
     pub(crate) reference: String,
     pub(crate) provider_id: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) number_id: Option<i64>,
+    pub(crate) expires_at: Option<DateTimeUtc>,
+    pub(crate) slot_at: Option<DateTimeUtc>,
+    pub(crate) probes: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -45,7 +45,12 @@ impl Stage {
 
     /// The same, with the confirmations delivered and off the record.
     pub async fn under_way(carrier: &Arc<dyn Carrier>, kind: Kind) -> Self {
-        let stage = Self::set(carrier, kind).await;
+        Self::under_way_with(carrier, kind, &[]).await
+    }
+
+    /// The same, with further variables.
+    pub async fn under_way_with(carrier: &Arc<dyn Carrier>, kind: Kind, more: &[(&str, &str)]) -> Self {
+        let stage = Self::with(carrier, kind, more).await;
         stage.app.send_due().await;
         stage.deliver_all().await;
         stage

@@ -236,6 +236,11 @@ impl StandIn {
         self.state.lock().expect("not poisoned").script.extend(behaviours);
     }
 
+    /// Accepts again from now on.
+    pub fn forget_script(&self) {
+        self.state.lock().expect("not poisoned").script.clear();
+    }
+
     /// Answers a question so from now on.
     pub fn when_asked(&self, path: String, answer: Value) {
         self.state.lock().expect("not poisoned").when_asked.insert(path, answer);

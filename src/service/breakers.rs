@@ -1,0 +1,131 @@
+//! The health of providers: failures in a row open a provider's breaker for all replicas, and a probe that succeeds closes it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::Service;
+use crate::{
+    domain::{
+        breaker::{Breaker, FIRST_PROBE, Health, Streak, probe_pause},
+        error::Result,
+        event::{EventData, EventType},
+        ids::MessageId,
+        number::ProviderName,
+    },
+    store::{Db, breakers, events, outbox},
+};
+
+/// Failures in a row that this process saw.
+#[derive(Default)]
+pub(super) struct Streaks(Mutex<HashMap<ProviderName, Streak>>);
+
+impl Streaks {
+    fn of_all(&self) -> MutexGuard<'_, HashMap<ProviderName, Streak>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// Breakers that are open or ever were.
+    pub async fn breakers(&self) -> Result<Vec<Breaker>> {
+        breakers::all(&self.store).await
+    }
+
+    /// Configured providers, without those that have been down for so long that rides should have another.
+    pub(super) async fn healthy_providers(&self, db: &impl Db) -> Result<Vec<ProviderName>> {
+        let now = self.now();
+        let down: Vec<_> =
+            breakers::all(db).await?.into_iter().filter(|one| one.is_down(self.failover.after, now)).collect();
+        let mut healthy = self.providers.configured();
+        healthy.retain(|name| !down.iter().any(|breaker| breaker.provider == *name));
+        Ok(healthy)
+    }
+
+    /// Takes note of what a send says of its provider.
+    pub(super) async fn judge(
+        &self,
+        provider: &ProviderName,
+        health: Health,
+        text: MessageId,
+        is_probe: bool,
+    ) -> Result<()> {
+        if is_probe {
+            return match health {
+                Health::Ill => self.probe_failed(provider).await,
+                Health::Well | Health::Throttling => self.close_breaker(provider).await,
+            };
+        }
+        let most = self.failover.breaker_failures;
+        if most == 0 {
+            return Ok(());
+        }
+        let opens = self.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
+        if opens { self.open_breaker(provider).await } else { Ok(()) }
+    }
+
+    async fn open_breaker(&self, provider: &ProviderName) -> Result<()> {
+        let now = self.now();
+        let opened = self
+            .store
+            .write(|tx| async move {
+                let opened = breakers::trip(&tx, provider, now + FIRST_PROBE, now).await?;
+                if opened {
+                    events::record(&tx, EventType::ProviderDown, &about(provider), now).await?;
+                }
+                Ok(opened)
+            })
+            .await?;
+        if opened {
+            tracing::error!(%provider, "a provider is down: its texts wait, and one tries every so often whether it works again");
+        }
+        Ok(())
+    }
+
+    async fn close_breaker(&self, provider: &ProviderName) -> Result<()> {
+        let now = self.now();
+        let closed = self
+            .store
+            .write(|tx| async move {
+                let closed = breakers::close(&tx, provider, now).await?;
+                if closed {
+                    outbox::release(&tx, provider, now).await?;
+                    events::record(&tx, EventType::ProviderUp, &about(provider), now).await?;
+                }
+                Ok(closed)
+            })
+            .await?;
+        if closed {
+            tracing::info!(%provider, "a provider works again");
+            self.owed.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn probe_failed(&self, provider: &ProviderName) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
+                let probes = breaker.probes.saturating_add(1);
+                breakers::probe(&tx, provider, now + probe_pause(probes), probes).await
+            })
+            .await
+    }
+
+    /// A probe was claimed and came to nothing before it was sent: the next text is the probe.
+    pub(super) async fn probe_again(&self, provider: &ProviderName) -> Result<()> {
+        let now = self.now();
+        self.store
+            .write(|tx| async move {
+                let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
+                breakers::probe(&tx, provider, now, breaker.probes).await
+            })
+            .await
+    }
+}
+
+fn about(provider: &ProviderName) -> EventData {
+    EventData { provider: Some(provider.clone()), ..EventData::default() }
+}

@@ -1,0 +1,162 @@
+//! Who may send what now: due, the earliest of its conversation, and within the pace of its number and account.
+
+use chrono::Duration;
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
+
+use crate::{
+    domain::{
+        clock::{Time, to_next_milli},
+        error::Result,
+        ids::{NumberId, SendId},
+        number::ProviderName,
+        pace::Throughput,
+    },
+    store::{
+        Db as _, Tx, lock, messages,
+        paces::{Allowances, Limited},
+        statement,
+    },
+};
+
+/// What is asked for.
+pub struct Ask<'a> {
+    /// Parts that go by this provider,
+    pub provider: &'a ProviderName,
+    /// no faster than it takes them,
+    pub throughput: Throughput,
+    /// about so many,
+    pub limit: u32,
+    /// for so long.
+    pub lease: Duration,
+    /// It is to try whether the provider works: no attempt that counts.
+    pub is_probe: bool,
+}
+
+/// A claim: the right to send one part until the lease is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The part.
+    pub id: SendId,
+    /// Which attempt this is, from 1; the guard of [`settle`](super::settle) and [`postpone`](super::postpone).
+    pub attempt: i32,
+    /// The same without attempts that only tried the provider.
+    pub tries: i32,
+}
+
+/// What is had.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// These may be sent.
+    pub claims: Vec<Claim>,
+    /// Others must wait for their number or account: the first of them until then.
+    pub again_at: Option<Time>,
+}
+
+/// Claims parts that are due, each the earliest owed one of its conversation.
+///
+/// A claimed part stays owed and is due again when the lease is over, so a process that dies gives its claims back by
+/// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
+///
+/// A number that has sent enough for the moment gives its part a slot in the future, for which the part then waits: what
+/// other numbers send is not kept waiting behind it. An account that has sent enough takes nothing more for now.
+pub async fn claim(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Claimed> {
+    let due = due(tx, ask, now).await?;
+    if due.is_empty() {
+        return Ok(Claimed::default());
+    }
+    let account = ask.throughput.of_account().map(|pace| (Limited::Account(ask.provider.clone()), pace));
+    let limited = due.iter().filter_map(Due::waits_for).chain(account.iter().map(|(name, _)| name.clone())).collect();
+    let mut allowances = Allowances::lock(tx, &limited, now).await?;
+    let (mut ready, mut again_at) = (Vec::new(), None);
+    for part in due {
+        let slot = part.waits_for().map(|number| allowances.reserve(&number, ask.throughput.of_number()));
+        if let Some(later) = slot.filter(|slot| *slot > now) {
+            let later = to_next_milli(later);
+            give_slot(tx, part.id, later, Some(later)).await?;
+            again_at = earlier(again_at, later);
+            continue;
+        }
+        if let Some((name, pace)) = &account
+            && let Err(later) = allowances.take_now(name, *pace)
+        {
+            // Its number's slot is not asked for twice.
+            give_slot(tx, part.id, now, None).await?;
+            again_at = earlier(again_at, later);
+            break;
+        }
+        ready.push(part.id);
+    }
+    allowances.write_down(tx).await?;
+    Ok(Claimed { claims: take(tx, &ready, now + ask.lease, ask.is_probe).await?, again_at })
+}
+
+fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
+
+#[derive(FromQueryResult)]
+struct Due {
+    id: i64,
+    number_id: Option<i64>,
+    has_slot: bool,
+}
+
+impl Due {
+    /// The number that must first have a slot for it.
+    fn waits_for(&self) -> Option<Limited> {
+        self.number_id.filter(|_| !self.has_slot).map(|id| Limited::Number(NumberId(id)))
+    }
+}
+
+async fn due(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Vec<Due>> {
+    let sql = format!(
+        "SELECT o.id AS id, o.number_id AS number_id, o.slot_at IS NOT NULL AS has_slot FROM outbox o
+        WHERE o.provider = $1 AND o.state = 'owed' AND o.due_at <= $2 AND (o.expires_at IS NULL OR o.expires_at > $2)
+            AND NOT EXISTS (
+                SELECT 1 FROM outbox e
+                WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
+        ORDER BY o.due_at LIMIT $3 {}",
+        lock(tx, "FOR UPDATE SKIP LOCKED")
+    );
+    let values = [ask.provider.as_str().into(), now.into(), i64::from(ask.limit).into()];
+    Ok(Due::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?)
+}
+
+/// Writes down that a part has its number's slot; with `due_at`, it waits for that.
+async fn give_slot(tx: &Tx, part: i64, slot: Time, due_at: Option<Time>) -> Result<()> {
+    let sql = "UPDATE outbox SET slot_at = $2, due_at = COALESCE($3, due_at) WHERE id = $1";
+    tx.conn().execute_raw(statement(tx, sql, [part.into(), slot.into(), due_at.into()])).await?;
+    Ok(())
+}
+
+/// Claims these parts, which are locked.
+async fn take(tx: &Tx, parts: &[i64], until: Time, is_probe: bool) -> Result<Vec<Claim>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        message_id: i64,
+        attempts: i32,
+        probes: i32,
+        in_doubt: bool,
+    }
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks: Vec<_> = (3..3 + parts.len()).map(|at| format!("${at}")).collect();
+    let sql = format!(
+        "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE,
+            slot_at = NULL, probes = probes + $2
+        WHERE id IN ({}) RETURNING id, message_id, attempts, probes, in_doubt",
+        marks.join(", ")
+    );
+    let values = [until.into(), i32::from(is_probe).into()];
+    let values = values.into_iter().chain(parts.iter().map(|id| (*id).into()));
+    let rows = Row::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
+    let texts: Vec<_> = rows.iter().map(|row| row.message_id).collect();
+    let doubtful: Vec<_> = rows.iter().filter(|row| row.in_doubt).map(|row| row.message_id).collect();
+    messages::mark_sending(tx, &texts, &doubtful).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claim { id: SendId(row.id), attempt: row.attempts, tries: row.attempts - row.probes })
+        .collect())
+}
