@@ -19,7 +19,7 @@ use crate::{
     simulator::Simulator,
     store::{self, Store},
     transport::{HttpTransport, Transport},
-    worker::{moves, outbox::OutboxWorker, questions, upkeep},
+    worker::{events, moves, outbox::OutboxWorker, questions, upkeep},
 };
 
 /// Requests under way get this long to end when the process is asked to stop.
@@ -92,6 +92,7 @@ impl App {
             low_water: config.low_water,
             message_ttl: config.message_ttl,
             failover: config.failover,
+            event_retention: config.event_retention,
             words: config.words,
             strangers: Strangers { support: config.support_number, auto_reply: config.auto_reply },
             providers: Registry::new(accounts),
@@ -133,6 +134,7 @@ impl App {
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
+            tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(moves::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
         }
@@ -180,6 +182,17 @@ impl Running {
     /// Moves rides off providers that are down; answers how many. For tests, likewise.
     pub async fn leave_down_providers(&self) -> usize {
         self.service.leave_down_providers(u64::from(u32::MAX)).await.expect("rides can be moved")
+    }
+
+    /// Gives all committed events their places in the log; answers how many there were. For tests, likewise.
+    pub async fn place_events(&self) -> usize {
+        let mut placed = 0;
+        loop {
+            match self.service.place_events().await.expect("events can be placed") {
+                0 => return placed,
+                more => placed += more,
+            }
+        }
     }
 
     /// How many parts of texts are owed.

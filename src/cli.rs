@@ -176,6 +176,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         low_water: config.low_water,
         message_ttl: config.message_ttl,
         failover: config.failover,
+        event_retention: config.event_retention,
         issuer: config.issuer(),
         words: config.words,
         strangers: Strangers::default(),

@@ -50,6 +50,8 @@ pub struct Config {
     pub(crate) message_ttl: Duration,
     /// `FAILOVER`, `FAILOVER_AFTER` and `BREAKER_FAILURES`.
     pub(crate) failover: Failover,
+    /// `EVENT_RETENTION`.
+    pub(crate) event_retention: Duration,
     /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: all words that people read and hear.
     pub(crate) words: Arc<Catalogue>,
     /// `SUPPORT_NUMBER`.
@@ -156,6 +158,13 @@ impl Reader<'_> {
         let message_ttl =
             self.require("MESSAGE_TTL must be longer than nothing", message_ttl.filter(|ttl| !ttl.is_zero()));
         let failover = self.failover();
+        let day = Duration::days(1);
+        let event_retention = self.parsed(
+            "EVENT_RETENTION",
+            "30d",
+            "must be a duration from 1 to 365 days, such as 24h or 30d",
+            |text| duration(text).filter(|kept| (day..=day * 365).contains(kept)),
+        );
         let words = self.words();
         let support_number = self.text("SUPPORT_NUMBER").and_then(|text| {
             let rule = "SUPPORT_NUMBER must be a phone number in international form, such as +31201234567";
@@ -190,6 +199,7 @@ impl Reader<'_> {
             low_water: low_water?,
             message_ttl: message_ttl?,
             failover: failover?,
+            event_retention: event_retention?,
             words: Arc::new(words?),
             support_number,
             auto_reply,

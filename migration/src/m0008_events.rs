@@ -36,6 +36,7 @@ CREATE TABLE events (
 CREATE UNIQUE INDEX events_position ON events (position) WHERE position IS NOT NULL;
 CREATE INDEX events_unplaced ON events (id) WHERE position IS NULL;
 CREATE INDEX events_ride ON events (ride_id, position) WHERE ride_id IS NOT NULL;
+CREATE INDEX events_type ON events (type, position) WHERE position IS NOT NULL;
 CREATE INDEX events_at ON events (at);
 
 CREATE TABLE event_log (

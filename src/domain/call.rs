@@ -148,13 +148,13 @@ pub const RING_SECONDS: u32 = 25;
 pub const TALK_SECONDS: u32 = 7200;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chrono::DateTime;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn call() -> Call {
+    pub(in crate::domain) fn call() -> Call {
         Call {
             id: CallId(1),
             ride_id: Some(RideId(1)),

@@ -1,8 +1,14 @@
 //! Platform events: what the platform's backend hears of, in the words of Standard Webhooks. They carry ids, never phones.
 
 use super::{
-    ids::{CallId, MessageId, NumberId, PersonId, RideId},
+    call::{Call, CallStatus},
+    clock::Time,
+    ids::{CallId, EventId, MessageId, NumberId, PersonId, RideId},
+    message::{MessageKind, MessageStatus},
     number::ProviderName,
+    person::Role,
+    pool::PoolLevel,
+    ride::{Ride, RideEventKind},
     words::words,
 };
 
@@ -52,7 +58,22 @@ words! {
     }
 }
 
-/// What an event is about, by id. What does not apply is absent.
+/// An event in its place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its id. Ids are not the order of the log.
+    pub id: EventId,
+    /// Its place in the log, from 1.
+    pub position: i64,
+    /// What happened.
+    pub kind: EventType,
+    /// When it happened.
+    pub at: Time,
+    /// What it is about.
+    pub data: EventData,
+}
+
+/// What an event is about, by id. What does not apply is absent. Nothing here can hold a phone or a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EventData {
     /// The ride.
@@ -76,10 +97,152 @@ pub struct EventData {
     /// The provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ProviderName>,
+    /// Where a text comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<MessageKind>,
+    /// The party that wrote or called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_role: Option<Role>,
+    /// The party that a text is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_role: Option<Role>,
     /// Where the subject stands now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How long two people talked, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<i64>,
+}
+
+impl EventData {
+    /// What an event of a ride's course says of it.
+    pub fn of_ride(ride: &Ride, event: RideEventKind) -> Self {
+        let reason = match event {
+            RideEventKind::Completed | RideEventKind::Cancelled => ride.ended_by.map(|by| by.as_str()),
+            RideEventKind::Updated | RideEventKind::ContactClosed => ride.closed_reason.map(|why| why.as_str()),
+            RideEventKind::Created | RideEventKind::Started => None,
+        };
+        Self {
+            ride_id: Some(ride.id),
+            customer_id: Some(ride.customer_id),
+            driver_id: Some(ride.driver_id),
+            number_id: Some(ride.number_id),
+            status: Some(ride.status.as_str().to_owned()),
+            reason: reason.map(str::to_owned),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<RideEventKind> for EventType {
+    fn from(event: RideEventKind) -> Self {
+        match event {
+            RideEventKind::Created => Self::RideCreated,
+            RideEventKind::Updated => Self::RideUpdated,
+            RideEventKind::Started => Self::RideStarted,
+            RideEventKind::Completed => Self::RideCompleted,
+            RideEventKind::Cancelled => Self::RideCancelled,
+            RideEventKind::ContactClosed => Self::RideContactClosed,
+        }
+    }
+}
+
+impl EventType {
+    /// What the platform hears when a text that we owed gets here; nothing of what is passing.
+    pub fn of_message(status: MessageStatus) -> Option<Self> {
+        use MessageStatus::{Delivered, Expired, Failed, Queued, Received, Rejected, Sending, Sent, Undelivered};
+        match status {
+            Sent => Some(Self::MessageSent),
+            Delivered => Some(Self::MessageDelivered),
+            Failed | Undelivered | Expired => Some(Self::MessageFailed),
+            Received | Queued | Sending | Rejected => None,
+        }
+    }
+
+    /// What the platform hears of how a call ended. One that we refused has not begun.
+    pub fn of_call_end(status: CallStatus) -> Option<Self> {
+        use CallStatus::{
+            Answered, Busy, Cancelled, Completed, Connecting, Failed, NoAnswer, Rejected, Ringing, Unknown,
+        };
+        match status {
+            Completed | Unknown => Some(Self::CallEnded),
+            Busy | NoAnswer | Failed | Cancelled => Some(Self::CallFailed),
+            Connecting | Ringing | Answered | Rejected => None,
+        }
+    }
+
+    /// What the platform hears of a call that was so `before` and is so `after` some news; news come in any order. Each
+    /// type at most once in the life of a call, and nothing after `call.ended`. A call that was told as failed and turns out
+    /// to have been answered is told as ended.
+    pub fn of_call(before: &Call, after: &Call) -> Vec<Self> {
+        let (was, is) = (Self::of_call_end(before.status), Self::of_call_end(after.status));
+        let picked_up = was.is_none() && before.answered_at.is_none() && after.answered_at.is_some();
+        let over = is.filter(|_| was != is && was != Some(Self::CallEnded));
+        picked_up.then_some(Self::CallConnected).into_iter().chain(over).collect()
+    }
+
+    /// What the platform hears when the pool gets here.
+    pub fn of_pool(level: PoolLevel) -> Self {
+        match level {
+            PoolLevel::Enough => Self::PoolRecovered,
+            PoolLevel::Low => Self::PoolLow,
+            PoolLevel::Depleted => Self::PoolDepleted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Duration;
+    use proptest::prelude::*;
+
+    use super::{super::call::tests::call, *};
+
+    #[test]
+    fn a_call_of_which_only_the_end_is_told_was_connected_and_ended() {
+        let (before, mut after) = (call(), call());
+        after.report(CallStatus::Completed, Some(42), before.started_at + Duration::minutes(1));
+        assert_eq!(EventType::of_call(&before, &after), [EventType::CallConnected, EventType::CallEnded]);
+    }
+
+    #[test]
+    fn nothing_that_passes_is_told_of_a_text() {
+        use MessageStatus::{Queued, Received, Rejected, Sending};
+        let told: Vec<_> =
+            MessageStatus::ALL.iter().filter(|status| EventType::of_message(**status).is_none()).collect();
+        assert_eq!(told, [&Received, &Queued, &Sending, &Rejected]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_event_of_a_call_comes_once_and_none_after_its_end(
+            news in proptest::collection::vec((proptest::sample::select(CallStatus::ALL), proptest::option::of(0i64..90), 0i64..200), 0..12),
+            forgotten in 0usize..12,
+        ) {
+            let mut told = Vec::new();
+            let mut now = call();
+            for (at, (status, duration_s, second)) in news.into_iter().enumerate() {
+                let before = now.clone();
+                now.report(status, duration_s, before.started_at + Duration::seconds(second));
+                // Upkeep gives up on a call that is still open.
+                if at == forgotten && EventType::of_call_end(now.status).is_none() && now.status != CallStatus::Rejected {
+                    now.status = CallStatus::Unknown;
+                }
+                told.extend(EventType::of_call(&before, &now));
+            }
+            for kind in [EventType::CallConnected, EventType::CallFailed, EventType::CallEnded] {
+                prop_assert!(told.iter().filter(|event| **event == kind).count() <= 1, "{told:?}");
+            }
+            let end = told.iter().position(|event| *event == EventType::CallEnded);
+            prop_assert!(end.is_none_or(|end| end + 1 == told.len()), "{told:?}");
+            let place = |kind| told.iter().position(|event| *event == kind);
+            if let (Some(failed), Some(connected)) = (place(EventType::CallFailed), place(EventType::CallConnected)) {
+                prop_assert!(connected < failed, "{told:?}");
+            }
+            prop_assert_eq!(EventType::of_call_end(now.status).is_some(), end.is_some() || place(EventType::CallFailed).is_some());
+        }
+    }
 }

@@ -39,4 +39,6 @@ ids! {
     ClientId,
     /// One part of a text that we owe a provider.
     SendId,
+    /// A platform event.
+    EventId,
 }

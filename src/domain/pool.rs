@@ -34,6 +34,29 @@ words! {
         /// It cools down for the driver's phone.
         CoolingForDriver = "cooling_for_driver",
     }
+
+    /// How the pool stands, as the platform was told last.
+    PoolLevel {
+        /// Enough numbers are free.
+        Enough = "enough",
+        /// Fewer numbers are free for the busiest phone than there should be.
+        Low = "low",
+        /// A ride found none.
+        Depleted = "depleted",
+    }
+}
+
+impl PoolLevel {
+    /// What the pool becomes when somebody looks and sees so many numbers free for the busiest phone; none if it stays as it
+    /// is. That a ride finds no number no look can tell, only that ride: see [`Depleted`](Self::Depleted).
+    pub fn after_look(self, free_for_busiest: i64, low_water: u32) -> Option<Self> {
+        let low_water = i64::from(low_water);
+        match self {
+            Self::Enough if free_for_busiest < low_water => Some(Self::Low),
+            Self::Low | Self::Depleted if free_for_busiest >= low_water.max(1) => Some(Self::Enough),
+            Self::Enough | Self::Low | Self::Depleted => None,
+        }
+    }
 }
 
 /// So many phones that hold so many numbers.
@@ -133,5 +156,26 @@ mod tests {
         assert_eq!(Reach::of(10, vec![phones(3, 50, 0)]), reach);
         let reach = Reach { busiest_held: 10, free_at_median: 0, free_for_busiest: 0 };
         assert_eq!(Reach::of(10, vec![phones(3, 10, 10)]), reach);
+    }
+
+    #[test]
+    fn a_pool_becomes_low_once_and_recovers_once() {
+        use PoolLevel::{Depleted, Enough, Low};
+        let mut level = Enough;
+        let mut told = Vec::new();
+        for free in [5, 4, 3, 0, 3, 4, 5, 2] {
+            let next = level.after_look(free, 4);
+            told.push(next);
+            level = next.unwrap_or(level);
+        }
+        assert_eq!(told, [None, None, Some(Low), None, None, Some(Enough), None, Some(Low)]);
+        assert_eq!((Depleted.after_look(3, 4), Depleted.after_look(4, 4)), (None, Some(Enough)));
+    }
+
+    #[test]
+    fn without_a_mark_a_pool_is_never_low_but_recovers() {
+        use PoolLevel::{Depleted, Enough};
+        assert_eq!((Enough.after_look(0, 0), Depleted.after_look(0, 0)), (None, None));
+        assert_eq!(Depleted.after_look(1, 0), Some(Enough));
     }
 }

@@ -31,7 +31,7 @@ words! {
         CallsRead = "calls:read",
         /// See people's numbers unmasked, and search by them.
         PhoneNumbersReveal = "phone_numbers:reveal",
-        /// Manage event endpoints.
+        /// Read events, and manage event endpoints.
         EventsManage = "events:manage",
         /// Manage API clients.
         ClientsManage = "clients:manage",
@@ -56,7 +56,7 @@ impl Scope {
             Self::MessagesWrite => "Send texts to the parties of a ride.",
             Self::CallsRead => "Read calls.",
             Self::PhoneNumbersReveal => "See people's phone numbers unmasked, and search by them.",
-            Self::EventsManage => "Manage event endpoints.",
+            Self::EventsManage => "Read events, and manage event endpoints.",
             Self::ClientsManage => "Manage API clients.",
             Self::SimulatorUse => "Act as a phone in the simulator.",
         }

@@ -5,6 +5,7 @@
 
 pub mod auth;
 mod breakers;
+mod events;
 mod intake;
 mod messages;
 mod numbers;
@@ -69,6 +70,9 @@ pub struct Service {
     secrets: secrets::Secrets,
     /// Rings when something new is owed; the outbox worker listens.
     owed: Arc<Notify>,
+    /// Rings when events got their places in the log; whoever delivers them listens.
+    event_bell: Arc<Notify>,
+    event_retention: Duration,
 }
 
 /// What a [`Service`] is made of.
@@ -89,6 +93,8 @@ pub struct Parts {
     pub message_ttl: Duration,
     /// What is done about a provider that is down.
     pub failover: Failover,
+    /// How long platform events are kept.
+    pub event_retention: Duration,
     /// All words that people read and hear.
     pub words: Arc<Catalogue>,
     /// What is done for who has no ride.
@@ -126,6 +132,8 @@ impl Service {
             tokens,
             secrets: secrets::Secrets::new(),
             owed: Arc::new(Notify::new()),
+            event_bell: Arc::new(Notify::new()),
+            event_retention: parts.event_retention,
         }
     }
 

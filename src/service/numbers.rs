@@ -4,12 +4,13 @@ use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
         error::{Conflict, Error, FieldError, Result},
+        event::{EventData, EventType},
         ids::NumberId,
-        number::{NewNumber, Number, NumberPatch},
+        number::{NewNumber, Number, NumberPatch, NumberStatus},
         page::{Page, PageRequest},
     },
     store::{
-        bindings,
+        bindings, events,
         numbers::{self, NumberFilter},
         people,
     },
@@ -104,6 +105,15 @@ impl Service {
                 after.capabilities = patch.capabilities.unwrap_or(number.capabilities);
                 if (after.status, after.capabilities) == (number.status, number.capabilities) {
                     return Ok(number);
+                }
+                if after.status == NumberStatus::Suspended && number.status != NumberStatus::Suspended {
+                    let suspended = EventData {
+                        number_id: Some(id),
+                        provider: Some(number.provider.clone()),
+                        status: Some(after.status.as_str().to_owned()),
+                        ..EventData::default()
+                    };
+                    events::record(&tx, EventType::NumberSuspended, &suspended, now).await?;
                 }
                 numbers::update(&tx, &after, now).await
             })

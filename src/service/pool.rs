@@ -1,4 +1,4 @@
-//! The pool as its operators see it: how far the numbers reach, and a word in the log when they run low.
+//! The pool as its operators see it: how far the numbers reach, and a word to platform and log when they run low.
 
 use std::sync::Mutex;
 
@@ -8,10 +8,14 @@ use super::Service;
 use crate::{
     domain::{
         clock::Time,
-        error::Result,
-        pool::{Holders, Reach, Stock},
+        error::{Error, PoolLimit, Result},
+        event::{EventData, EventType},
+        pool::{Holders, PoolLevel, Reach, Stock},
     },
-    store::pool::{self, PoolCount},
+    store::{
+        events,
+        pool::{self, PoolCount},
+    },
 };
 
 /// How often upkeep looks whether the pool is low. Looking reads every binding.
@@ -39,15 +43,9 @@ pub struct PoolGroup {
     pub stock: Stock,
 }
 
-/// What upkeep last saw of the pool.
+/// When this process last looked at the pool.
 #[derive(Default)]
-pub(super) struct Watch(Mutex<Seen>);
-
-#[derive(Default)]
-struct Seen {
-    at: Option<Time>,
-    low: bool,
-}
+pub(super) struct Watch(Mutex<Option<Time>>);
 
 impl Service {
     /// Counts the pool. Reads all numbers and all bindings.
@@ -86,10 +84,13 @@ impl Service {
         reach.free_for_busiest < i64::from(self.low_water)
     }
 
-    /// Says in the log when the pool becomes low, and when it no longer is; each once. Looks every few minutes only.
+    /// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Looks
+    /// every few minutes only, and not at all where there is nothing to see.
     pub(super) async fn watch_pool(&self) -> Result<()> {
         let now = self.now();
-        if self.low_water == 0 || !self.pool_watch.is_due(now) {
+        let level = pool::level(&self.store).await?;
+        let has_mark = self.low_water > 0 || level != PoolLevel::Enough;
+        if !has_mark || !self.pool_watch.is_due(now) {
             return Ok(());
         }
         let usable = self.providers.configured();
@@ -97,54 +98,73 @@ impl Service {
         let holders = pool::holders(&self.store, &usable, now).await?;
         let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
         let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
+        self.pool_watch.looked(now);
         let (free, low_water) = (reach.free_for_busiest, self.low_water);
-        match self.pool_watch.saw(now, self.is_low(reach)) {
-            Some(true) => tracing::warn!(
+        let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
+        if !self.move_level(level, next, None).await? {
+            return Ok(());
+        }
+        if next == PoolLevel::Low {
+            tracing::warn!(
                 free,
                 low_water,
                 "the pool is low: few numbers are free for the busiest phone (POOL_LOW_WATER)"
-            ),
-            Some(false) => tracing::info!(free, low_water, "the pool is no longer low"),
-            None => {}
+            );
+        } else {
+            tracing::info!(free, low_water, "the pool is no longer low");
         }
         Ok(())
+    }
+
+    /// Passes an outcome on; where a ride found no number, tells the platform and the log, once until the pool has recovered.
+    /// To be called outside of the transaction, which that rolled back.
+    pub(super) async fn noting_depletion<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(Error::PoolDepleted(limit)) = &outcome
+            && let Err(cause) = self.note_depletion(*limit).await
+        {
+            tracing::error!(%cause, "that the pool is depleted could not be written down");
+        }
+        outcome
+    }
+
+    async fn note_depletion(&self, limit: PoolLimit) -> Result<()> {
+        let level = pool::level(&self.store).await?;
+        if level != PoolLevel::Depleted && self.move_level(level, PoolLevel::Depleted, Some(limit)).await? {
+            tracing::warn!(%limit, "the pool is depleted: a ride found no number");
+        }
+        Ok(())
+    }
+
+    /// Moves the pool to another level and tells the platform; `false` if somebody else was faster.
+    async fn move_level(&self, from: PoolLevel, to: PoolLevel, limit: Option<PoolLimit>) -> Result<bool> {
+        let now = self.now();
+        let data = &EventData {
+            status: Some(to.as_str().to_owned()),
+            reason: limit.map(|limit| limit.as_str().to_owned()),
+            ..EventData::default()
+        };
+        self.store
+            .write(|tx| async move {
+                let moved = pool::set_level(&tx, from, to, now).await?;
+                if moved {
+                    events::record(&tx, EventType::of_pool(to), data, now).await?;
+                }
+                Ok(moved)
+            })
+            .await
     }
 }
 
 impl Watch {
     fn is_due(&self, now: Time) -> bool {
-        self.seen().at.is_none_or(|at| now >= at + LOOK_EVERY)
+        self.last().is_none_or(|at| now >= at + LOOK_EVERY)
     }
 
-    /// Takes note; answers what the pool has become, if it was not so before.
-    fn saw(&self, now: Time, low: bool) -> Option<bool> {
-        let mut seen = self.seen();
-        let changed = seen.low != low;
-        *seen = Seen { at: Some(now), low };
-        changed.then_some(low)
+    fn looked(&self, now: Time) {
+        *self.last() = Some(now);
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Time>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::clock::{Clock as _, SystemClock};
-
-    #[test]
-    fn a_pool_is_said_to_be_low_once_and_to_have_recovered_once() {
-        let (watch, start) = (Watch::default(), SystemClock.now());
-        let looks = [false, true, true, false, false, true];
-        let mut said = Vec::new();
-        for (at, low) in (0..).zip(looks) {
-            let now = start + LOOK_EVERY * at;
-            assert!(watch.is_due(now));
-            said.push(watch.saw(now, low));
-            assert!(!watch.is_due(now + LOOK_EVERY / 2), "not looked at again too soon");
-        }
-        assert_eq!(said, [None, Some(true), None, Some(false), None, Some(true)]);
     }
 }

@@ -256,12 +256,13 @@ pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFl
 
 /// Writes news of a call down.
 pub(super) async fn note(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
-    let Some(mut call) = calls::find_locked(tx, provider, &report.call_key).await? else {
+    let Some(call) = calls::find_locked(tx, provider, &report.call_key).await? else {
         tracing::info!(%provider, "a call report names no call of ours");
         return Ok(());
     };
-    if call.report(report.status, report.duration_s, report.at.unwrap_or(now)) {
-        calls::update(tx, &call).await?;
+    let mut after = call.clone();
+    if after.report(report.status, report.duration_s, report.at.unwrap_or(now)) {
+        calls::update(tx, &call, &after, now).await?;
     }
     Ok(())
 }

@@ -47,13 +47,14 @@ impl Service {
             .write_once(request, |tx| async move {
                 let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
                 let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
-                rides::record(&tx, ride.id, RideEventKind::Created, now).await?;
+                rides::record(&tx, &ride, RideEventKind::Created, now).await?;
                 if new.notify {
                     self.tell_both(&tx, About::Confirmation, &ride, &parties).await?;
                 }
                 Ok(ride)
             })
-            .await?;
+            .await;
+        let once = self.noting_depletion(once).await?;
         self.owed.notify_one();
         Ok(once)
     }
@@ -125,7 +126,7 @@ impl Service {
                     after = self.change_driver(&tx, after, parties).await?;
                 }
                 for event in events {
-                    rides::record(&tx, id, event, now).await?;
+                    rides::record(&tx, &after, event, now).await?;
                 }
                 let edited = rides::update(&tx, &after, now).await?;
                 if edited.status.is_ended() || patch.quiet {
@@ -138,7 +139,8 @@ impl Service {
                 }
                 Ok(edited)
             })
-            .await?;
+            .await;
+        let edited = self.noting_depletion(edited).await?;
         self.owed.notify_one();
         Ok(edited)
     }
@@ -159,7 +161,7 @@ impl Service {
             return Ok(ride);
         }
         ride.time_out();
-        rides::record(tx, ride.id, RideEventKind::Completed, ride.timeout_at).await?;
+        rides::record(tx, &ride, RideEventKind::Completed, ride.timeout_at).await?;
         rides::update(tx, &ride, self.now()).await
     }
 
@@ -227,7 +229,7 @@ impl Service {
                     return Ok(ride);
                 }
                 bindings::set_window(&tx, id, self.policy.window(ride.contact_until)).await?;
-                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
                 rides::update(&tx, &ride, now).await
             })
             .await?;
@@ -276,6 +278,12 @@ impl Service {
                 .await?;
         }
         Ok(overdue.len())
+    }
+
+    /// Tells the platform of rides whose contact has closed, at most about `limit`; answers how many.
+    pub async fn announce_closings(&self, limit: u64) -> Result<usize> {
+        let now = self.now();
+        self.store.write(|tx| async move { rides::tell_closings(&tx, now, limit).await }).await
     }
 }
 

@@ -10,12 +10,13 @@ use sea_orm::{
 use super::{
     Db, Tx,
     entity::calls::{ActiveModel, Column, Entity, Model},
-    lock, row, statement,
+    events, lock, row, statement,
 };
 use crate::domain::{
     call::{Call, CallStatus},
     clock::Time,
     error::Result,
+    event::{EventData, EventType},
     ids::{CallId, NumberId, RideId},
     number::ProviderName,
     page::{Page, PageRequest},
@@ -113,12 +114,29 @@ pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &st
     select.one(tx.conn()).await?.map(call).transpose()
 }
 
-/// Stores a call, unless there is one under the provider's id: `false`.
+/// What events say of a call; of its phones nothing.
+fn event_data(model: &Model) -> Result<EventData> {
+    Ok(EventData {
+        ride_id: model.ride_id.map(RideId),
+        call_id: Some(CallId(model.id)),
+        number_id: model.number_id.map(NumberId),
+        provider: Some(row::provider(&model.provider)?),
+        from_role: row::roles(model.from_role.as_deref())?,
+        status: Some(model.status.clone()),
+        reason: model.reason.clone(),
+        duration_s: model.duration_s,
+        ..EventData::default()
+    })
+}
+
+/// Stores a call, unless there is one under the provider's id: `false`. Tells the platform of one that may not reach the
+/// other party.
 pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<bool> {
     let sql = "INSERT INTO calls
                    (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at,
                     ask_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (provider, provider_call_id) DO NOTHING";
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (provider, provider_call_id) DO NOTHING
+               RETURNING id";
     let values = [
         new.ride_id.map(|id| id.0).into(),
         new.from_role.map(Role::as_str).into(),
@@ -131,11 +149,24 @@ pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<bool> {
         new.status.is_ending().then_some(now).into(),
         new.ask_at.into(),
     ];
-    Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
+    let Some(stored) = tx.conn().query_one_raw(statement(tx, sql, values)).await? else { return Ok(false) };
+    if let Some(reason) = new.reason {
+        let refused = EventData {
+            ride_id: new.ride_id,
+            call_id: Some(CallId(stored.try_get("", "id")?)),
+            number_id: new.number_id,
+            provider: Some(new.provider.clone()),
+            from_role: new.from_role,
+            reason: Some(reason.to_owned()),
+            ..EventData::default()
+        };
+        events::record(tx, EventType::ContactRejected, &refused, now).await?;
+    }
+    Ok(true)
 }
 
-/// Stores what a call has become. The row must be locked.
-pub async fn update(tx: &Tx, after: &Call) -> Result<()> {
+/// Stores what a call that was so `before` has become `after` some news, and tells the platform. The row must be locked.
+pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<()> {
     let model = ActiveModel {
         id: Set(after.id.0),
         status: Set(after.status.as_str().to_owned()),
@@ -145,7 +176,17 @@ pub async fn update(tx: &Tx, after: &Call) -> Result<()> {
         ask_at: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
-    model.update(tx.conn()).await?;
+    let data = event_data(&model.update(tx.conn()).await?)?;
+    for event in EventType::of_call(before, after) {
+        let (at, data) = match event {
+            EventType::CallConnected => {
+                let status = Some(CallStatus::Answered.as_str().to_owned());
+                (after.answered_at, EventData { status, duration_s: None, ..data.clone() })
+            }
+            _ => (after.ended_at, data.clone()),
+        };
+        events::record(tx, event, &data, at.unwrap_or(now)).await?;
+    }
     Ok(())
 }
 
@@ -173,14 +214,20 @@ pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
     Ok(())
 }
 
-/// Gives up on calls that began before `before` and of whose end the provider never told.
-pub async fn forget(tx: &Tx, before: Time) -> Result<u64> {
-    let done = Entity::update_many()
-        .col_expr(Column::Status, Expr::value(CallStatus::Unknown.as_str()))
-        .col_expr(Column::AskAt, Expr::value(Option::<Time>::None))
-        .filter(Expr::cust("status IN ('connecting', 'ringing', 'answered')"))
-        .filter(Column::StartedAt.lte(before))
-        .exec(tx.conn())
-        .await?;
-    Ok(done.rows_affected)
+/// Gives up on calls that began before `before` and of whose end the provider never told, at most about `limit`, and tells
+/// the platform; answers how many.
+pub async fn forget(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
+    let sql = format!(
+        "UPDATE calls SET status = 'unknown', ask_at = NULL
+         WHERE id IN (SELECT id FROM calls WHERE status IN ('connecting', 'ringing', 'answered') AND started_at <= $1
+             ORDER BY started_at LIMIT $2 {})
+         RETURNING *",
+        lock(tx, "FOR UPDATE SKIP LOCKED")
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let forgotten = Model::find_by_statement(statement(tx, &sql, [before.into(), limit.into()])).all(tx.conn()).await?;
+    for model in &forgotten {
+        events::record(tx, EventType::CallEnded, &event_data(model)?, now).await?;
+    }
+    Ok(forgotten.len())
 }

@@ -63,7 +63,7 @@ impl Store {
             });
         let db = Database::connect(connect).await?;
         let writer = (db.get_database_backend() == DbBackend::Sqlite).then(|| Arc::new(Mutex::new(())));
-        Ok(Self { db, vault, writer })
+        Ok(Self { db, vault, writer, told: Arc::default() })
     }
 
     /// Applies what is missing of the schema. Replicas that start together wait for each other: the lock belongs to

@@ -10,12 +10,13 @@ use sea_orm::{
 use super::{
     Db, Tx,
     entity::messages::{ActiveModel, Column, Entity, Model},
-    row,
+    events, row,
     vault::Purpose,
 };
 use crate::domain::{
     clock::Time,
     error::{Error, Result},
+    event::{EventData, EventType},
     ids::{MessageId, NumberId, RideId},
     message::{Message, MessageKind, MessageStatus, NewMessage},
     page::{Page, PageRequest},
@@ -92,7 +93,40 @@ pub async fn of_ride(db: &impl Db, ride: RideId) -> Result<Vec<Message>> {
     select.all(db.conn()).await?.into_iter().map(|model| message(db, model)).collect()
 }
 
-/// Stores a text.
+/// What events say of a text; of its words and phones nothing.
+fn event_data(model: &Model) -> Result<EventData> {
+    Ok(EventData {
+        ride_id: model.ride_id.map(RideId),
+        message_id: Some(MessageId(model.id)),
+        number_id: model.number_id.map(NumberId),
+        provider: Some(row::provider(&model.provider)?),
+        kind: Some(row::word(MessageKind::parse, "kind", &model.kind)?),
+        from_role: row::roles(model.from_role.as_deref())?,
+        to_role: row::roles(model.to_role.as_deref())?,
+        status: Some(model.status.clone()),
+        reason: model.reason.clone(),
+        ..EventData::default()
+    })
+}
+
+/// Tells the platform of a text that a phone wrote, as it is stored: that it was refused, or taken and, where nothing of it
+/// can go out, failed.
+async fn tell_arrival(tx: &Tx, model: &Model, status: MessageStatus, now: Time) -> Result<()> {
+    let data = event_data(model)?;
+    if status == MessageStatus::Rejected {
+        let refused = EventData { kind: None, to_role: None, status: None, ..data };
+        return events::record(tx, EventType::ContactRejected, &refused, now).await;
+    }
+    let taken = MessageStatus::Received.as_str().to_owned();
+    let received = EventData { status: Some(taken), reason: None, ..data.clone() };
+    events::record(tx, EventType::MessageReceived, &received, now).await?;
+    match EventType::of_message(status) {
+        Some(ended) => events::record(tx, ended, &data, now).await,
+        None => Ok(()),
+    }
+}
+
+/// Stores a text, and tells the platform of it if a phone wrote it.
 pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
     let seal = |text: &str| tx.vault().seal(Purpose::Text, text.as_bytes());
     let media = match new.media.as_slice() {
@@ -120,7 +154,11 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
         created_at: Set(now),
         ..Default::default()
     };
-    Ok(MessageId(model.insert(tx.conn()).await?.id))
+    let stored = model.insert(tx.conn()).await?;
+    if new.kind == MessageKind::Relay {
+        tell_arrival(tx, &stored, new.status, now).await?;
+    }
+    Ok(MessageId(stored.id))
 }
 
 /// What changes in a text as its parts move.
@@ -146,7 +184,14 @@ pub(super) async fn lock(tx: &Tx, id: MessageId) -> Result<Progress> {
     })
 }
 
-pub(super) async fn progress(tx: &Tx, id: MessageId, progress: Progress) -> Result<()> {
+/// Stores how far a text has come, and tells the platform if it was in another status `before`. Its row must be locked.
+pub(super) async fn progress(
+    tx: &Tx,
+    id: MessageId,
+    before: MessageStatus,
+    progress: Progress,
+    now: Time,
+) -> Result<()> {
     let model = ActiveModel {
         id: Set(id.0),
         status: Set(progress.status.as_str().to_owned()),
@@ -157,8 +202,11 @@ pub(super) async fn progress(tx: &Tx, id: MessageId, progress: Progress) -> Resu
         phone_sealed: if progress.paid { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
-    model.update(tx.conn()).await?;
-    Ok(())
+    let stored = model.update(tx.conn()).await?;
+    match EventType::of_message(progress.status).filter(|_| progress.status != before) {
+        Some(event) => events::record(tx, event, &event_data(&stored)?, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Says that these texts are being handed over now.

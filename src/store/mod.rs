@@ -29,14 +29,20 @@ pub mod rides;
 pub mod routing;
 pub mod simulator;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 pub use connect::DatabaseOptions;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait as _, Value,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 pub(crate) use vault::Vault;
 pub use vault::{Keys, PhoneIndex};
 
@@ -56,6 +62,8 @@ pub struct Store {
     vault: Arc<Vault>,
     /// SQLite has one writer. Waiting for our turn here is fair; waiting in its busy handler is not.
     writer: Option<Arc<Mutex<()>>>,
+    /// See [`Store::told`].
+    told: Arc<Notify>,
 }
 
 /// A transaction under way. When the last clone is dropped without a commit, nothing has changed.
@@ -63,6 +71,8 @@ pub struct Store {
 pub struct Tx {
     db: Arc<DatabaseTransaction>,
     vault: Arc<Vault>,
+    /// It recorded platform events.
+    tells: Arc<AtomicBool>,
 }
 
 /// What becomes of the changes of a transaction whose work succeeded.
@@ -144,16 +154,28 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = Tx { db: Arc::new(self.db.begin_with_options(options).await?), vault: Arc::clone(&self.vault) };
+        let tx = Tx {
+            db: Arc::new(self.db.begin_with_options(options).await?),
+            vault: Arc::clone(&self.vault),
+            tells: Arc::default(),
+        };
         let outcome = work(tx.clone()).await;
         let db = Arc::into_inner(tx.db).ok_or_else(|| Error::internal("a transaction outlived its work"))?;
         if outcome.is_ok() && matches!(ending, Ending::Commit) {
             db.commit().await?;
+            if tx.tells.load(Relaxed) {
+                self.told.notify_one();
+            }
         } else if let Err(failed) = db.rollback().await {
             // The connection goes back clean even so: dropping the transaction rolls it back too.
             tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
         }
         outcome
+    }
+
+    /// Rings when platform events were committed here that have no place in the log yet.
+    pub fn told(&self) -> &Arc<Notify> {
+        &self.told
     }
 
     /// Asks the database whether it answers.

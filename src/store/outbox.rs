@@ -307,7 +307,7 @@ async fn derive(
         delivered_at: before.delivered_at.or(all_there.then_some(now)),
         paid: !present.contains(&PartState::Owed),
     };
-    messages::progress(tx, message, progress).await
+    messages::progress(tx, message, before.status, progress, now).await
 }
 
 /// Moves what is owed to a party of a former ride to the front of the same person's conversation of a new one that

@@ -1,8 +1,10 @@
 //! Choosing a number: a few index probes from a random point of the pool, never a scan of pool or history. What may scan
 //! is kept apart, in [`planning`].
 
+mod level;
 mod planning;
 
+pub use level::{level, set_level};
 pub use planning::{Part, PoolCount, classes, count, holders, needed};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 

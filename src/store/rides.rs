@@ -1,4 +1,6 @@
-//! Rides and what happened to them.
+//! Rides.
+
+mod history;
 
 use chrono::{FixedOffset, Offset as _, TimeZone as _, Utc};
 use sea_orm::{
@@ -6,10 +8,11 @@ use sea_orm::{
     entity::prelude::*, sea_query::Expr,
 };
 
+pub use self::history::{events, record, tell_closings};
 use super::{
     Db, Tx,
     entity::{
-        numbers, ride_events,
+        numbers,
         rides::{ActiveModel, Column, Entity, Relation},
     },
     error::{OnUnique as _, UnknownValue, uq},
@@ -23,7 +26,7 @@ use crate::domain::{
     number::ProviderName,
     page::{Page, PageRequest},
     person::Role,
-    ride::{CloseReason, EndedBy, NewRide, Ride, RideEvent, RideEventKind, RideStatus},
+    ride::{CloseReason, EndedBy, NewRide, Ride, RideStatus},
     text::{ExternalId, Place},
 };
 
@@ -311,31 +314,6 @@ pub async fn overdue(db: &impl Db, now: Time, limit: u64) -> Result<Vec<RideId>>
         .all(db.conn())
         .await?;
     Ok(ids.into_iter().map(RideId).collect())
-}
-
-/// Records what happened to a ride.
-pub async fn record(tx: &Tx, id: RideId, event: RideEventKind, at: Time) -> Result<()> {
-    let model = ride_events::ActiveModel {
-        ride_id: Set(id.0),
-        event: Set(event.as_str().to_owned()),
-        at: Set(at),
-        ..Default::default()
-    };
-    model.insert(tx.conn()).await?;
-    Ok(())
-}
-
-/// What happened to a ride, oldest first.
-pub async fn events(db: &impl Db, id: RideId) -> Result<Vec<RideEvent>> {
-    let select = ride_events::Entity::find().filter(ride_events::Column::RideId.eq(id.0));
-    let models = select.order_by_asc(ride_events::Column::Id).all(db.conn()).await?;
-    models
-        .into_iter()
-        .map(|model| {
-            let event = row::word(RideEventKind::parse, "event", &model.event)?;
-            Ok(RideEvent { event, at: model.at })
-        })
-        .collect()
 }
 
 /// Puts a ride on another number, with the contact that it has there.

@@ -101,7 +101,7 @@ impl Service {
     pub async fn leave_suspended_numbers(&self, limit: u64) -> Result<usize> {
         let ids = rides::on_suspended_numbers(&self.store, self.now(), limit).await?;
         for id in &ids {
-            match self.leave_number(*id, Leaving::Suspended).await {
+            match self.noting_depletion(self.leave_number(*id, Leaving::Suspended).await).await {
                 Err(Error::PoolDepleted(_)) => self.strand(*id).await?,
                 // Too many were faster than this ride: its turn comes again.
                 Err(Error::Busy { .. }) | Ok(_) => {}
@@ -161,7 +161,7 @@ impl Service {
                     }
                 };
                 let placed = placed.ride;
-                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                rides::record(&tx, &placed, RideEventKind::Updated, now).await?;
                 let moved = rides::update(&tx, &placed, now).await?;
                 self.tell_both(&tx, About::NewNumber, &moved, &parties).await?;
                 Ok(true)
@@ -186,7 +186,7 @@ impl Service {
                 ride.contact_floor = None;
                 ride.closed_reason = Some(CloseReason::NumberSuspended);
                 bindings::set_window(&tx, id, self.policy.window(now)).await?;
-                rides::record(&tx, id, RideEventKind::Updated, now).await?;
+                rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
                 rides::update(&tx, &ride, now).await?;
                 tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
                 Ok(())

@@ -1,0 +1,56 @@
+//! The log of platform events. Events are recorded where their causes are stored; here they get their places, and are read.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::Service;
+use crate::{
+    domain::{
+        error::{Error, Result},
+        event::StoredEvent,
+        ids::EventId,
+        page::{Page, PageRequest},
+    },
+    store::events::{self, EventFilter},
+};
+
+/// How many events get their places at once.
+const BATCH: u64 = 1000;
+
+impl Service {
+    /// Gives committed events their places in the log, as many as one round takes; answers how many. Any number of replicas
+    /// may try at once: one after the other does.
+    pub async fn place_events(&self) -> Result<usize> {
+        // A look costs no lock, and as a rule there is nothing.
+        if !events::any_unplaced(&self.store).await? {
+            return Ok(0);
+        }
+        let placed = self.store.write(|tx| async move { events::place(&tx, BATCH).await }).await?;
+        if placed > 0 {
+            self.event_bell.notify_one();
+        }
+        usize::try_from(placed).map_err(Error::internal)
+    }
+
+    /// Rings when this process committed events that have no place yet.
+    pub fn unplaced_events(&self) -> &Arc<Notify> {
+        self.store.told()
+    }
+
+    /// Rings when this process gave events their places.
+    #[expect(dead_code, reason = "event endpoints listen to it")]
+    pub fn event_bell(&self) -> &Arc<Notify> {
+        &self.event_bell
+    }
+
+    /// Events that have their place in the log, a page at a time. The page goes by place.
+    pub async fn list_events(&self, filter: &EventFilter, page: &PageRequest) -> Result<Page<StoredEvent>> {
+        events::list(&self.store, filter, page).await
+    }
+
+    /// The event with this id.
+    pub async fn event(&self, id: EventId) -> Result<StoredEvent> {
+        events::find(&self.store, id).await?.ok_or(Error::NotFound)
+    }
+}
