@@ -42,6 +42,7 @@ rights!(
     MessagesWrite,
     CallsRead,
     PhoneNumbersReveal,
+    EventsManage,
     ClientsManage,
     SimulatorUse,
 );

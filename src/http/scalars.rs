@@ -15,7 +15,8 @@ use crate::domain::{
     call::CallStatus,
     clock::Time,
     error::PoolLimit,
-    ids::{ClientId, MessageId, NumberId, PersonId, RideId},
+    event::EventType,
+    ids::{ClientId, EventId, MessageId, NumberId, PersonId, RideId},
     message::{MessageKind, MessageStatus},
     number::{Capability, NumberStatus, ProviderName},
     person::Role,
@@ -149,7 +150,7 @@ texts! {
     ExternalId, Self::MAX_CHARS, "user-8137";
     ClientName, Self::MAX_CHARS, "dispatch backend";
 }
-ids!(PersonId, NumberId, RideId, MessageId, ClientId);
+ids!(PersonId, NumberId, RideId, MessageId, ClientId, EventId);
 enums!(
     CloseReason,
     RideStatus,
@@ -355,6 +356,21 @@ impl Field for Words {
             1..=200 if !words.contains('\0') => Ok(Self(words.to_owned())),
             _ => Err("must be 1 to 200 characters".to_owned()),
         }
+    }
+}
+
+/// Types of events, with commas between them.
+pub(super) struct EventTypes(pub(super) Vec<EventType>);
+
+scalar!(EventTypes, "event_types", string("ride.created,ride.cancelled", 400));
+
+impl Field for EventTypes {
+    fn read(value: Value) -> Result<Self, String> {
+        let types: Option<Vec<_>> = text(&value)?.split(',').map(EventType::parse).collect();
+        types.map(Self).ok_or_else(|| {
+            let words: Vec<_> = EventType::ALL.iter().map(|word| word.as_str()).collect();
+            format!("must be one or more, with commas between them, of {}", words.join(", "))
+        })
     }
 }
 

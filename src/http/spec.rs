@@ -4,6 +4,8 @@
 //! put in here is decided by rules over all operations, so that no operation can forget it; the test suite checks
 //! every answer it sees against the result.
 
+mod events;
+
 use std::collections::{BTreeMap, HashMap};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
@@ -31,7 +33,7 @@ optional ones. **ETag** and **If-Match** keep concurrent edits apart. **Idempote
 codes are listed with the schema `Problem` below.";
 
 /// The groups of operations, in the order in which somebody new needs them.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 11] = [
     "Authorization",
     "Customers",
     "Drivers",
@@ -39,6 +41,7 @@ const GROUPS: [&str; 10] = [
     "Rides",
     "Simulator",
     "Activity",
+    "Events",
     "Clients",
     "Webhooks",
     "Health",
@@ -85,6 +88,7 @@ pub fn document() -> Value {
         }
     }
     document["components"]["schemas"]["Problem"] = problem_schema();
+    events::describe(&mut document);
     document["components"]["responses"] = problem_responses();
     document
 }

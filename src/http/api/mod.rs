@@ -2,6 +2,7 @@
 
 pub(super) mod activity;
 pub(super) mod clients;
+pub(super) mod events;
 pub(super) mod numbers;
 pub(super) mod oauth;
 pub(super) mod operations;
@@ -29,6 +30,8 @@ pub(super) enum Group {
     Rides,
     /// Texts and calls.
     Activity,
+    /// What happened, for your backend: a log that can be read again from any place.
+    Events,
     /// The programs that may use this API.
     Clients,
     /// Phones without a provider: send a text or call as a phone, and look at its screen.
