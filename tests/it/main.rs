@@ -8,6 +8,7 @@ mod contact;
 mod country;
 mod delivery;
 mod demo;
+mod events;
 mod harness;
 mod migrations;
 mod model;

@@ -197,6 +197,20 @@ impl Api {
         timeline["items"].as_array().expect("items").clone()
     }
 
+    /// The log of platform events, read to its present end; `query` narrows it down, such as `type=ride.created`.
+    pub async fn events(&self, query: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut after = String::new();
+        loop {
+            let mut page = self.get(&format!("/v1/events?limit=200&{query}{after}")).await.expect(200);
+            events.append(page["items"].as_array_mut().expect("items"));
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return events,
+            }
+        }
+    }
+
     /// Texts and calls that a simulated phone got.
     pub async fn screen(&self, phone: &str) -> Vec<Value> {
         let screen = self.get(&format!("/v1/simulator/phones/{phone}")).await.expect(200);
@@ -307,6 +321,11 @@ impl TestApp {
         self.running.owed().await
     }
 
+    /// Gives all events their places in the log.
+    pub async fn place_events(&self) -> usize {
+        self.running.place_events().await
+    }
+
     pub async fn ride(&self, customer: i64, driver: i64) -> Answer {
         let body = json!({
             "customer_id": customer, "driver_id": driver, "start": "Dam 1", "destination": "Schiphol",
@@ -315,9 +334,16 @@ impl TestApp {
         self.post("/v1/rides", &body).await
     }
 
-    /// Fails if something is still owed: a test says what happens to every text.
+    /// Fails if something is still owed: a test says what happens to every text. Reads all events, each of which is thereby
+    /// checked against the document.
     pub async fn finish(self) {
         assert_eq!(self.running.owed().await, 0, "texts are still owed");
+        self.place_events().await;
+        let mut api = self.api.clone();
+        if api.get("/v1/events?limit=1").await.status == 401 {
+            api = Api::sign_in(&api.base, CLIENT, None).await;
+        }
+        api.events("").await;
         self.running.stop().await;
     }
 }
