@@ -175,12 +175,13 @@ impl EventType {
     }
 
     /// What the platform hears of a call that was so `before` and is so `after` some news; news come in any order. Each
-    /// type at most once in the life of a call, and nothing after `call.ended`. A call that was told as failed and turns out
-    /// to have been answered is told as ended.
+    /// type at most once in the life of a call, and nothing after `call.ended`, unless we had given up on it: what is learnt
+    /// then is told too. A call that was told as failed and turns out to have been answered is told as ended.
     pub fn of_call(before: &Call, after: &Call) -> Vec<Self> {
         let (was, is) = (Self::of_call_end(before.status), Self::of_call_end(after.status));
         let picked_up = was.is_none() && before.answered_at.is_none() && after.answered_at.is_some();
-        let over = is.filter(|_| was != is && was != Some(Self::CallEnded));
+        let was_given_up = before.status == CallStatus::Unknown && after.status != CallStatus::Unknown;
+        let over = is.filter(|_| was != is || was_given_up);
         picked_up.then_some(Self::CallConnected).into_iter().chain(over).collect()
     }
 
@@ -224,25 +225,25 @@ mod tests {
         ) {
             let mut told = Vec::new();
             let mut now = call();
+            let mut was_given_up = false;
             for (at, (status, duration_s, second)) in news.into_iter().enumerate() {
                 let before = now.clone();
                 now.report(status, duration_s, before.started_at + Duration::seconds(second));
                 // Upkeep gives up on a call that is still open.
-                if at == forgotten && EventType::of_call_end(now.status).is_none() && now.status != CallStatus::Rejected {
+                if at == forgotten && EventType::of_call_end(now.status).is_none() {
                     now.status = CallStatus::Unknown;
+                    was_given_up = true;
                 }
                 told.extend(EventType::of_call(&before, &now));
             }
-            for kind in [EventType::CallConnected, EventType::CallFailed, EventType::CallEnded] {
-                prop_assert!(told.iter().filter(|event| **event == kind).count() <= 1, "{told:?}");
-            }
-            let end = told.iter().position(|event| *event == EventType::CallEnded);
-            prop_assert!(end.is_none_or(|end| end + 1 == told.len()), "{told:?}");
-            let place = |kind| told.iter().position(|event| *event == kind);
-            if let (Some(failed), Some(connected)) = (place(EventType::CallFailed), place(EventType::CallConnected)) {
-                prop_assert!(connected < failed, "{told:?}");
-            }
-            prop_assert_eq!(EventType::of_call_end(now.status).is_some(), end.is_some() || place(EventType::CallFailed).is_some());
+            let times = |kind| told.iter().filter(|event| **event == kind).count();
+            prop_assert!(times(EventType::CallConnected) <= 1 && times(EventType::CallFailed) <= 1, "{told:?}");
+            prop_assert!(times(EventType::CallEnded) <= 1 + usize::from(was_given_up), "{told:?}");
+            // That they picked up is told first or not at all; that the call is over, last.
+            prop_assert!(told.iter().skip(1).all(|event| *event != EventType::CallConnected), "{told:?}");
+            prop_assert!(now.status != CallStatus::Completed || told.last() == Some(&EventType::CallEnded), "{told:?}");
+            let is_over = times(EventType::CallEnded) + times(EventType::CallFailed) > 0;
+            prop_assert_eq!(EventType::of_call_end(now.status).is_some(), is_over);
         }
     }
 }

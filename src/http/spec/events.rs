@@ -138,7 +138,7 @@ fn entry(kind: EventType) -> Entry {
         EventType::CallEnded => Entry {
             optional: &["ride_id", "number_id", "from_role", "reason", "duration_s"],
             ..call(
-                "A call that was answered is over. `unknown`: nobody told how it ended.",
+                "A call that was answered is over. `unknown`: nobody told how it ended; if somebody does later, that is told too.",
                 &[CallStatus::Completed, CallStatus::Unknown],
             )
         },
