@@ -18,8 +18,8 @@ use crate::{
     service::{Chance, Parts, Service, Strangers, SystemChance},
     simulator::Simulator,
     store::{self, Store},
-    transport::{HttpTransport, Transport},
-    worker::{events, moves, outbox::OutboxWorker, questions, upkeep},
+    transport::{HttpTransport, TargetCourier, Transport, system_lookup},
+    worker::{deliveries::DeliveryWorker, events, moves, outbox::OutboxWorker, questions, upkeep},
 };
 
 /// Requests under way get this long to end when the process is asked to stop.
@@ -83,6 +83,7 @@ impl App {
         let mut accounts = config.accounts;
         accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
         let shared = accounts.simulator.clone();
+        let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| StartError::Client)?;
         let service = Arc::new(Service::new(Parts {
             store,
             clock,
@@ -96,6 +97,8 @@ impl App {
             words: config.words,
             strangers: Strangers { support: config.support_number, auto_reply: config.auto_reply },
             providers: Registry::new(accounts),
+            targets: config.targets,
+            courier: Arc::new(courier),
             public_base_url: base_url.clone(),
             issuer,
             jwt_secret: config.jwt_secret,
@@ -130,19 +133,22 @@ impl App {
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
         let outbox = || OutboxWorker::new(Arc::clone(&self.service), Arc::clone(&self.transport));
+        let deliveries = || DeliveryWorker::new(Arc::clone(&self.service));
         let mut tasks = JoinSet::new();
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
+            tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(moves::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
         }
-        let by_hand = outbox();
+        let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.service, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, stop.clone(), DRAIN));
         let transport = self.transport;
-        Running { address: self.address, service: self.service, transport, outbox: by_hand, stopper, server, tasks }
+        let (outbox, deliveries) = by_hand;
+        Running { address: self.address, service: self.service, transport, outbox, deliveries, stopper, server, tasks }
     }
 }
 
@@ -153,6 +159,7 @@ pub struct Running {
     service: Arc<Service>,
     transport: Arc<dyn Transport>,
     outbox: OutboxWorker,
+    deliveries: DeliveryWorker,
     stopper: Stopper,
     server: JoinHandle<std::io::Result<()>>,
     tasks: JoinSet<()>,
@@ -167,6 +174,13 @@ impl Running {
     /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
     pub async fn ask_due(&self) -> usize {
         questions::tick(&self.service, &self.transport).await.expect("calls can be asked about")
+    }
+
+    /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
+    /// For tests, like [`send_due`](Self::send_due).
+    pub async fn deliver_events(&self) -> usize {
+        self.service.place_events().await.expect("events can be placed");
+        self.deliveries.tick().await.expect("events can be delivered")
     }
 
     /// One round of upkeep. For tests, like [`send_due`](Self::send_due).
@@ -210,13 +224,13 @@ impl Running {
 
     /// Stops: no new requests and claims; requests and sends under way are finished.
     pub async fn stop(self) {
-        let Self { service, transport, outbox, stopper, server, mut tasks, .. } = self;
+        let Self { service, transport, outbox, deliveries, stopper, server, mut tasks, .. } = self;
         stopper.stop();
         if !server.is_finished() {
             let _ = server.await;
         }
         while tasks.join_next().await.is_some() {}
-        drop((transport, outbox));
+        drop((transport, outbox, deliveries));
         if let Ok(service) = Arc::try_unwrap(service) {
             service.close().await;
         }

@@ -19,6 +19,7 @@ use crate::{
     lifecycle, provider,
     service::{Parts, Service, Strangers, SystemChance},
     store, telemetry,
+    transport::{TargetCourier, system_lookup},
 };
 
 /// Lets the two people of a ride call and text each other without either seeing the other's phone number.
@@ -167,6 +168,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
     };
     let config = configure()?;
     let store = app::open(&config).await?;
+    let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| "No HTTP client can be made")?;
     let service = Service::new(Parts {
         store,
         clock: Arc::new(SystemClock),
@@ -181,6 +183,8 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         words: config.words,
         strangers: Strangers::default(),
         providers: provider::registry::Registry::new(config.accounts),
+        targets: config.targets,
+        courier: Arc::new(courier),
         public_base_url: config.public_base_url.unwrap_or_default(),
         jwt_secret: config.jwt_secret,
     });

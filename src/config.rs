@@ -18,7 +18,10 @@ use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    domain::{breaker::Failover, notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy},
+    domain::{
+        breaker::Failover, notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy,
+        target::TargetPolicy,
+    },
     provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
 };
@@ -58,6 +61,8 @@ pub struct Config {
     pub(crate) support_number: Option<PhoneNumber>,
     /// `AUTO_REPLY`.
     pub(crate) auto_reply: bool,
+    /// `EVENTS_ALLOW_LOOPBACK`.
+    pub(crate) targets: TargetPolicy,
     /// Provider accounts.
     pub(crate) accounts: Accounts,
     /// `SIMULATOR`, or whether no provider has an account.
@@ -171,6 +176,7 @@ impl Reader<'_> {
             self.require(rule, PhoneNumber::parse(&text).ok())
         });
         let auto_reply = self.switch("AUTO_REPLY", false);
+        let targets = TargetPolicy { allow_loopback: self.switch("EVENTS_ALLOW_LOOPBACK", false) };
         let accounts = self.accounts();
         let real = accounts.is_any();
         if real && public_base_url.is_none() {
@@ -203,6 +209,7 @@ impl Reader<'_> {
             words: Arc::new(words?),
             support_number,
             auto_reply,
+            targets,
             accounts,
             simulator,
             migrate_on_start,

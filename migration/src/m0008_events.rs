@@ -59,6 +59,7 @@ CREATE TABLE event_endpoints (
     position BIGINT NOT NULL,
     failures INTEGER NOT NULL,
     failing_since {time},
+    is_slow BOOLEAN NOT NULL,
     due_at {time} NOT NULL,
     claim INTEGER NOT NULL,
     version BIGINT NOT NULL,

@@ -37,6 +37,8 @@ words! {
         ClientRevoked = "client_revoked",
         /// A client cannot revoke itself.
         OwnClient = "own_client",
+        /// There are as many event endpoints as there may be.
+        TooManyEndpoints = "too_many_endpoints",
     }
 }
 
@@ -65,6 +67,7 @@ impl Conflict {
             Self::ExternalIdTaken => "Another record has this external_id.",
             Self::ClientRevoked => "The client is revoked.",
             Self::OwnClient => "A client cannot revoke itself.",
+            Self::TooManyEndpoints => "There are 200 event endpoints already. Delete one first.",
         }
     }
 }

@@ -41,4 +41,6 @@ ids! {
     SendId,
     /// A platform event.
     EventId,
+    /// An event endpoint.
+    EndpointId,
 }

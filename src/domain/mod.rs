@@ -3,11 +3,14 @@
 //! Pure: no I/O, no framework, no configuration. Everything here can be decided from its arguments,
 //! and time is one of them. Nothing in this room may know a database, a web framework or a provider.
 
+pub mod address;
 pub mod breaker;
 pub mod call;
 pub mod client;
 pub mod clock;
 pub mod contact;
+pub mod courier;
+pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod ids;
@@ -22,5 +25,7 @@ pub mod pool;
 pub mod retry;
 pub mod ride;
 pub mod scope;
+pub mod signature;
+pub mod target;
 pub mod text;
 pub(crate) mod words;

@@ -79,6 +79,8 @@ one_line_texts! {
     ExternalId(200),
     /// What an operator calls an API client.
     ClientName(100),
+    /// What an event endpoint is for, in the platform's words.
+    Description(200),
 }
 
 /// Language of a person: ISO 639-1 in lower case, with a region (ISO 3166) in upper case where one was given (`nl`,

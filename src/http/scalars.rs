@@ -14,9 +14,11 @@ use crate::domain::{
     breaker::BreakerState,
     call::CallStatus,
     clock::Time,
+    courier::PostFailure,
+    endpoint::{DisabledReason, EndpointStatus, RetryState},
     error::PoolLimit,
     event::EventType,
-    ids::{ClientId, EventId, MessageId, NumberId, PersonId, RideId},
+    ids::{ClientId, EndpointId, EventId, MessageId, NumberId, PersonId, RideId},
     message::{MessageKind, MessageStatus},
     number::{Capability, NumberStatus, ProviderName},
     person::Role,
@@ -24,7 +26,8 @@ use crate::domain::{
     pool::{Preference, Rejection},
     ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::Scope,
-    text::{Body, ClientName, ExternalId, Language, Name, Place},
+    target::TargetUrl,
+    text::{Body, ClientName, Description, ExternalId, Language, Name, Place},
 };
 use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
@@ -149,8 +152,10 @@ texts! {
     Place, Self::MAX_CHARS, "Dam 1, Amsterdam";
     ExternalId, Self::MAX_CHARS, "user-8137";
     ClientName, Self::MAX_CHARS, "dispatch backend";
+    Description, Self::MAX_CHARS, "order service";
+    TargetUrl, Self::MAX_CHARS, "https://platform.example.com/maskline-events";
 }
-ids!(PersonId, NumberId, RideId, MessageId, ClientId, EventId);
+ids!(PersonId, NumberId, RideId, MessageId, ClientId, EndpointId, EventId);
 enums!(
     CloseReason,
     RideStatus,
@@ -169,7 +174,12 @@ enums!(
     CallOutcome,
     PoolLimit,
     Preference,
-    Rejection
+    Rejection,
+    EventType,
+    EndpointStatus,
+    DisabledReason,
+    RetryState,
+    PostFailure
 );
 
 scalar!(

@@ -203,7 +203,9 @@ fn dialect_meaning(status: u16) -> &'static str {
 }
 
 fn is_versioned(path: &str) -> bool {
-    ["customers", "drivers", "numbers", "rides"].iter().any(|name| path == format!("/v1/{name}/{{id}}"))
+    ["customers", "drivers", "numbers", "rides", "event-endpoints"]
+        .iter()
+        .any(|name| path == format!("/v1/{name}/{{id}}"))
 }
 
 /// Which problems an operation can answer.

@@ -39,7 +39,6 @@ impl Service {
     }
 
     /// Rings when this process gave events their places.
-    #[expect(dead_code, reason = "event endpoints listen to it")]
     pub fn event_bell(&self) -> &Arc<Notify> {
         &self.event_bell
     }

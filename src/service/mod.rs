@@ -5,6 +5,8 @@
 
 pub mod auth;
 mod breakers;
+mod deliveries;
+mod endpoints;
 mod events;
 mod intake;
 mod messages;
@@ -24,6 +26,8 @@ mod upkeep;
 use std::sync::{Arc, atomic::AtomicI64};
 
 use chrono::Duration;
+pub use deliveries::{Finished, Lane, Pong, Round};
+pub use endpoints::EndpointWithSecret;
 pub use intake::Intake;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
@@ -32,16 +36,18 @@ pub use pool::{PoolGroup, PoolReport};
 pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
 pub use strangers::Strangers;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     domain::{
         breaker::Failover,
         clock::{Clock, Time},
+        courier::Courier,
         error::{Error, Result},
         notice::Catalogue,
         number::{NumberMatch, ProviderName},
         ride::ContactPolicy,
+        target::TargetPolicy,
     },
     provider::{Endpoint, registry::Registry},
     store::Store,
@@ -64,6 +70,10 @@ pub struct Service {
     words: Arc<Catalogue>,
     strangers: Strangers,
     providers: Registry,
+    targets: TargetPolicy,
+    courier: Arc<dyn Courier>,
+    /// Room for pings: each holds a request for as long as an endpoint takes.
+    pings: Semaphore,
     /// Without a slash at the end.
     public_base_url: String,
     tokens: auth::Tokens,
@@ -101,6 +111,10 @@ pub struct Parts {
     pub strangers: Strangers,
     /// The configured adapters.
     pub providers: Registry,
+    /// Where events may be delivered.
+    pub targets: TargetPolicy,
+    /// Delivers them.
+    pub courier: Arc<dyn Courier>,
     /// Where the world reaches us.
     pub public_base_url: String,
     /// Issuer and audience of access tokens.
@@ -128,6 +142,9 @@ impl Service {
             words: parts.words,
             strangers: parts.strangers,
             providers: parts.providers,
+            targets: parts.targets,
+            courier: parts.courier,
+            pings: Semaphore::new(deliveries::PINGS),
             public_base_url: parts.public_base_url,
             tokens,
             secrets: secrets::Secrets::new(),

@@ -5,6 +5,8 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use crate::domain::signature::WebhookSecret;
+
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     // The operating system's generator does not fail on a machine that runs; a secret from a failed one must not be.
@@ -15,6 +17,11 @@ fn bytes<const N: usize>() -> [u8; N] {
 /// 256 bits for a secret, in URL-safe letters behind a prefix that tells what it is.
 pub(super) fn secret(prefix: &str) -> String {
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes::<32>()))
+}
+
+/// What signs our own webhooks.
+pub(super) fn webhook_secret() -> WebhookSecret {
+    WebhookSecret::from_bytes(bytes::<{ WebhookSecret::BYTES }>().to_vec())
 }
 
 /// 96 bits that name something, in letters and digits only.

@@ -7,7 +7,7 @@ use chrono::Duration;
 use super::{Service, relay, strangers};
 use crate::{
     domain::error::Result,
-    store::{auto_replies, bindings, calls, events, idempotency, inbox, outbox, simulator},
+    store::{auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, outbox, simulator},
 };
 
 /// How long an answer is kept for a repeated request.
@@ -16,6 +16,8 @@ const ANSWERS_KEPT: Duration = Duration::hours(24);
 const SCREENS_KEPT: Duration = Duration::days(7);
 /// No provider lets a call last longer; one that still is open then ended without our being told.
 const LONGEST_CALL: Duration = Duration::hours(4);
+/// How long attempts to deliver events are shown.
+const ATTEMPTS_KEPT: Duration = Duration::days(30);
 /// How much one round does.
 const BATCH: u64 = 5000;
 /// How much of what the platform is told of; each is a row to be written.
@@ -39,6 +41,8 @@ impl Service {
         self.store.write(|tx| async move { auto_replies::prune(&tx, now - strangers::ONCE_IN, BATCH).await }).await?;
         self.store.write(|tx| async move { simulator::prune(&tx, now - SCREENS_KEPT).await }).await?;
         self.store.write(|tx| async move { events::prune(&tx, now - self.event_retention, BATCH).await }).await?;
+        self.store.write(|tx| async move { deliveries::prune(&tx, now - ATTEMPTS_KEPT, BATCH).await }).await?;
+        self.store.write(|tx| async move { endpoints::prune_secrets(&tx, now).await }).await?;
         self.watch_pool().await
     }
 }

@@ -90,7 +90,6 @@ pub async fn place(tx: &Tx, limit: u64) -> Result<u64> {
 }
 
 /// The last place that was given.
-#[expect(dead_code, reason = "event endpoints begin at the end of the log")]
 pub async fn last_position(db: &impl Db) -> Result<i64> {
     let sql = "SELECT last_position FROM event_log WHERE id = 1";
     let row = db.conn().query_one_raw(statement(db, sql, [])).await?;
@@ -99,7 +98,6 @@ pub async fn last_position(db: &impl Db) -> Result<i64> {
 }
 
 /// Events after this place in the log, of these types or of any, in order; at most `limit`.
-#[expect(dead_code, reason = "event endpoints read by it")]
 pub async fn after(db: &impl Db, position: i64, types: Option<&[EventType]>, limit: u64) -> Result<Vec<StoredEvent>> {
     let filter = EventFilter { types: types.map(<[_]>::to_vec), ride_id: None };
     read(db, &filter, Order::Ascending, Some(position), limit).await

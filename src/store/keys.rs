@@ -72,7 +72,7 @@ async fn remember(tx: &Tx, name: &str, value: Vec<u8>) -> Result<()> {
 }
 
 /// Sealed columns with the primary key of their table.
-const SEALED: [(&str, &str, Purpose); 7] = [
+const SEALED: [(&str, &str, Purpose); 9] = [
     ("people", "phone_sealed", Purpose::Phone),
     ("messages", "body_sealed", Purpose::Text),
     ("messages", "media_sealed", Purpose::Text),
@@ -80,6 +80,8 @@ const SEALED: [(&str, &str, Purpose); 7] = [
     ("simulator_screens", "number_sealed", Purpose::Phone),
     ("simulator_screens", "body_sealed", Purpose::Text),
     ("idempotency_keys", "snapshot_sealed", Purpose::Answer),
+    ("event_endpoints", "secret_sealed", Purpose::Secret),
+    ("event_endpoints", "former_secret_sealed", Purpose::Secret),
 ];
 
 /// Seals everything under the first data key, a batch a transaction, then forgets the proofs of the others, so that

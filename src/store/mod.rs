@@ -15,6 +15,8 @@ pub mod bindings;
 pub mod breakers;
 pub mod calls;
 pub mod clients;
+pub mod deliveries;
+pub mod endpoints;
 pub mod events;
 pub mod idempotency;
 pub mod inbox;

@@ -1,4 +1,4 @@
-//! Sealing of what is personal: phones and texts.
+//! Sealing of what is personal or secret: phones, texts, what signs our webhooks.
 //!
 //! A sealed value is `version, length of key id, key id, nonce, ciphertext and tag` (AES-256-GCM-SIV, so that a nonce
 //! drawn twice reveals no more than equality). The purpose is authenticated with it: a sealed text pasted into a phone
@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Text,
     /// An answer kept for a repeated request.
     Answer,
+    /// What signs our own webhooks.
+    Secret,
     /// The proof that a key is the one that was used before.
     KeyCheck,
 }
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Phone => b"maskline/phone".as_slice(),
             Self::Text => b"maskline/text",
             Self::Answer => b"maskline/answer",
+            Self::Secret => b"maskline/secret",
             Self::KeyCheck => b"maskline/key-check",
         })
     }

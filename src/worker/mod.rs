@@ -1,5 +1,6 @@
 //! Background work: each piece is a `tick` and a loop around it, so that tests drive it by hand.
 
+pub mod deliveries;
 pub mod events;
 pub mod moves;
 pub mod outbox;

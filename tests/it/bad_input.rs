@@ -42,6 +42,8 @@ impl World {
         let (customer, driver, _) = ann_and_bob(&app).await;
         let mut world = Self { app, customer, driver, before: Vec::new() };
         world.post("/v1/rides", &world.new_ride()).await.expect(201);
+        let endpoint = json!({ "url": "https://platform.example.com/events" });
+        world.post("/v1/event-endpoints", &endpoint).await.expect(201);
         world.before = world.everything().await;
         world
     }
@@ -56,9 +58,19 @@ impl World {
     /// Everything that the API tells.
     async fn everything(&self) -> Vec<Value> {
         let mut all = Vec::new();
-        for path in
-            ["customers", "drivers", "numbers", "rides", "rides/1/timeline", "messages", "calls", "clients", "pool"]
-        {
+        for path in [
+            "customers",
+            "drivers",
+            "numbers",
+            "rides",
+            "rides/1/timeline",
+            "messages",
+            "calls",
+            "event-endpoints",
+            "event-endpoints/1/retries",
+            "clients",
+            "pool",
+        ] {
             all.push(self.get(&format!("/v1/{path}")).await.expect(200));
         }
         all

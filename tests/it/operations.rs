@@ -105,7 +105,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("provider", &["provider", "domain"]),
     ("store", &["store", "domain"]),
     ("service", &["service", "store", "provider", "domain"]),
-    ("transport", &["provider"]),
+    ("transport", &["provider", "domain"]),
     ("worker", &["service", "domain", "transport", "lifecycle", "store"]),
     ("simulator", &["service", "provider", "domain", "store", "transport"]),
     ("http", &["http", "service", "domain", "provider", "simulator", "store", "lifecycle"]),

@@ -2,6 +2,8 @@
 
 pub(super) mod activity;
 pub(super) mod clients;
+mod event_endpoint_views;
+pub(super) mod event_endpoints;
 pub(super) mod events;
 pub(super) mod numbers;
 pub(super) mod oauth;
@@ -30,7 +32,7 @@ pub(super) enum Group {
     Rides,
     /// Texts and calls.
     Activity,
-    /// What happened, for your backend: a log that can be read again from any place.
+    /// What happens, told to your backend: a log that can be read again from any place, and endpoints that it is posted to.
     Events,
     /// The programs that may use this API.
     Clients,

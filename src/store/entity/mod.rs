@@ -3,6 +3,9 @@
 pub(super) mod bindings;
 pub(super) mod calls;
 pub(super) mod clients;
+pub(super) mod event_attempts;
+pub(super) mod event_endpoints;
+pub(super) mod event_retries;
 pub(super) mod messages;
 pub(super) mod numbers;
 pub(super) mod outbox;

@@ -3,6 +3,7 @@
 pub mod carrier;
 pub mod postgres;
 pub mod spec;
+pub mod subscriber;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -61,11 +62,14 @@ pub fn variables(url: &str, more: &[(&str, &str)]) -> HashMap<String, String> {
         // Time stands still in most tests, and so would whatever is more than a number may send at once.
         ("BANDWIDTH_TEXTS_PER_MINUTE", "1000000"),
         ("MESSAGEBIRD_TEXTS_PER_MINUTE", "1000000"),
+        ("MESSAGEBIRD_TEXTS_PER_SECOND", "1000000"),
         ("PLIVO_TEXTS_PER_MINUTE", "1000000"),
         ("PLIVO_TEXTS_PER_SECOND", "1000000"),
         ("TELNYX_TEXTS_PER_MINUTE", "1000000"),
+        ("TELNYX_TEXTS_PER_SECOND", "1000000"),
         ("TWILIO_TEXTS_PER_MINUTE", "1000000"),
         ("VONAGE_TEXTS_PER_MINUTE", "1000000"),
+        ("VONAGE_TEXTS_PER_SECOND", "1000000"),
     ];
     usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -303,6 +307,11 @@ impl TestApp {
     /// Asks about every call that is due.
     pub async fn ask_due(&self) -> usize {
         self.running.ask_due().await
+    }
+
+    /// Delivers every event that is due; answers how many rounds that took.
+    pub async fn deliver_events(&self) -> usize {
+        self.running.deliver_events().await
     }
 
     pub async fn tidy(&self) {

@@ -1,4 +1,4 @@
-//! The one way out: every request to a provider goes through a [`Transport`].
+//! To providers: every request to one goes through a [`Transport`]. Their addresses are the operator's.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::provider::{ProviderRequest, ProviderResponse, Unreached};
 use futures_util::future::BoxFuture;
 
 /// Longest time for a whole exchange. Leases are longer than this.
-pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_RESPONSE: usize = 64 * 1024;
 

@@ -1,0 +1,67 @@
+//! Carrying what we post to addresses that the platform gave: what is asked of whoever knows the network.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::words::words;
+
+words! {
+    /// Why a post was not taken.
+    PostFailure {
+        /// No whole answer came in time.
+        Timeout = "timeout",
+        /// Nobody listens there.
+        ConnectionRefused = "connection_refused",
+        /// No connection, or it broke.
+        Unreachable = "unreachable",
+        /// No secure connection: the certificate, as a rule.
+        Tls = "tls",
+        /// The name has no address.
+        Dns = "dns",
+        /// It leads to an address that is not on the public Internet.
+        BlockedAddress = "blocked_address",
+        /// An answer other than 2xx.
+        HttpStatus = "http_status",
+    }
+}
+
+/// Something to be posted as JSON.
+pub struct Parcel {
+    /// Where to.
+    pub url: String,
+    /// Further headers.
+    pub headers: [(&'static str, String); 3],
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What came back.
+pub struct Receipt {
+    /// How long it took.
+    pub took: Duration,
+    /// The answer: its status, and as much of its body as we care for; or why there is none.
+    pub answer: Result<(u16, Vec<u8>), PostFailure>,
+}
+
+impl Receipt {
+    /// The status of the answer, if there was one.
+    pub fn status(&self) -> Option<u16> {
+        self.answer.as_ref().ok().map(|(status, _)| *status)
+    }
+
+    /// Why the post was not taken, unless it was.
+    pub fn failure(&self) -> Option<PostFailure> {
+        match &self.answer {
+            Ok((200..=299, _)) => None,
+            Ok(_) => Some(PostFailure::HttpStatus),
+            Err(failure) => Some(*failure),
+        }
+    }
+}
+
+/// Posts parcels. It never follows a redirect.
+pub trait Courier: Send + Sync {
+    /// Posts one, within the time that this courier has for it.
+    fn post(&self, parcel: Parcel) -> BoxFuture<'_, Receipt>;
+}

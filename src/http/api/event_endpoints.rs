@@ -1,0 +1,334 @@
+//! `/v1/event-endpoints`, and what became of an event at them.
+
+use std::sync::Arc;
+
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+};
+use secrecy::ExposeSecret as _;
+
+use super::{
+    Group,
+    event_endpoint_views::{AttemptView, EventEndpointView, PingView, RedeliveryView, RetryView},
+};
+use crate::{
+    domain::{
+        endpoint::{EndpointPatch, EndpointStatus, NewEndpoint, RetryState},
+        error::{Error, Result},
+        event::EventType,
+        ids::{EndpointId, EventId},
+        scope::Scope,
+        target::TargetUrl,
+        text::Description,
+    },
+    http::{
+        auth::{Allowed, EventsManage},
+        fields::{Body, Checked, Clear, Keep, Parameters, request_body},
+        problem::Answer,
+        reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
+        scalars::{Cursor, Limit, SortOrder},
+    },
+    service::{EndpointWithSecret, Service},
+    store::deliveries::RetryFilter,
+};
+
+const PATH: &str = "/v1/event-endpoints";
+
+request_body! {
+    /// A new event endpoint.
+    NewEventEndpointBody {
+        /// Where events are posted: https, on the public Internet.
+        url: TargetUrl,
+        /// What it is for.
+        description: Option<Description>,
+        /// What it hears of; all types, also those to come, unless you say otherwise.
+        types: Option<Vec<EventType>>,
+        /// Whether `message.*` events bring the text along; not unless you say so.
+        include_text: Option<bool>,
+    }
+    example {
+        "url": "https://platform.example.com/maskline-events",
+        "types": ["ride.completed", "message.received"]
+    }
+}
+
+request_body! {
+    /// Changes of an event endpoint: an absent field stays as it is, null clears an optional one.
+    EventEndpointPatchBody {
+        /// Somewhere else.
+        url: Keep<TargetUrl>,
+        /// Another description.
+        description: Clear<Description>,
+        /// Other types; null for all.
+        types: Clear<Vec<EventType>>,
+        /// Whether `message.*` events bring the text along.
+        include_text: Keep<bool>,
+        /// `disabled` gets nothing; `enabled` goes on where it was.
+        status: Keep<EndpointStatus>,
+    }
+    example { "status": "enabled" }
+}
+
+request_body! {
+    /// What to deliver again.
+    RedeliverBody {
+        /// To this endpoint only; to all enabled ones that hear of the event's type unless you say so.
+        endpoint_id: Option<EndpointId>,
+    }
+    example { "endpoint_id": 1 }
+}
+
+/// An empty list would be an endpoint that hears nothing; a type named twice is named once.
+fn some_types(types: Option<Vec<EventType>>) -> Result<Option<Vec<EventType>>> {
+    let Some(mut types) = types else { return Ok(None) };
+    types.sort_unstable();
+    types.dedup();
+    if types.is_empty() { Err(Error::field("/types", "must name at least one")) } else { Ok(Some(types)) }
+}
+
+fn view(made: EndpointWithSecret) -> EventEndpointView {
+    EventEndpointView::of(made.endpoint, made.secret.map(|secret| secret.expose_secret().to_owned()))
+}
+
+pub(in crate::http) struct EventEndpointsApi {
+    pub(in crate::http) service: Arc<Service>,
+}
+
+#[OpenApi(tag = "Group::Events")]
+impl EventEndpointsApi {
+    /// List event endpoints
+    ///
+    /// A page of event endpoints, by id.
+    #[oai(path = "/v1/event-endpoints", method = "get", operation_id = "list_event_endpoints")]
+    async fn list(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        mut parameters: Parameters,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<EventEndpointView>>> {
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.list_endpoints(&page).await?, |endpoint| EventEndpointView::of(endpoint, None)))
+    }
+
+    /// Create an event endpoint
+    ///
+    /// Events that happen from now on are posted to it, signed as Standard Webhooks describes. The answer shows the secret,
+    /// this once.
+    #[oai(path = "/v1/event-endpoints", method = "post", operation_id = "create_event_endpoint")]
+    async fn create(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
+        /// Repeating a request with its key has no second effect and gets the same answer, without the secret, for 24
+        /// hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<NewEventEndpointBody>,
+    ) -> Answer<Created<EventEndpointView>> {
+        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let new = NewEndpoint {
+            url: body.value.url,
+            description: body.value.description,
+            types: some_types(body.value.types)?,
+            include_text: body.value.include_text.unwrap_or(false),
+        };
+        let made = self.service.create_endpoint(&request, &new).await?;
+        let (id, version) = (made.endpoint.id, made.endpoint.version);
+        Ok(Created::new(view(made)).version(version).at(format!("{PATH}/{id}")))
+    }
+
+    /// Get an event endpoint
+    ///
+    /// One event endpoint, and how it does.
+    #[oai(path = "/v1/event-endpoints/:id", method = "get", operation_id = "get_event_endpoint")]
+    async fn get(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+    ) -> Answer<Found<EventEndpointView>> {
+        let endpoint = self.service.endpoint(id.0).await?;
+        let version = endpoint.version;
+        Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
+    }
+
+    /// Change an event endpoint
+    ///
+    /// Absent fields stay as they are. An endpoint that is enabled again, or given another address, is tried at once and
+    /// goes on from where it was: it misses nothing that the log still has.
+    #[oai(path = "/v1/event-endpoints/:id", method = "patch", operation_id = "edit_event_endpoint")]
+    async fn edit(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+        /// The `ETag` that you saw: 412 if somebody changed the endpoint since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        body: Body<EventEndpointPatchBody>,
+    ) -> Answer<Found<EventEndpointView>> {
+        let types = body.value.types.0.map(some_types).transpose()?;
+        let patch = EndpointPatch {
+            url: body.value.url.0,
+            description: body.value.description.0,
+            types,
+            include_text: body.value.include_text.0,
+            status: body.value.status.0,
+        };
+        let endpoint = self.service.edit_endpoint(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let version = endpoint.version;
+        Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
+    }
+
+    /// Delete an event endpoint
+    ///
+    /// With it goes what was still to be delivered to it, and the record of what was.
+    #[oai(path = "/v1/event-endpoints/:id", method = "delete", operation_id = "delete_event_endpoint")]
+    async fn delete(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+        /// The `ETag` that you saw: 412 if somebody changed the endpoint since.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Answer<NoContent> {
+        self.service.delete_endpoint(id.0, seen(if_match.0.as_deref())).await?;
+        Ok(NoContent)
+    }
+
+    /// Test an event endpoint
+    ///
+    /// Posts a signed `endpoint.ping` at once, and tells what came of it. It is in no log, is not tried again, and says
+    /// nothing about the endpoint's health; a disabled one can be tested too.
+    #[oai(path = "/v1/event-endpoints/:id/ping", method = "post", operation_id = "ping_event_endpoint")]
+    async fn ping(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+    ) -> Answer<Found<PingView>> {
+        Ok(Found::new(self.service.ping_endpoint(id.0).await?.into()))
+    }
+
+    /// Rotate an event endpoint's secret
+    ///
+    /// The answer shows the new secret, this once. For 24 hours the former one signs too, so that there is time to exchange
+    /// it; the one before that ends at once.
+    #[oai(
+        path = "/v1/event-endpoints/:id/rotate-secret",
+        method = "post",
+        operation_id = "rotate_event_endpoint_secret"
+    )]
+    async fn rotate(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, without the secret, for 24
+        /// hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+    ) -> Answer<Found<EventEndpointView>> {
+        let what = id.0.to_string();
+        let operation = "rotate_event_endpoint_secret";
+        let request = request_id(&self.service, &allowed.caller, operation, idempotency_key.0, (&what, b""))?;
+        Ok(Found::new(view(self.service.rotate_endpoint_secret(&request, id.0).await?)))
+    }
+
+    /// List attempts at an event endpoint
+    ///
+    /// Every attempt to deliver to it, by id, for 30 days.
+    #[oai(path = "/v1/event-endpoints/:id/attempts", method = "get", operation_id = "list_event_endpoint_attempts")]
+    async fn attempts(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+        mut parameters: Parameters,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<AttemptView>>> {
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.endpoint_attempts(id.0, &page).await?, AttemptView::from))
+    }
+
+    /// List what an event endpoint did not take
+    ///
+    /// By event: what is tried again, and what was given up (dead letters). An event that is taken leaves the list.
+    #[oai(path = "/v1/event-endpoints/:id/retries", method = "get", operation_id = "list_event_endpoint_retries")]
+    async fn retries(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+        mut parameters: Parameters,
+        /// Only those in this state.
+        state: Query<Option<Checked<RetryState>>>,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<RetryView>>> {
+        let filter = RetryFilter { state: parameters.take("state", state.0) };
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.endpoint_retries(id.0, filter, &page).await?, RetryView::from))
+    }
+
+    /// List attempts to deliver an event
+    ///
+    /// At whichever endpoints, by id, for 30 days.
+    #[oai(path = "/v1/events/:id/attempts", method = "get", operation_id = "list_event_attempts")]
+    async fn event_attempts(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        /// Id of the event.
+        id: Path<EventId>,
+        mut parameters: Parameters,
+        /// At most so many items.
+        limit: Query<Option<Checked<Limit>>>,
+        /// The `next` of the page before.
+        after: Query<Option<Checked<Cursor>>>,
+        /// By id, ascending or descending.
+        order: Query<Option<Checked<SortOrder>>>,
+    ) -> Answer<Found<List<AttemptView>>> {
+        let page = page(&mut parameters, limit.0, after.0, order.0);
+        parameters.finish()?;
+        Ok(List::of(self.service.event_attempts(id.0, &page).await?, AttemptView::from))
+    }
+
+    /// Deliver an event again
+    ///
+    /// Whatever became of it before: delivered, being tried again, or given up. It keeps its `webhook-id`, so that a
+    /// receiver can tell that it is the same.
+    #[oai(path = "/v1/events/:id/redeliver", method = "post", operation_id = "redeliver_event")]
+    async fn redeliver(
+        &self,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
+        /// Id of the event.
+        id: Path<EventId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
+        body: Body<RedeliverBody>,
+    ) -> Answer<Accepted<RedeliveryView>> {
+        let what = (&*id.0.to_string(), body.canonical.as_slice());
+        let request = request_id(&self.service, &allowed.caller, "redeliver_event", idempotency_key.0, what)?;
+        let endpoints = self.service.redeliver(&request, id.0, body.value.endpoint_id).await?;
+        Ok(Accepted::new(RedeliveryView { endpoints }))
+    }
+}

@@ -1,0 +1,188 @@
+//! Event endpoints: what the platform says of them.
+
+use chrono::Duration;
+use secrecy::SecretString;
+
+use super::{Once, RequestId, Service, expect_version, random};
+use crate::{
+    domain::{
+        clock::Time,
+        endpoint::{Attempt, EndpointPatch, EndpointStatus, EventEndpoint, NewEndpoint, Retry, RetryState},
+        error::{Conflict, Error, Result},
+        ids::{EndpointId, EventId},
+        page::{Page, PageRequest},
+        target::TargetUrl,
+    },
+    store::{
+        deliveries::{self, AttemptsOf, RetryFilter},
+        endpoints, events,
+    },
+};
+
+/// Each reads the whole log.
+const MOST: u64 = 200;
+/// How long a secret signs beside the one that replaced it.
+const OVERLAP: Duration = Duration::hours(24);
+
+/// An endpoint with its secret: shown once.
+pub struct EndpointWithSecret {
+    /// The endpoint.
+    pub endpoint: EventEndpoint,
+    /// Its secret; none when a repeated request is answered, since it is not kept.
+    pub secret: Option<SecretString>,
+}
+
+impl EndpointWithSecret {
+    fn new(once: Once<EventEndpoint>, secret: SecretString) -> Self {
+        Self { endpoint: once.value, secret: (!once.repeated).then_some(secret) }
+    }
+}
+
+impl Service {
+    /// Makes an endpoint. It hears of what happens from now on.
+    pub async fn create_endpoint(&self, request: &RequestId, new: &NewEndpoint) -> Result<EndpointWithSecret> {
+        self.admit_target(&new.url)?;
+        let (now, secret) = (self.now(), random::webhook_secret());
+        let signs = &secret;
+        let once = self
+            .write_once(request, |tx| async move {
+                if endpoints::count(&tx).await? >= MOST {
+                    return Err(Conflict::TooManyEndpoints.into());
+                }
+                endpoints::insert(&tx, new, signs, now).await
+            })
+            .await?;
+        Ok(EndpointWithSecret::new(once, secret.spell()))
+    }
+
+    fn admit_target(&self, url: &TargetUrl) -> Result<()> {
+        self.targets.admit(url).map_err(|wrong| Error::field("/url", wrong))
+    }
+
+    /// The endpoint with this id.
+    pub async fn endpoint(&self, id: EndpointId) -> Result<EventEndpoint> {
+        let found = endpoints::find(&self.store, id).await?.ok_or(Error::NotFound)?;
+        Ok(without_former(found, self.now()))
+    }
+
+    /// Endpoints, a page at a time.
+    pub async fn list_endpoints(&self, page: &PageRequest) -> Result<Page<EventEndpoint>> {
+        let now = self.now();
+        Ok(endpoints::list(&self.store, page).await?.map(|endpoint| without_former(endpoint, now)))
+    }
+
+    /// Edits an endpoint. One that is enabled again, or is somewhere else, is served at once, from where it was.
+    pub async fn edit_endpoint(
+        &self,
+        id: EndpointId,
+        patch: &EndpointPatch,
+        seen: Option<i64>,
+    ) -> Result<EventEndpoint> {
+        if let Some(url) = &patch.url {
+            self.admit_target(url)?;
+        }
+        let now = self.now();
+        let edited = self
+            .store
+            .write(|tx| async move {
+                let before = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, before.version)?;
+                let mut after = before.clone();
+                after.url = patch.url.clone().unwrap_or(after.url);
+                after.description = patch.description.clone().unwrap_or(after.description);
+                after.types = patch.types.clone().unwrap_or(after.types);
+                after.include_text = patch.include_text.unwrap_or(after.include_text);
+                after.status = patch.status.unwrap_or(after.status);
+                let is_enabled = after.status == EndpointStatus::Enabled;
+                if is_enabled {
+                    after.disabled_reason = None;
+                }
+                if after == before {
+                    return Ok(before);
+                }
+                let afresh = after.url != before.url || (is_enabled && before.status != EndpointStatus::Enabled);
+                endpoints::update(&tx, &after, afresh, now).await
+            })
+            .await?;
+        self.event_bell().notify_one();
+        Ok(without_former(edited, now))
+    }
+
+    /// Deletes an endpoint, with all that was to be delivered to it.
+    pub async fn delete_endpoint(&self, id: EndpointId, seen: Option<i64>) -> Result<()> {
+        self.store
+            .write(|tx| async move {
+                let endpoint = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                expect_version(seen, endpoint.version)?;
+                endpoints::delete(&tx, id).await
+            })
+            .await
+    }
+
+    /// Gives an endpoint another secret; the present one signs too for a day.
+    pub async fn rotate_endpoint_secret(&self, request: &RequestId, id: EndpointId) -> Result<EndpointWithSecret> {
+        let (now, secret) = (self.now(), random::webhook_secret());
+        let signs = &secret;
+        let once = self
+            .write_once(request, |tx| async move {
+                endpoints::rotate(&tx, id, signs, OVERLAP, now).await?.ok_or(Error::NotFound)
+            })
+            .await?;
+        Ok(EndpointWithSecret::new(once, secret.spell()))
+    }
+
+    /// Attempts to deliver to an endpoint, a page at a time.
+    pub async fn endpoint_attempts(&self, id: EndpointId, page: &PageRequest) -> Result<Page<Attempt>> {
+        self.endpoint(id).await?;
+        deliveries::list_attempts(&self.store, AttemptsOf::Endpoint(id), page).await
+    }
+
+    /// Attempts to deliver an event, a page at a time.
+    pub async fn event_attempts(&self, id: EventId, page: &PageRequest) -> Result<Page<Attempt>> {
+        events::find(&self.store, id).await?.ok_or(Error::NotFound)?;
+        deliveries::list_attempts(&self.store, AttemptsOf::Event(id), page).await
+    }
+
+    /// What an endpoint did not take, a page at a time.
+    pub async fn endpoint_retries(
+        &self,
+        id: EndpointId,
+        filter: RetryFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Retry>> {
+        self.endpoint(id).await?;
+        deliveries::list_retries(&self.store, id, filter, page).await
+    }
+
+    /// Delivers an event again, whatever became of it before: to this endpoint, or to all enabled ones that hear of its
+    /// type. Answers to how many.
+    pub async fn redeliver(&self, request: &RequestId, id: EventId, only: Option<EndpointId>) -> Result<u64> {
+        let now = self.now();
+        let count = self
+            .write_once(request, |tx| async move {
+                let event = events::find(&tx, id).await?.ok_or(Error::NotFound)?;
+                let endpoints = match only {
+                    Some(endpoint) => {
+                        let found = endpoints::find_locked(&tx, endpoint).await?;
+                        found.ok_or_else(|| Error::field("/endpoint_id", "is not an endpoint"))?;
+                        vec![endpoint]
+                    }
+                    None => deliveries::hearers(&tx, event.kind).await?,
+                };
+                let retry = Retry { event_id: id, state: RetryState::Owed, attempts: 0, first_at: now, due_at: now };
+                for endpoint in &endpoints {
+                    deliveries::put_retry(&tx, *endpoint, &retry).await?;
+                }
+                Ok(endpoints.len() as u64)
+            })
+            .await?;
+        self.event_bell().notify_one();
+        Ok(count.value)
+    }
+}
+
+/// A secret that signs no longer is not spoken of, even before upkeep forgets it.
+fn without_former(endpoint: EventEndpoint, now: Time) -> EventEndpoint {
+    let former_secret_until = endpoint.former_secret_until.filter(|until| *until > now);
+    EventEndpoint { former_secret_until, ..endpoint }
+}
