@@ -10,15 +10,15 @@ use tokio::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, InterceptConfig},
     domain::{clock::Clock, error::Error, phone::PhoneNumber},
     http,
     lifecycle::{Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
-    service::{Chance, Parts, Service, Strangers, SystemChance},
+    service::{Chance, Intercept, Parts, Service, Strangers, SystemChance},
     simulator::Simulator,
     store::{self, Store},
-    transport::{HttpTransport, TargetCourier, Transport, system_lookup},
+    transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
     worker::{deliveries::DeliveryWorker, events, moves, outbox::OutboxWorker, questions, upkeep},
 };
 
@@ -84,6 +84,7 @@ impl App {
         accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
         let shared = accounts.simulator.clone();
         let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| StartError::Client)?;
+        let intercept = config.intercept.map(intercept).transpose()?;
         let service = Arc::new(Service::new(Parts {
             store,
             clock,
@@ -99,6 +100,7 @@ impl App {
             providers: Registry::new(accounts),
             targets: config.targets,
             courier: Arc::new(courier),
+            intercept,
             public_base_url: base_url.clone(),
             issuer,
             jwt_secret: config.jwt_secret,
@@ -254,6 +256,13 @@ pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     }
     store.write(|tx| async move { store::keys::check(&tx).await }).await?;
     Ok(store)
+}
+
+/// Whoever is asked before a contact goes through.
+fn intercept(configured: InterceptConfig) -> Result<Intercept, StartError> {
+    let InterceptConfig { url, secret, on_failure } = configured;
+    let courier = Arc::new(InterceptCourier::new().map_err(|_| StartError::Client)?);
+    Ok(Intercept { courier, url, secret, on_failure })
 }
 
 /// The simulated network and its adapter are two ends in one process; what they share follows from what replicas share.

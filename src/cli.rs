@@ -185,6 +185,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         providers: provider::registry::Registry::new(config.accounts),
         targets: config.targets,
         courier: Arc::new(courier),
+        intercept: None,
         public_base_url: config.public_base_url.unwrap_or_default(),
         jwt_secret: config.jwt_secret,
     });

@@ -3,6 +3,7 @@
 //! Nothing is printed and no value is repeated in an error: it may be a secret.
 
 mod accounts;
+mod intercept;
 mod local_keys;
 mod templates;
 
@@ -17,6 +18,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub(crate) use self::intercept::InterceptConfig;
 use crate::{
     domain::{
         breaker::Failover, notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy,
@@ -63,6 +65,8 @@ pub struct Config {
     pub(crate) auto_reply: bool,
     /// `EVENTS_ALLOW_LOOPBACK`.
     pub(crate) targets: TargetPolicy,
+    /// `INTERCEPT_URL` and its kin.
+    pub(crate) intercept: Option<InterceptConfig>,
     /// Provider accounts.
     pub(crate) accounts: Accounts,
     /// `SIMULATOR`, or whether no provider has an account.
@@ -177,6 +181,7 @@ impl Reader<'_> {
         });
         let auto_reply = self.switch("AUTO_REPLY", false);
         let targets = TargetPolicy { allow_loopback: self.switch("EVENTS_ALLOW_LOOPBACK", false) };
+        let intercept = self.intercept();
         let accounts = self.accounts();
         let real = accounts.is_any();
         if real && public_base_url.is_none() {
@@ -210,6 +215,7 @@ impl Reader<'_> {
             support_number,
             auto_reply,
             targets,
+            intercept,
             accounts,
             simulator,
             migrate_on_start,

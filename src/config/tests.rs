@@ -59,6 +59,10 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         ("SIMULATOR", "canary"),
         ("PUBLIC_BASE_URL", "canary"),
         ("LOG_FORMAT", "canary"),
+        ("EVENTS_ALLOW_LOOPBACK", "canary"),
+        ("INTERCEPT_URL", "canary"),
+        ("INTERCEPT_SECRET", "canary"),
+        ("INTERCEPT_ON_FAILURE", "canary"),
         ("MESSAGEBIRD_API_KEY", "canary"),
         ("BOOTSTRAP_CLIENT_ID", "canary"),
     ]);
@@ -80,6 +84,10 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         "SIMULATOR",
         "PUBLIC_BASE_URL",
         "LOG_FORMAT",
+        "EVENTS_ALLOW_LOOPBACK",
+        "INTERCEPT_URL must",
+        "INTERCEPT_SECRET must",
+        "INTERCEPT_ON_FAILURE",
         "MESSAGEBIRD_SIGNING_KEY",
         "BOOTSTRAP_CLIENT_SECRET",
     ] {

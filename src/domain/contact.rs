@@ -146,6 +146,8 @@ words! {
         NumberSuspended = "number_suspended",
         /// The caller is itself a number of the pool.
         PoolNumber = "pool_number",
+        /// The platform was asked, and said no.
+        Blocked = "blocked",
     }
 }
 

@@ -145,9 +145,10 @@ pub fn retry_pause(attempts: i32, age: Duration, jitter: f64) -> Option<Duration
 }
 
 fn jittered(pause: Duration, jitter: f64) -> Duration {
-    #[expect(clippy::cast_possible_truncation, reason = "at most half a day in milliseconds")]
     let stretched = pause.num_milliseconds() as f64 * (0.9 + 0.2 * jitter.clamp(0.0, 1.0));
-    Duration::milliseconds(stretched as i64)
+    #[expect(clippy::cast_possible_truncation, reason = "at most half a day in milliseconds, and a tenth")]
+    let millis = stretched as i64;
+    Duration::milliseconds(millis)
 }
 
 /// So many failures in a row close the gate of an endpoint.

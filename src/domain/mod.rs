@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod ids;
+pub mod intercept;
 pub mod message;
 pub mod notice;
 pub mod number;

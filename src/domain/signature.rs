@@ -22,6 +22,12 @@ impl WebhookSecret {
         Self(bytes.into())
     }
 
+    /// From how it is spelled, if it is long enough to be one and not longer than any needs to be.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        (24..=64).contains(&bytes.len()).then(|| Self::from_bytes(bytes))
+    }
+
     /// Its bytes.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
@@ -58,7 +64,7 @@ mod tests {
         let secret = WebhookSecret::from_bytes(STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("base64"));
         let at = DateTime::from_timestamp(1_614_265_330, 0).expect("a time");
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned();
-        let [id, timestamp, signature] = headers(&[secret.clone()], id, at, br#"{"test": 2432232314}"#);
+        let [id, timestamp, signature] = headers(std::slice::from_ref(&secret), id, at, br#"{"test": 2432232314}"#);
         assert_eq!(id, ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned()));
         assert_eq!(timestamp, ("webhook-timestamp", "1614265330".to_owned()));
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";

@@ -258,7 +258,7 @@ impl Service {
 }
 
 /// The body of a post, after Standard Webhooks.
-fn body(kind: &str, at: Time, data: &Value) -> Vec<u8> {
+pub(super) fn body(kind: &str, at: Time, data: &Value) -> Vec<u8> {
     let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({ "type": kind, "timestamp": timestamp, "data": data }).to_string().into_bytes()
 }

@@ -9,6 +9,7 @@ mod deliveries;
 mod endpoints;
 mod events;
 mod intake;
+mod intercept;
 mod messages;
 mod numbers;
 mod once;
@@ -29,6 +30,7 @@ use chrono::Duration;
 pub use deliveries::{Finished, Lane, Pong, Round};
 pub use endpoints::EndpointWithSecret;
 pub use intake::Intake;
+pub use intercept::Intercept;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
 pub use outbox::{Due, Send};
@@ -72,6 +74,7 @@ pub struct Service {
     providers: Registry,
     targets: TargetPolicy,
     courier: Arc<dyn Courier>,
+    intercept: Option<Intercept>,
     /// Room for pings: each holds a request for as long as an endpoint takes.
     pings: Semaphore,
     /// Without a slash at the end.
@@ -115,6 +118,8 @@ pub struct Parts {
     pub targets: TargetPolicy,
     /// Delivers them.
     pub courier: Arc<dyn Courier>,
+    /// Who is asked before a contact goes through.
+    pub intercept: Option<Intercept>,
     /// Where the world reaches us.
     pub public_base_url: String,
     /// Issuer and audience of access tokens.
@@ -144,6 +149,7 @@ impl Service {
             providers: parts.providers,
             targets: parts.targets,
             courier: parts.courier,
+            intercept: parts.intercept,
             pings: Semaphore::new(deliveries::PINGS),
             public_base_url: parts.public_base_url,
             tokens,

@@ -41,7 +41,7 @@ const KEYWORD: &str = "keyword";
 
 impl Service {
     /// Where a contact goes now.
-    async fn route(
+    pub(super) async fn route(
         &self,
         db: &impl Db,
         provider: &ProviderName,
@@ -57,13 +57,18 @@ impl Service {
 
     /// Takes a text from a phone: stores it, and owes it to the other party.
     pub(super) async fn take_text(&self, provider: &ProviderName, text: &InboundText) -> Result<()> {
+        let screened = self.screen_text(provider, text).await?;
+        let screened = screened.as_ref();
         let now = self.now();
         self.store
             .write(|tx| async move {
                 if !inbox::take(&tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
                     return Ok(());
                 }
-                match self.route(&tx, provider, &text.from, text.to.as_ref()).await? {
+                let route = self.route(&tx, provider, &text.from, text.to.as_ref()).await?;
+                let (route, text) = self.screened(route, text, screened);
+                let text = text.as_ref();
+                match route {
                     Route::Connected(way) if text.keyword => {
                         let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
                         self.keep(&tx, provider, text, ended).await
@@ -158,11 +163,14 @@ impl Service {
     /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
     /// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
     pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
+        let screened = self.screen_call(provider, call).await?;
+        let screened = screened.as_ref();
         let now = self.now();
         let (route, to, is_waiting) = self
             .store
             .write(|tx| async move {
                 let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
+                let route = self.screened_call(route, screened);
                 let to = match &route {
                     Route::Connected(way) => Some(way.to.clone()),
                     Route::Refused { refusal, .. } => self.support_for(&tx, *refusal, call).await?,

@@ -105,6 +105,14 @@ pub async fn of_ride(db: &impl Db, ride: RideId) -> Result<Vec<Call>> {
     select.all(db.conn()).await?.into_iter().map(call).collect()
 }
 
+/// The call.
+pub async fn find(db: &impl Db, provider: &ProviderName, provider_call_id: &str) -> Result<Option<Call>> {
+    let select = Entity::find()
+        .filter(Column::Provider.eq(provider.as_str()))
+        .filter(Column::ProviderCallId.eq(provider_call_id));
+    select.one(db.conn()).await?.map(call).transpose()
+}
+
 /// The call, locked.
 pub async fn find_locked(tx: &Tx, provider: &ProviderName, provider_call_id: &str) -> Result<Option<Call>> {
     let select = Entity::find()

@@ -33,6 +33,13 @@ pub async fn take(
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
 
+/// Whether an event was taken already.
+pub async fn is_taken(db: &impl Db, provider: &ProviderName, kind: EventKind, key: &str) -> Result<bool> {
+    let sql = "SELECT 1 AS one FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";
+    let values = [provider.as_str().into(), kind.as_str().into(), key.into()];
+    Ok(db.conn().query_one_raw(statement(db, sql, values)).await?.is_some())
+}
+
 /// Forgets events that need not be remembered any more, at most `limit`. Those that a version before stored say nothing
 /// of that: they are forgotten if they are from before `undated_before`.
 pub async fn prune(tx: &Tx, now: Time, undated_before: Time, limit: u64) -> Result<u64> {

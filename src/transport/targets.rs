@@ -4,21 +4,15 @@
 //! made to one of the others: what was looked at is what is connected to, whatever the name says a moment later. An
 //! address in place of a name is never resolved, and is looked at before each exchange.
 
-use std::{
-    error::Error,
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
-    header::CONTENT_TYPE,
     redirect,
 };
 
+use super::posting::{Blocked, USER_AGENT, post};
 use crate::domain::{
     courier::{Courier, Parcel, PostFailure, Receipt},
     target::{TargetPolicy, TargetUrl},
@@ -55,37 +49,20 @@ impl TargetCourier {
             .no_proxy()
             .dns_resolver(Arc::new(Checked { policy, lookup }))
             .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("Maskline/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .build()?;
         Ok(Self { client, policy })
-    }
-
-    async fn exchange(&self, parcel: Parcel) -> Result<(u16, Vec<u8>), PostFailure> {
-        let target = TargetUrl::from_stored(parcel.url);
-        self.policy.admit(&target).map_err(|_| PostFailure::BlockedAddress)?;
-        let mut request = self.client.post(target.as_str()).header(CONTENT_TYPE, "application/json").body(parcel.body);
-        for (name, value) in parcel.headers {
-            request = request.header(name, value);
-        }
-        let mut response = request.send().await.map_err(|failed| why(&failed))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|failed| why(&failed))? {
-            body.extend_from_slice(&chunk);
-            if body.len() >= MAX_RESPONSE {
-                break;
-            }
-        }
-        body.truncate(MAX_RESPONSE);
-        Ok((response.status().as_u16(), body))
     }
 }
 
 impl Courier for TargetCourier {
     fn post(&self, parcel: Parcel) -> BoxFuture<'_, Receipt> {
         Box::pin(async move {
-            let began = Instant::now();
-            let answer = self.exchange(parcel).await;
-            Receipt { took: began.elapsed(), answer }
+            // An address is not resolved, so that nobody else would look at it.
+            match self.policy.admit(&TargetUrl::from_stored(parcel.url.clone())) {
+                Ok(()) => post(&self.client, parcel, MAX_RESPONSE).await,
+                Err(_) => Receipt { took: Duration::ZERO, answer: Err(PostFailure::BlockedAddress) },
+            }
         })
     }
 }
@@ -95,18 +72,6 @@ struct Checked {
     policy: TargetPolicy,
     lookup: Lookup,
 }
-
-/// All addresses of a name were refused.
-#[derive(Debug)]
-struct Blocked;
-
-impl fmt::Display for Blocked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no address of this name may be connected to")
-    }
-}
-
-impl Error for Blocked {}
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
@@ -120,33 +85,6 @@ impl Resolve for Checked {
             }
             Ok(Box::new(admitted.into_iter()) as Addrs)
         })
-    }
-}
-
-/// What failed, without the address: it may hold a secret of the platform's.
-fn why(failed: &reqwest::Error) -> PostFailure {
-    let causes = || std::iter::successors(failed.source(), |cause| (*cause).source());
-    // What TLS reports comes in a wrapping that does not name it as its source.
-    let inner = |error: &'_ io::Error| error.get_ref()?.downcast_ref::<io::Error>().map(io::Error::kind);
-    let io = || {
-        let errors = causes().filter_map(|cause| cause.downcast_ref::<io::Error>());
-        errors.map(|error| inner(error).unwrap_or_else(|| error.kind()))
-    };
-    if causes().any(|cause| cause.is::<Blocked>()) {
-        PostFailure::BlockedAddress
-    } else if failed.is_timeout() {
-        PostFailure::Timeout
-    } else if failed.is_dns() {
-        PostFailure::Dns
-    } else if io().any(|kind| kind == io::ErrorKind::ConnectionRefused) {
-        PostFailure::ConnectionRefused
-    } else if failed.is_connect()
-        && io().any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof))
-    {
-        // What rustls reports while it shakes hands.
-        PostFailure::Tls
-    } else {
-        PostFailure::Unreachable
     }
 }
 
@@ -190,7 +128,7 @@ mod tests {
         (port, count)
     }
 
-    async fn post(courier: &TargetCourier, url: String) -> Result<u16, PostFailure> {
+    async fn status_of(courier: &TargetCourier, url: String) -> Result<u16, PostFailure> {
         let headers = ["a", "b", "c"].map(|name| (name, String::new()));
         courier.post(Parcel { url, headers, body: b"{}".to_vec() }).await.answer.map(|(status, _)| status)
     }
@@ -208,9 +146,9 @@ mod tests {
         let answers: &[&[&str]] = &[&["127.0.0.1"], &["10.0.0.1", "169.254.169.254"], &["::ffff:192.168.0.1"]];
         let courier = courier(LOOPBACK, names(answers));
         let url = || format!("http://events.localhost:{port}/");
-        assert_eq!(post(&courier, url()).await, Ok(204));
-        assert_eq!(post(&courier, url()).await, Err(PostFailure::BlockedAddress));
-        assert_eq!(post(&courier, url()).await, Err(PostFailure::BlockedAddress));
+        assert_eq!(status_of(&courier, url()).await, Ok(204));
+        assert_eq!(status_of(&courier, url()).await, Err(PostFailure::BlockedAddress));
+        assert_eq!(status_of(&courier, url()).await, Err(PostFailure::BlockedAddress));
         assert_eq!(count.load(Ordering::Relaxed), 1);
     }
 
@@ -218,7 +156,7 @@ mod tests {
     async fn of_several_addresses_only_those_are_tried_that_may_be() {
         let (port, count) = server(OK).await;
         let courier = courier(LOOPBACK, names(&[&["10.255.255.1", "127.0.0.1"]]));
-        assert_eq!(post(&courier, format!("http://localhost:{port}/")).await, Ok(204));
+        assert_eq!(status_of(&courier, format!("http://localhost:{port}/")).await, Ok(204));
         assert_eq!(count.load(Ordering::Relaxed), 1);
     }
 
@@ -227,11 +165,11 @@ mod tests {
         let (port, count) = server(OK).await;
         let courier = courier(CLOSED, names(&[&["127.0.0.1", "::1"]]));
         let by_name = format!("https://platform.example.com:{port}/");
-        assert_eq!(post(&courier, by_name).await, Err(PostFailure::BlockedAddress));
+        assert_eq!(status_of(&courier, by_name).await, Err(PostFailure::BlockedAddress));
         for host in ["127.0.0.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "localhost"] {
             for scheme in ["http", "https"] {
                 let url = format!("{scheme}://{host}:{port}/");
-                assert_eq!(post(&courier, url).await, Err(PostFailure::BlockedAddress), "{scheme} {host}");
+                assert_eq!(status_of(&courier, url).await, Err(PostFailure::BlockedAddress), "{scheme} {host}");
             }
         }
         assert_eq!(count.load(Ordering::Relaxed), 0, "nobody knocked");
@@ -243,7 +181,7 @@ mod tests {
         let answer = format!("HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:{inside}/\r\nconnection: close\r\n\r\n");
         let (port, _) = server(answer.leak()).await;
         let courier = courier(LOOPBACK, names(&[]));
-        assert_eq!(post(&courier, format!("http://127.0.0.1:{port}/")).await, Ok(307));
+        assert_eq!(status_of(&courier, format!("http://127.0.0.1:{port}/")).await, Ok(307));
         assert_eq!(count.load(Ordering::Relaxed), 0);
     }
 
@@ -259,7 +197,7 @@ mod tests {
             (format!("https://127.0.0.1:{port}/"), PostFailure::Tls),
             ("https://platform.example.com/".to_owned(), PostFailure::Dns),
         ] {
-            assert_eq!(post(&courier, url.clone()).await, Err(failure), "{url}");
+            assert_eq!(status_of(&courier, url.clone()).await, Err(failure), "{url}");
         }
     }
 

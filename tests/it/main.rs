@@ -11,6 +11,7 @@ mod demo;
 mod event_delivery;
 mod events;
 mod harness;
+mod intercept;
 mod migrations;
 mod model;
 mod moves;

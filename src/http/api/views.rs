@@ -197,8 +197,8 @@ view! {
         /// Where it stands.
         status: MessageStatus,
         /// Why, where it ended badly; the provider's own code stands behind a colon. Of a rejected text
-        /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number` or
-        /// `keyword`.
+        /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number`,
+        /// `keyword` or `blocked`.
         reason: Option<String>,
         /// The provider that carries it.
         provider: ProviderName,
@@ -253,8 +253,8 @@ view! {
         /// Where it stands.
         status: CallStatus,
         /// Why, where it did not go to the other party: `unknown_caller`, `hidden_caller`, `contact_closed`,
-        /// `number_not_ours`, `number_suspended` or `pool_number`. With any other status than `rejected`, it went to the
-        /// support number.
+        /// `number_not_ours`, `number_suspended`, `pool_number` or `blocked`. With any other status than `rejected`, it went
+        /// to the support number.
         reason: Option<String>,
         /// When it reached us.
         started_at: Timestamp,

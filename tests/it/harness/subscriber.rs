@@ -16,6 +16,8 @@ use serde_json::Value;
 pub enum Act {
     /// With this status.
     Answer(u16),
+    /// With this status and body.
+    Say(u16, String),
     /// With a redirect to this address.
     Redirect(String),
     /// With 204, after so long.
@@ -150,6 +152,10 @@ impl Endpoint for Subscriber {
         let answer = match act {
             None => StatusCode::NO_CONTENT.into(),
             Some(Act::Answer(status)) => StatusCode::from_u16(status).expect("a status").into(),
+            Some(Act::Say(status, body)) => {
+                let status = StatusCode::from_u16(status).expect("a status");
+                Response::builder().status(status).content_type("application/json").body(body)
+            }
             Some(Act::Redirect(to)) => Response::builder().status(StatusCode::FOUND).header("location", to).finish(),
             Some(Act::Late(long)) => {
                 tokio::time::sleep(long).await;
