@@ -151,6 +151,11 @@ impl From<RideEventKind> for EventType {
 }
 
 impl EventType {
+    /// Whether it tells of a text, the words of which an endpoint may ask for.
+    pub fn is_about_text(self) -> bool {
+        matches!(self, Self::MessageReceived | Self::MessageSent | Self::MessageDelivered | Self::MessageFailed)
+    }
+
     /// What the platform hears when a text that we owed gets here; nothing of what is passing.
     pub fn of_message(status: MessageStatus) -> Option<Self> {
         use MessageStatus::{Delivered, Expired, Failed, Queued, Received, Rejected, Sending, Sent, Undelivered};

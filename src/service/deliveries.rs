@@ -17,7 +17,7 @@ use crate::{
         courier::{Parcel, PostFailure, Receipt},
         endpoint::{Retry, RetryState, retry_pause},
         error::{Error, Result},
-        event::{EventType, StoredEvent},
+        event::StoredEvent,
         ids::{EndpointId, RideId},
         signature,
     },
@@ -153,14 +153,7 @@ impl Service {
 
     /// The words of the text that an event is about, unless they are erased.
     async fn text_of(&self, event: &StoredEvent) -> Result<Option<String>> {
-        let is_about_text = matches!(
-            event.kind,
-            EventType::MessageReceived
-                | EventType::MessageSent
-                | EventType::MessageDelivered
-                | EventType::MessageFailed
-        );
-        let Some(id) = event.data.message_id.filter(|_| is_about_text) else { return Ok(None) };
+        let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
         let message = messages::find(&self.store, id).await?;
         Ok(message.map(|message| message.body.expose().to_owned()).filter(|text| !text.is_empty()))
     }

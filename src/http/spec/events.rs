@@ -182,10 +182,27 @@ pub(super) fn describe(document: &mut Value) {
     for kind in EventType::ALL {
         let entry = entry(*kind);
         let name = schema_name(*kind);
-        let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
-        webhooks.insert(kind.as_str().to_owned(), webhook(*kind, &entry, &reference));
-        document["components"]["schemas"][&name] = payload(*kind, &entry);
-        types.push(reference);
+        let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+        let logged = payload(*kind, &entry);
+        let mut delivered = reference(&name);
+        if kind.is_about_text() {
+            let with_text = format!("{name}WithText");
+            delivered = reference(&with_text);
+            document["components"]["schemas"][&with_text] = with_text_field(logged.clone());
+        }
+        webhooks.insert(kind.as_str().to_owned(), post(kind.as_str(), entry.summary, &delivered));
+        document["components"]["schemas"][&name] = logged;
+        types.push(reference(&name));
+    }
+    let id = |name: &str| json!({ "type": "integer", "format": "int64", "description": name, "examples": [42] });
+    let ping = json!({ "endpoint_id": id("The endpoint.") });
+    let ping = post("endpoint.ping", "You asked for a test of an endpoint.", &closed("endpoint.ping", &ping));
+    webhooks.insert("endpoint.ping".to_owned(), ping);
+    for (name, summary, contact) in [
+        ("intercept.text", "May this text go to the other party? Asked at INTERCEPT_URL.", "text"),
+        ("intercept.call", "May this call be connected? Asked at INTERCEPT_URL.", "call"),
+    ] {
+        webhooks.insert(name.to_owned(), question(name, summary, contact == "text"));
     }
     document["components"]["schemas"][EventView::NAME] = json!({
         "description": "An event in its place in the log; `type` tells what it is.",
@@ -218,15 +235,73 @@ fn schema_name(kind: EventType) -> String {
     words.map(capital).chain(["Event".to_owned()]).collect()
 }
 
-fn webhook(kind: EventType, entry: &Entry, schema: &Value) -> Value {
+/// What an endpoint gets that asked for texts.
+fn with_text_field(mut payload: Value) -> Value {
+    payload["properties"]["data"]["properties"]["text"] = json!({
+        "type": "string",
+        "description": "The words: only at endpoints with `include_text`, and only until they are erased.",
+        "examples": ["I am here."],
+    });
+    payload
+}
+
+/// The body of a post that is about nothing in the log.
+fn closed(name: &str, data: &Value) -> Value {
+    let required: Vec<_> = data.as_object().into_iter().flatten().map(|(field, _)| field).collect();
+    json!({
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": { "type": "string", "const": name },
+            "timestamp": { "type": "string", "format": "date-time", "description": "When it happened." },
+            "data": { "type": "object", "required": required, "properties": data, "additionalProperties": false },
+        },
+    })
+}
+
+/// A question that is asked before a contact goes through.
+fn question(name: &str, summary: &str, is_text: bool) -> Value {
+    let roles: Vec<_> = all!(Role);
+    let role = |description: &str| json!({ "type": "string", "description": description, "enum": roles });
+    let mut data = json!({
+        "ride_id": { "type": "integer", "format": "int64", "description": "The ride.", "examples": [42] },
+        "from_role": role("The party that writes or calls."),
+        "to_role": role("The party that is to be reached."),
+    });
+    let mut actions = vec!["allow", "block"];
+    if is_text {
+        data["text"] = json!({ "type": "string", "description": "The words.", "examples": ["I am here."] });
+        actions.push("replace");
+    }
+    let mut answer = json!({
+        "type": "object",
+        "required": ["action"],
+        "properties": { "action": { "type": "string", "description": "What becomes of it.", "enum": actions } },
+    });
+    if is_text {
+        answer["properties"]["text"] =
+            json!({ "type": "string", "description": "With `replace`: what goes through instead." });
+    }
+    let mut webhook = post(name, summary, &closed(name, &data));
+    webhook["post"]["responses"] = json!({
+        "200": {
+            "description": "Your verdict, within 800 milliseconds. Anything else counts as INTERCEPT_ON_FAILURE says.",
+            "content": { "application/json": { "schema": answer } },
+        }
+    });
+    webhook
+}
+
+/// A post of ours, signed.
+fn post(name: &str, summary: &str, schema: &Value) -> Value {
     let header = |name: &str, description: &str| json!({ "name": name, "in": "header", "required": true, "description": description, "schema": { "type": "string" } });
-    let (title, _) = entry.summary.split_once(". ").unwrap_or((entry.summary, ""));
+    let (title, _) = summary.split_once(". ").unwrap_or((summary, ""));
     json!({
         "post": {
-            "operationId": format!("on_{}", kind.as_str().replace('.', "_")),
+            "operationId": format!("on_{}", name.replace('.', "_")),
             "tags": ["Events"],
             "summary": title.trim_end_matches('.'),
-            "description": entry.summary,
+            "description": summary,
             "security": [],
             "parameters": [
                 header("webhook-id", "Names the event: the same on every attempt to deliver it."),
