@@ -28,7 +28,7 @@ use crate::{
 };
 
 const ENDPOINTS: usize = 100;
-const TEXTS_IN_A_ROUND: usize = 15;
+const TEXTS_IN_A_ROUND: usize = 40;
 const FEWEST_ROUNDS: usize = 10;
 const MOST_ROUNDS: usize = 40;
 const BOUND: f64 = 1.2;
