@@ -122,7 +122,7 @@ on_both_databases! {
         assert_eq!((&ping["delivered"], &ping["failure"]), (&json!(false), &json!("timeout")));
         let took = ping["duration_ms"].as_u64().unwrap();
         assert!((9_900..12_000).contains(&took), "{took} ms");
-        assert_eq!(stage.list("attempts").await, [json!(0); 0]);
+        assert!(stage.list("attempts").await.is_empty());
         assert!(stage.endpoint().await.get("failing_since").is_none());
         stage.finish().await;
     }

@@ -52,7 +52,7 @@ on_both_databases! {
         stage.app.post(&format!("/v1/events/{refused}/redeliver"), &json!({})).await.expect(202);
         stage.deliver().await;
         assert_eq!(stage.subscriber.taken(), [refused]);
-        assert_eq!(stage.list("retries").await, [json!(0); 0]);
+        assert!(stage.list("retries").await.is_empty());
         stage.finish().await;
     }
 
@@ -104,7 +104,7 @@ on_both_databases! {
         }
         let back = stage.endpoint().await;
         assert_eq!((back.get("failing_since"), back["behind"].as_i64()), (None, Some(0)));
-        assert_eq!(stage.list("retries").await, [json!(0); 0]);
+        assert!(stage.list("retries").await.is_empty());
         stage.finish().await;
     }
 

@@ -254,7 +254,7 @@ on_both_databases! {
         let refused = stage.app.post(&path, &json!({ "endpoint_id": 999_999 })).await;
         assert_eq!(refused.expect_problem(422, "invalid_request")["errors"][0]["pointer"], "/endpoint_id");
         stage.app.post("/v1/events/999999/redeliver", &json!({})).await.expect_problem(404, "not_found");
-        assert_eq!(stage.list("retries").await, [json!(0); 0]);
+        assert!(stage.list("retries").await.is_empty());
         stage.finish().await;
     }
 
