@@ -19,7 +19,7 @@ use crate::{
     simulator::Simulator,
     store::{self, Store},
     transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
-    worker::{deliveries::DeliveryWorker, events, moves, outbox::OutboxWorker, questions, upkeep},
+    worker::{deliveries::DeliveryWorker, events, outbox::OutboxWorker, questions, upkeep},
 };
 
 /// Requests under way get this long to end when the process is asked to stop.
@@ -142,7 +142,6 @@ impl App {
             tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
-            tasks.spawn(moves::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
         }
         let by_hand = (outbox(), deliveries());
@@ -181,13 +180,26 @@ impl Running {
     /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
     /// For tests, like [`send_due`](Self::send_due).
     pub async fn deliver_events(&self) -> usize {
-        self.service.place_events().await.expect("events can be placed");
+        self.place_events().await;
         self.deliveries.tick().await.expect("events can be delivered")
     }
 
-    /// One round of upkeep. For tests, like [`send_due`](Self::send_due).
+    /// Runs all jobs that keep the records in order, due or not. For tests, like [`send_due`](Self::send_due).
     pub async fn tidy(&self) {
         self.service.tidy().await.expect("upkeep works");
+    }
+
+    /// Runs every periodic job whose turn it is, as the workers do; answers how many ran and how many failed. For tests,
+    /// likewise.
+    pub async fn run_due_jobs(&self) -> (usize, usize) {
+        let (mut ran, mut failed) = (0, 0);
+        for job in Service::jobs() {
+            match self.service.run_if_due(job).await {
+                Ok(mine) => ran += usize::from(mine),
+                Err(_) => failed += 1,
+            }
+        }
+        (ran, failed)
     }
 
     /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.

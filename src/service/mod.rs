@@ -39,6 +39,7 @@ pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
 pub use strangers::Strangers;
 use tokio::sync::{Notify, Semaphore};
+pub use upkeep::Job;
 
 use crate::{
     domain::{

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often upkeep looks whether the pool is low. Looking reads every binding.
-const LOOK_EVERY: Duration = Duration::minutes(5);
+pub(super) const LOOK_EVERY: Duration = Duration::minutes(5);
 
 /// The pool, counted.
 pub struct PoolReport {

@@ -20,6 +20,7 @@ pub mod endpoints;
 pub mod events;
 pub mod idempotency;
 pub mod inbox;
+pub mod jobs;
 pub mod keys;
 pub mod messages;
 pub mod numbers;

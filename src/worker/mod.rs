@@ -2,7 +2,6 @@
 
 pub mod deliveries;
 pub mod events;
-pub mod moves;
 pub mod outbox;
 pub mod questions;
 pub mod upkeep;

@@ -1,22 +1,37 @@
-//! Does what time asks for, every so often.
+//! Does what time asks for: a loop for every periodic job, so that a slow or failing one holds up no other.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time;
+use tokio::{task::JoinSet, time};
 
-use crate::{lifecycle::Stop, service::Service};
+use crate::{
+    lifecycle::Stop,
+    service::{Job, Service},
+};
 
-const PERIOD: Duration = Duration::from_secs(15);
-
-/// Tidies until told to stop.
+/// Runs all jobs until told to stop. Those under way are given up then: what they did not commit is done in the next
+/// period.
 pub async fn run(service: Arc<Service>, mut stop: Stop) {
+    let mut running = JoinSet::new();
+    for job in Service::jobs() {
+        running.spawn(repeat(Arc::clone(&service), job));
+    }
+    tokio::select! {
+        () = stop.requested() => {}
+        // Only a panic ends a loop, and half of the upkeep is worse than a restart.
+        Some(_) = running.join_next() => {}
+    }
+    running.shutdown().await;
+}
+
+async fn repeat(service: Arc<Service>, job: &'static Job) {
+    let period = job.period.to_std().unwrap_or(Duration::from_secs(1));
     loop {
-        if let Err(cause) = service.tidy().await {
-            tracing::error!(%cause, "upkeep failed");
-        }
-        tokio::select! {
-            () = stop.requested() => return,
-            () = time::sleep(PERIOD) => {}
-        }
+        let ran = service.run_if_due(job).await.unwrap_or_else(|cause| {
+            tracing::error!(job = job.name, %cause, "a job failed");
+            true
+        });
+        // Whoever was not the one looks again earlier, so that the next run is not late if that one dies.
+        time::sleep(if ran { period } else { period / 2 }).await;
     }
 }

@@ -20,6 +20,7 @@ mod parallel;
 mod people;
 mod pool;
 mod process;
+mod recovery;
 mod relay_latency;
 mod ride;
 mod strangers;

@@ -318,6 +318,10 @@ impl TestApp {
         self.running.tidy().await;
     }
 
+    pub async fn run_due_jobs(&self) -> (usize, usize) {
+        self.running.run_due_jobs().await
+    }
+
     pub async fn leave_suspended_numbers(&self) -> usize {
         self.running.leave_suspended_numbers().await
     }
