@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
+    time::{self, Instant},
 };
 
 use crate::{
@@ -22,8 +23,16 @@ use crate::{
     worker::{deliveries::DeliveryWorker, events, outbox::OutboxWorker, questions, upkeep},
 };
 
-/// Requests under way get this long to end when the process is asked to stop.
+/// A process that was asked to stop says so, as not ready, for this long before it takes no more connections: whoever
+/// spreads requests over replicas should stop sending them here first.
+const NOTICE: Duration = Duration::from_secs(1);
+/// Then requests under way get this long to end.
 const DRAIN: Duration = Duration::from_secs(20);
+/// What is under way so long after the request to stop is given up; leases give it to whoever runs next. Container
+/// runtimes wait 25 to 30 seconds before they kill.
+const STOP: Duration = Duration::from_secs(24);
+/// Then the database gets this long to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -131,9 +140,10 @@ impl App {
         self.first_client.as_ref()
     }
 
-    /// Serves requests; with `workers`, also sends what is owed and tidies up by itself.
+    /// Serves requests; with `workers`, also sends what is owed and does its periodic jobs by itself.
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
+        let (closer, close) = stop_switch();
         let outbox = || OutboxWorker::new(Arc::clone(&self.service), Arc::clone(&self.transport));
         let deliveries = || DeliveryWorker::new(Arc::clone(&self.service));
         let mut tasks = JoinSet::new();
@@ -142,14 +152,24 @@ impl App {
             tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
-            tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop.clone()));
+            tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop));
         }
         let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.service, self.simulator);
-        let server = tokio::spawn(http::serve(self.listener, routes, stop.clone(), DRAIN));
-        let transport = self.transport;
+        let server = tokio::spawn(http::serve(self.listener, routes, close, DRAIN));
         let (outbox, deliveries) = by_hand;
-        Running { address: self.address, service: self.service, transport, outbox, deliveries, stopper, server, tasks }
+        Running {
+            address: self.address,
+            service: self.service,
+            transport: self.transport,
+            outbox,
+            deliveries,
+            stopper,
+            closer,
+            notice: if workers { NOTICE } else { Duration::ZERO },
+            server,
+            tasks,
+        }
     }
 }
 
@@ -161,7 +181,11 @@ pub struct Running {
     transport: Arc<dyn Transport>,
     outbox: OutboxWorker,
     deliveries: DeliveryWorker,
+    /// Stops the workers.
     stopper: Stopper,
+    /// Stops the server.
+    closer: Stopper,
+    notice: Duration,
     server: JoinHandle<std::io::Result<()>>,
     tasks: JoinSet<()>,
 }
@@ -202,6 +226,11 @@ impl Running {
         (ran, failed)
     }
 
+    /// Compares the clocks, as the workers do every so often. For tests, likewise.
+    pub async fn measure_skew(&self) {
+        self.service.measure_skew().await.expect("clocks can be compared");
+    }
+
     /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
     pub async fn leave_suspended_numbers(&self) -> usize {
         self.service.leave_suspended_numbers(u64::from(u32::MAX)).await.expect("rides can be moved")
@@ -236,17 +265,34 @@ impl Running {
         }
     }
 
-    /// Stops: no new requests and claims; requests and sends under way are finished.
+    /// From now on it is not ready and sends nothing new: the first step of [`stop`](Self::stop). For tests.
+    pub fn announce_stop(&self) {
+        self.service.announce_stop();
+    }
+
+    /// Stops within 25 seconds: not ready, no new claims, no new connections; requests and sends under way are finished,
+    /// and claims that were not sent yet given back.
     pub async fn stop(self) {
-        let Self { service, transport, outbox, deliveries, stopper, server, mut tasks, .. } = self;
+        let deadline = Instant::now() + STOP;
+        let Self { service, transport, outbox, deliveries, stopper, closer, notice, mut server, mut tasks, .. } = self;
+        service.announce_stop();
         stopper.stop();
-        if !server.is_finished() {
-            let _ = server.await;
+        let orderly = async {
+            time::sleep(notice).await;
+            closer.stop();
+            if !server.is_finished() {
+                let _ = (&mut server).await;
+            }
+            while tasks.join_next().await.is_some() {}
+        };
+        if time::timeout_at(deadline, orderly).await.is_err() {
+            tracing::warn!("what was still under way is given up");
+            server.abort();
+            tasks.shutdown().await;
         }
-        while tasks.join_next().await.is_some() {}
         drop((transport, outbox, deliveries));
         if let Ok(service) = Arc::try_unwrap(service) {
-            service.close().await;
+            let _ = time::timeout(GOODBYE, service.close()).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -72,7 +73,12 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli)));
+    let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let outcome = runtime.block_on(run(cli));
+        // What blocks a thread still, such as a name that is being looked up, holds up the end of the process no longer.
+        runtime.shutdown_timeout(Duration::from_millis(300));
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
@@ -215,7 +221,7 @@ async fn healthcheck() -> Outcome {
         address.set_ip(local);
     }
     let response = reqwest::Client::builder()
-        .timeout(std::time::Duration::from_secs(3))
+        .timeout(Duration::from_secs(3))
         .no_proxy()
         .build()?
         .get(format!("http://{address}/health/ready"))

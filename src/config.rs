@@ -156,6 +156,14 @@ impl Reader<'_> {
         if url.expose_secret().contains(":memory:") {
             self.errors.push("DATABASE_URL must name a file: a database in memory would lose what it owes".to_owned());
         }
+        let pooler = self.parsed("DATABASE_POOLER", "none", "must be none or transaction", |text| match text {
+            "none" => Some(false),
+            "transaction" => Some(true),
+            _ => None,
+        });
+        if embedded && pooler == Some(true) {
+            self.errors.push("DATABASE_POOLER is for PostgreSQL: the embedded database has none".to_owned());
+        }
         let bootstrap_client = self.bootstrap();
         let policy = self.policy();
         let number_match = self.parsed("NUMBER_MATCH", "loose", "must be loose or strict", NumberMatch::parse);
@@ -200,7 +208,7 @@ impl Reader<'_> {
         Some(Config {
             listen_addr: listen_addr?,
             public_base_url,
-            database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 } },
+            database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 }, pooler: pooler? },
             embedded,
             jwt_secret,
             keys,

@@ -20,8 +20,12 @@ pub fn init(format: LogFormat) {
     let asked = if asked.trim().is_empty() { "info" } else { asked.as_str() };
     let asked = EnvFilter::try_new(asked).unwrap_or_else(|_| EnvFilter::new("info"));
     let ours = Targets::new().with_default(LevelFilter::WARN).with_target("maskline", LevelFilter::TRACE);
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        // Otherwise a line that cannot be written, on a full disk for one, is told of on the same standard error, and
+        // that panics.
+        .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),

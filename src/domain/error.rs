@@ -145,7 +145,7 @@ pub enum Error {
         /// Not before this.
         retry_after: Duration,
     },
-    /// The database cannot be reached. The cause is logged once and never shown.
+    /// The database cannot be reached, or takes no writes. The cause is logged once and never shown.
     #[error("unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Our fault. The cause is logged once and never shown.

@@ -14,9 +14,12 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-use crate::domain::{
-    error::{Conflict, Error, FieldError, PoolLimit},
-    ids::RideId,
+use crate::{
+    domain::{
+        error::{Conflict, Error, FieldError, PoolLimit},
+        ids::RideId,
+    },
+    service::NotReady,
 };
 
 /// Every code that is not a [`Conflict`], with its status and meaning: the table in the documentation.
@@ -36,7 +39,7 @@ pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
     ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),
     ("internal", 500, "Our fault. The request id finds it in the log."),
-    ("unavailable", 503, "The database does not answer."),
+    ("unavailable", 503, "The database does not answer or takes no writes, or this process is not ready."),
 ];
 
 /// An error on its way out.
@@ -59,6 +62,7 @@ enum More {
     Limit(PoolLimit),
     OpenRides(i64),
     Rides(Vec<RideId>),
+    Reason(NotReady),
 }
 
 #[derive(Serialize)]
@@ -109,6 +113,11 @@ impl Problem {
 
     pub(super) fn invalid_token() -> Self {
         Self { challenge: Some(r#"Bearer error="invalid_token""#), ..Self::of("unauthorized") }
+    }
+
+    pub(super) fn not_ready(why: NotReady) -> Self {
+        let more = Some(Box::new(More::Reason(why)));
+        Self { detail: why.detail().to_owned(), more, retry_after: Some(1), ..Self::of("unavailable") }
     }
 
     fn conflict(conflict: Conflict, more: Option<More>) -> Self {

@@ -304,6 +304,11 @@ fn problem_schema() -> Value {
                 "description": "With `phone_barred`: ids of the rides on whose number the new phone is barred.",
                 "items": { "type": "integer", "format": "int64" }
             },
+            "reason": {
+                "type": "string",
+                "description": "Of `/health/ready`: why requests should not come here.",
+                "enum": crate::service::NotReady::ALL.iter().map(|why| why.as_str()).collect::<Vec<_>>()
+            },
             "limit": {
                 "type": "string",
                 "description": "With `number_pool_depleted`: the limit that was hit first.",

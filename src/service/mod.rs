@@ -8,6 +8,7 @@ mod breakers;
 mod deliveries;
 mod endpoints;
 mod events;
+mod health;
 mod intake;
 mod intercept;
 mod messages;
@@ -29,6 +30,7 @@ use std::sync::{Arc, atomic::AtomicI64};
 use chrono::Duration;
 pub use deliveries::{Finished, Lane, Pong, Round};
 pub use endpoints::EndpointWithSecret;
+pub use health::NotReady;
 pub use intake::Intake;
 pub use intercept::Intercept;
 pub use messages::TimelineItem;
@@ -64,12 +66,12 @@ pub struct Service {
     policy: ContactPolicy,
     number_match: NumberMatch,
     low_water: u32,
-    pool_watch: pool::Watch,
     message_ttl: Duration,
     failover: Failover,
     streaks: breakers::Streaks,
     /// The last ride that was looked at on a provider that is down.
     moved_up_to: AtomicI64,
+    health: health::Health,
     words: Arc<Catalogue>,
     strangers: Strangers,
     providers: Registry,
@@ -140,11 +142,11 @@ impl Service {
             policy: parts.policy,
             number_match: parts.number_match,
             low_water: parts.low_water,
-            pool_watch: pool::Watch::default(),
             message_ttl: parts.message_ttl,
             failover: parts.failover,
             streaks: breakers::Streaks::default(),
             moved_up_to: AtomicI64::new(0),
+            health: health::Health::default(),
             words: parts.words,
             strangers: parts.strangers,
             providers: parts.providers,
@@ -199,11 +201,6 @@ impl Service {
     /// Closes the database.
     pub async fn close(self) {
         self.store.close().await;
-    }
-
-    /// Whether requests can be served: the database answers.
-    pub async fn ready(&self) -> Result<()> {
-        self.store.ping().await
     }
 }
 

@@ -87,6 +87,13 @@ impl Service {
         Ok(())
     }
 
+    /// Gives a claim back that was not sent: whoever is there sends it, at once.
+    pub async fn give_back(&self, provider: &ProviderName, send: Send) -> Result<()> {
+        let (now, Send { claim, is_probe }) = (self.now(), send);
+        self.store.write(|tx| async move { outbox::give_back(&tx, claim, is_probe, now).await }).await?;
+        self.came_to_nothing(provider, send).await
+    }
+
     /// How many parts are owed.
     pub async fn owed_count(&self) -> Result<u64> {
         outbox::owed(&self.store).await

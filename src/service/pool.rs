@@ -1,13 +1,10 @@
 //! The pool as its operators see it: how far the numbers reach, and a word to platform and log when they run low.
 
-use std::sync::Mutex;
-
 use chrono::{Duration, NaiveTime};
 
 use super::Service;
 use crate::{
     domain::{
-        clock::Time,
         error::{Error, PoolLimit, Result},
         event::{EventData, EventType},
         pool::{Holders, PoolLevel, Reach, Stock},
@@ -18,7 +15,7 @@ use crate::{
     },
 };
 
-/// How often upkeep looks whether the pool is low. Looking reads every binding.
+/// How often it is looked whether the pool is low. Looking reads every binding.
 pub(super) const LOOK_EVERY: Duration = Duration::minutes(5);
 
 /// The pool, counted.
@@ -42,10 +39,6 @@ pub struct PoolGroup {
     /// The numbers.
     pub stock: Stock,
 }
-
-/// When this process last looked at the pool.
-#[derive(Default)]
-pub(super) struct Watch(Mutex<Option<Time>>);
 
 impl Service {
     /// Counts the pool. Reads all numbers and all bindings.
@@ -84,13 +77,13 @@ impl Service {
         reach.free_for_busiest < i64::from(self.low_water)
     }
 
-    /// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Looks
-    /// every few minutes only, and not at all where there is nothing to see.
+    /// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Does not
+    /// look where there is nothing to see.
     pub(super) async fn watch_pool(&self) -> Result<()> {
         let now = self.now();
         let level = pool::level(&self.store).await?;
         let has_mark = self.low_water > 0 || level != PoolLevel::Enough;
-        if !has_mark || !self.pool_watch.is_due(now) {
+        if !has_mark {
             return Ok(());
         }
         let usable = self.providers.configured();
@@ -98,7 +91,6 @@ impl Service {
         let holders = pool::holders(&self.store, &usable, now).await?;
         let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
         let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
-        self.pool_watch.looked(now);
         let (free, low_water) = (reach.free_for_busiest, self.low_water);
         let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
         if !self.move_level(level, next, None).await? {
@@ -152,19 +144,5 @@ impl Service {
                 Ok(moved)
             })
             .await
-    }
-}
-
-impl Watch {
-    fn is_due(&self, now: Time) -> bool {
-        self.last().is_none_or(|at| now >= at + LOOK_EVERY)
-    }
-
-    fn looked(&self, now: Time) {
-        *self.last() = Some(now);
-    }
-
-    fn last(&self) -> std::sync::MutexGuard<'_, Option<Time>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

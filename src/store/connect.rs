@@ -4,17 +4,26 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DbBackend, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectOptions, ConnectionTrait as _, Database, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions,
+    sqlx::{
+        self, Connection as _, PgConnection, Row as _, SqliteConnection,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
-use super::{Keys, Store, Vault};
+use super::{
+    Keys, Store, Vault,
+    pooled::{Pool, STATEMENT_TIMEOUT_S},
+};
 use crate::domain::error::{Error, Result};
 
 /// Any number, as long as every replica uses the same one and nobody else does.
 const MIGRATION_LOCK: i64 = 0x6d61_736b_6c69_6e65;
+
+/// A connection that does not answer a plain question in this time is given up.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -23,6 +32,9 @@ pub struct DatabaseOptions {
     pub url: secrecy::SecretString,
     /// The most connections to hold open.
     pub max_connections: u32,
+    /// Between us and PostgreSQL is a pooler that hands out its connections by transaction, such as PgBouncer in
+    /// transaction mode.
+    pub pooler: bool,
 }
 
 impl DatabaseOptions {
@@ -48,9 +60,15 @@ impl Store {
             .max_connections(options.max_connections)
             .acquire_timeout(Duration::from_secs(5))
             .connect_timeout(Duration::from_secs(5))
-            .statement_timeout(Duration::from_secs(10))
             .set_application_name("maskline")
             .sqlx_logging(false)
+            .map_sqlx_postgres_pool_opts(|pool| {
+                // Instead of the ping: as many round trips, and it tells more.
+                pool.test_before_acquire(false).before_acquire(|connection, _| Box::pin(takes_writes(connection)))
+            })
+            .map_sqlx_sqlite_pool_opts(|pool| {
+                pool.after_release(|connection, _| Box::pin(has_no_transaction(connection)))
+            })
             .map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
                     .create_if_missing(true)
@@ -61,9 +79,20 @@ impl Store {
                     // have acknowledged those.
                     .synchronous(SqliteSynchronous::Full)
             });
-        let db = Database::connect(connect).await?;
-        let writer = (db.get_database_backend() == DbBackend::Sqlite).then(|| Arc::new(Mutex::new(())));
-        Ok(Self { db, vault, writer, told: Arc::default() })
+        if options.pooler {
+            connect.map_sqlx_postgres_opts(|postgres| {
+                // Nothing that a pooler does not know when a connection begins, and no statement kept for the next
+                // transaction, which has another connection.
+                postgres.extra_float_digits(None).statement_cache_capacity(0)
+            });
+        } else {
+            connect.statement_timeout(Duration::from_secs(STATEMENT_TIMEOUT_S));
+        }
+        let db = Pool { db: Database::connect(connect).await?, by_transaction: options.pooler };
+        let embedded = db.get_database_backend() == DbBackend::Sqlite;
+        let writer = embedded.then(|| Arc::new(Mutex::new(())));
+        let anchor = if embedded { Some(Arc::new(anchor(url).await?)) } else { None };
+        Ok(Self { db, vault, writer, told: Arc::default(), _anchor: anchor })
     }
 
     /// Applies what is missing of the schema. Replicas that start together wait for each other: the lock belongs to
@@ -73,7 +102,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.db.begin_with_options(options).await?;
+        let tx = self.db.begin(options).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
         }
@@ -83,6 +112,89 @@ impl Store {
 
     /// Whether the schema is the one this build expects.
     pub async fn is_migrated(&self) -> Result<bool> {
-        Ok(Migrator::get_pending_migrations(&self.db).await?.is_empty())
+        let tx = self.db.begin(TransactionOptions::default()).await?;
+        let pending = Migrator::get_pending_migrations(&tx).await?;
+        tx.commit().await?;
+        Ok(pending.is_empty())
+    }
+}
+
+/// A connection that does nothing but be there: as long as one is, SQLite keeps its log and the index of it, and others can
+/// be opened and read though the disk has no room to make these anew.
+async fn anchor(url: &str) -> Result<SqliteConnection> {
+    let failed = |cause: sqlx::Error| Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause))));
+    let mut connection = SqliteConnection::connect(url).await.map_err(failed)?;
+    let looked = sqlx::Executor::execute(&mut connection, sqlx::raw_sql("SELECT name FROM sqlite_schema LIMIT 1"));
+    looked.await.map_err(failed)?;
+    Ok(connection)
+}
+
+/// Whether a connection that was idle may be used again. One that is broken may not, nor one that leads to a standby or
+/// to a server that was made read-only: after a fail-over another connection leads to the new primary.
+async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let asked = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SHOW transaction_read_only"));
+    Ok(match timeout(PATIENCE, asked).await {
+        Ok(Ok(row)) => row.try_get::<String, _>(0)? == "off",
+        Ok(Err(_)) | Err(_) => false,
+    })
+}
+
+/// Whether a connection may go back to the pool. When its disk fails or is full, SQLite rolls back by itself; the rollback
+/// that follows fails then, and sqlx counts a transaction for ever that is none, inside of which none can be begun.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // What was asked of it before, such as a rollback, is done when this is.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+    use crate::{
+        domain::clock::{Clock as _, SystemClock},
+        store::{is_unwritable, jobs},
+    };
+
+    async fn on_one_connection(folder: &Path) -> Store {
+        let url = format!("sqlite://{}", folder.join("maskline.db").display());
+        let options = DatabaseOptions { url: url.into(), max_connections: 1, pooler: false };
+        let keys = Keys { data: vec![("k".to_owned(), vec![1; 32].into())], index: vec![2; 32].into() };
+        let store = Store::connect(&options, &keys).await.expect("a database");
+        store.migrate().await.expect("a schema");
+        store
+    }
+
+    /// Keeps a database from growing on its one connection, as a disk without room would.
+    async fn limit_pages(store: &Store, pages: u32) {
+        store.db.execute_unprepared(&format!("PRAGMA max_page_count = {pages}")).await.expect("a pragma");
+    }
+
+    async fn write_much(store: &Store) -> Result<()> {
+        let now = SystemClock.now();
+        let name = "x".repeat(50_000);
+        store
+            .write(|tx| {
+                let name = name.clone();
+                async move { jobs::claim(&tx, &name, chrono::Duration::days(1), now).await.map(drop) }
+            })
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_full_database_is_said_to_take_no_writes_and_works_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = on_one_connection(folder.path()).await;
+        limit_pages(&store, 1).await;
+        for _ in 0..3 {
+            // The limit is the connection's, and goes with it.
+            let failed = write_much(&store).await.expect_err("there is no room");
+            assert!(is_unwritable(&failed), "{failed}");
+            limit_pages(&store, 1).await;
+        }
+        limit_pages(&store, 1_000_000).await;
+        write_much(&store).await.expect("there is room");
+        store.write(|tx| async move { jobs::probe(&tx, SystemClock.now()).await }).await.expect("it can be written");
     }
 }

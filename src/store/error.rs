@@ -15,6 +15,7 @@ use crate::domain::{
 pub(crate) struct StoreError {
     summary: String,
     retriable: bool,
+    unwritable: bool,
 }
 
 /// A unique index that stands for a rule of the domain: PostgreSQL names the index, SQLite lists the columns.
@@ -58,8 +59,8 @@ pub(super) fn describe(failed: &DbErr) -> String {
             let code = cause.code().unwrap_or_default();
             let constraint = cause.constraint().map(|name| format!(" on {name}")).unwrap_or_default();
             // Classes whose messages speak of statements, resources and the server, never of values.
-            let safe =
-                code == "1" || ["08", "42", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class));
+            let safe = code == "1"
+                || ["08", "25", "42", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class));
             let message = if safe { format!(": {}", cause.message()) } else { String::new() };
             format!("database error {code}{constraint}{message}")
         }
@@ -113,6 +114,28 @@ fn is_unreachable(failed: &DbErr) -> bool {
     }
 }
 
+/// The database answers and cannot be written: PostgreSQL is a standby or was made read-only (25006), or has no room or
+/// memory left (class 53, but for 53300, its connections); SQLite cannot write its file (8), read or write its disk (10),
+/// has no room (13), or cannot open its files (14).
+fn refuses_writes(failed: &DbErr) -> bool {
+    let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
+    match cause.code().as_deref() {
+        Some("25006") => true,
+        Some(class) if class.len() == 5 => class.starts_with("53") && class != "53300",
+        // The lowest byte is the kind; those above say more of where it happened.
+        Some(code) => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 8 | 10 | 13 | 14)),
+        None => false,
+    }
+}
+
+/// Whether the database answers and does not let itself be written.
+pub fn is_unwritable(cause: &Error) -> bool {
+    match cause {
+        Error::Unavailable(cause) => cause.downcast_ref::<StoreError>().is_some_and(|cause| cause.unwritable),
+        _ => false,
+    }
+}
+
 /// Whether running the transaction again can help.
 pub(super) fn is_retriable(cause: &Error) -> bool {
     match cause {
@@ -127,8 +150,9 @@ impl From<DbErr> for Error {
             tracing::warn!(cause = %describe(&failed), "the database is busy");
             return Self::Busy { retry_after: chrono::Duration::seconds(1) };
         }
-        let cause = StoreError { summary: describe(&failed), retriable: asks_to_retry(&failed) };
-        if is_unreachable(&failed) { Self::Unavailable(cause.into()) } else { Self::internal(cause) }
+        let unwritable = refuses_writes(&failed);
+        let cause = StoreError { summary: describe(&failed), retriable: asks_to_retry(&failed), unwritable };
+        if unwritable || is_unreachable(&failed) { Self::Unavailable(cause.into()) } else { Self::internal(cause) }
     }
 }
 

@@ -19,3 +19,11 @@ pub async fn claim(tx: &Tx, name: &str, period: Duration, now: Time) -> Result<b
     let values = [name.into(), (now + period).into(), now.into(), (now + period + AHEAD).into()];
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
+
+/// A write that changes nothing for anybody, to see whether the database takes writes: the row of a job that nobody has.
+pub async fn probe(tx: &Tx, now: Time) -> Result<()> {
+    let sql = "INSERT INTO jobs (name, due_at) VALUES ('probe', $1)
+               ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at";
+    tx.conn().execute_raw(statement(tx, sql, [now.into()])).await?;
+    Ok(())
+}

@@ -7,6 +7,7 @@
 mod connect;
 mod entity;
 mod error;
+mod pooled;
 mod row;
 mod vault;
 
@@ -41,15 +42,17 @@ use std::{
 };
 
 pub use connect::DatabaseOptions;
+pub use error::is_unwritable;
+pub use pooled::Pool;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait as _, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, Value,
 };
 use tokio::sync::{Mutex, Notify};
 pub(crate) use vault::Vault;
 pub use vault::{Keys, PhoneIndex};
 
 use crate::domain::{
+    clock::Time,
     error::{Error, Result},
     page::{Order, PageRequest},
     phone::PhoneNumber,
@@ -61,12 +64,14 @@ const MAX_TRIES: u32 = 5;
 /// The database with its keys.
 #[derive(Clone)]
 pub struct Store {
-    db: DatabaseConnection,
+    db: Pool,
     vault: Arc<Vault>,
     /// SQLite has one writer. Waiting for our turn here is fair; waiting in its busy handler is not.
     writer: Option<Arc<Mutex<()>>>,
     /// See [`Store::told`].
     told: Arc<Notify>,
+    /// See [`connect`]: never used, only there.
+    _anchor: Option<Arc<sea_orm::sqlx::SqliteConnection>>,
 }
 
 /// A transaction under way. When the last clone is dropped without a commit, nothing has changed.
@@ -99,8 +104,8 @@ pub trait Db: Sync {
 }
 
 impl Db for Store {
-    type Connection = DatabaseConnection;
-    fn conn(&self) -> &DatabaseConnection {
+    type Connection = Pool;
+    fn conn(&self) -> &Pool {
         &self.db
     }
     fn vault(&self) -> &Vault {
@@ -157,11 +162,8 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = Tx {
-            db: Arc::new(self.db.begin_with_options(options).await?),
-            vault: Arc::clone(&self.vault),
-            tells: Arc::default(),
-        };
+        let tx =
+            Tx { db: Arc::new(self.db.begin(options).await?), vault: Arc::clone(&self.vault), tells: Arc::default() };
         let outcome = work(tx.clone()).await;
         let db = Arc::into_inner(tx.db).ok_or_else(|| Error::internal("a transaction outlived its work"))?;
         if outcome.is_ok() && matches!(ending, Ending::Commit) {
@@ -181,11 +183,6 @@ impl Store {
         &self.told
     }
 
-    /// Asks the database whether it answers.
-    pub async fn ping(&self) -> Result<()> {
-        Ok(self.db.ping().await?)
-    }
-
     /// The index under which a phone is found.
     pub fn phone_index(&self, phone: &PhoneNumber) -> PhoneIndex {
         self.vault.phone_index(&phone.match_key())
@@ -198,10 +195,20 @@ impl Store {
 
     /// Closes all connections.
     pub async fn close(self) {
-        if let Err(failed) = self.db.close().await {
+        if let Err(failed) = self.db.db.close().await {
             tracing::warn!(cause = %error::describe(&failed), "closing the database failed");
         }
     }
+}
+
+/// What time it is there, to the microsecond; `None` where the database has no clock but ours.
+pub async fn time_there(db: &impl Db) -> Result<Option<Time>> {
+    if db.conn().get_database_backend() == DbBackend::Sqlite {
+        return Ok(None);
+    }
+    let asked = statement(db, "SELECT clock_timestamp() AS at", []);
+    let row = db.conn().query_one_raw(asked).await?;
+    Ok(row.map(|row| row.try_get("", "at")).transpose()?)
 }
 
 /// A statement in SQL that both databases understand, with `$1`-style parameters.

@@ -258,6 +258,27 @@ pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, i
     Ok(())
 }
 
+/// Gives a claim back that was never sent: the part is due at once, and the attempt does not count.
+pub async fn give_back(tx: &Tx, claim: Claim, is_probe: bool, now: Time) -> Result<()> {
+    let Some(found) = Entity::find_by_id(claim.id.0).one(tx.conn()).await? else { return Ok(()) };
+    let message = MessageId(found.message_id);
+    let before = messages::lock(tx, message).await?;
+    let moved = Entity::update_many()
+        .col_expr(Column::Attempts, Expr::value(claim.attempt - 1))
+        .col_expr(Column::Probes, Expr::value(claim.attempt - claim.tries - i32::from(is_probe)))
+        .col_expr(Column::DueAt, Expr::value(now))
+        .col_expr(Column::InFlight, Expr::value(false))
+        .filter(Column::Id.eq(claim.id.0))
+        .filter(Column::Attempts.eq(claim.attempt))
+        .filter(Column::State.eq(PartState::Owed.as_str()))
+        .exec(tx.conn())
+        .await?;
+    if moved.rows_affected > 0 {
+        derive(tx, message, before, None, now).await?;
+    }
+    Ok(())
+}
+
 /// Takes in a delivery report by our reference; `false` if no part has it.
 pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&str>, now: Time) -> Result<bool> {
     let Some(found) = Entity::find().filter(Column::Reference.eq(reference)).one(tx.conn()).await? else {

@@ -72,10 +72,13 @@ impl OutboxWorker {
             if done == before {
                 return Ok(done);
             }
+            if self.service.is_stopping() {
+                return Ok(done);
+            }
         }
     }
 
-    /// Sends until told to stop; then finishes what is under way.
+    /// Sends until told to stop; then finishes what is under way, and gives back what is not.
     pub async fn run(self, mut stop: Stop) {
         let owed = Arc::clone(self.service.owed());
         let mut sending = Sending::default();
@@ -151,6 +154,9 @@ async fn exchange(service: &Service, transport: &dyn Transport, provider: &Provi
     let Some((request, dispatch)) = service.prepare(send).await? else {
         return service.came_to_nothing(provider, send).await;
     };
+    if service.is_stopping() {
+        return service.give_back(provider, send).await;
+    }
     let response = transport.exchange(request).await;
     // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
     for pause in FINISH_AGAIN {

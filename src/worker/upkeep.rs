@@ -9,6 +9,9 @@ use crate::{
     service::{Job, Service},
 };
 
+/// How often clocks are compared: by every replica, as each has one.
+const COMPARE_CLOCKS: Duration = Duration::from_secs(15);
+
 /// Runs all jobs until told to stop. Those under way are given up then: what they did not commit is done in the next
 /// period.
 pub async fn run(service: Arc<Service>, mut stop: Stop) {
@@ -16,6 +19,7 @@ pub async fn run(service: Arc<Service>, mut stop: Stop) {
     for job in Service::jobs() {
         running.spawn(repeat(Arc::clone(&service), job));
     }
+    running.spawn(compare_clocks(service));
     tokio::select! {
         () = stop.requested() => {}
         // Only a panic ends a loop, and half of the upkeep is worse than a restart.
@@ -33,5 +37,14 @@ async fn repeat(service: Arc<Service>, job: &'static Job) {
         });
         // Whoever was not the one looks again earlier, so that the next run is not late if that one dies.
         time::sleep(if ran { period } else { period / 2 }).await;
+    }
+}
+
+async fn compare_clocks(service: Arc<Service>) {
+    loop {
+        if let Err(cause) = service.measure_skew().await {
+            tracing::warn!(%cause, "our clock could not be compared with the database's");
+        }
+        time::sleep(COMPARE_CLOCKS).await;
     }
 }

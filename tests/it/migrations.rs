@@ -68,7 +68,7 @@ async fn old(kind: Kind) -> (TestDatabase, DatabaseConnection) {
     Migrator::up(&open, Some(3)).await.expect("the schema of before");
     execute(&open, ROWS).await.expect("rows");
     let url = url.trim_end_matches("?mode=rwc").to_owned();
-    (TestDatabase { url, folder }, open)
+    (TestDatabase { direct: url.clone(), url, folder }, open)
 }
 
 on_both_databases! {

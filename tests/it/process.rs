@@ -11,6 +11,7 @@ use std::{
 use maskline::clock::{Clock as _, SystemClock};
 use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     carriers::{for_every_provider, messagebird::MessageBird},
@@ -25,18 +26,25 @@ use crate::{
 const MASKLINE: &str = env!("CARGO_BIN_EXE_maskline");
 
 /// A running service whose output goes to a file.
-struct Service {
+pub struct Service {
     child: Child,
-    base: String,
+    pub base: String,
 }
 
 impl Service {
-    async fn start(db: &TestDatabase, more: &[(&str, &str)]) -> Self {
+    pub async fn start(db: &TestDatabase, more: &[(&str, &str)]) -> Self {
+        Self::start_by(&[], db, more).await
+    }
+
+    /// Started by this command, which is given the path of the binary.
+    pub async fn start_by(wrapper: &[&str], db: &TestDatabase, more: &[(&str, &str)]) -> Self {
         let port =
             std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
         let log = File::options().create(true).append(true).open(db.folder.path().join("log")).expect("a log");
-        let child = command(db, &[&[("LISTEN_ADDR", address.as_str())], more].concat())
+        let words = [wrapper, &[MASKLINE]].concat();
+        let child = command_of(words[0], db, &[&[("LISTEN_ADDR", address.as_str())], more].concat())
+            .args(&words[1..])
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
@@ -56,8 +64,13 @@ impl Service {
         self.child.wait().expect("it ends");
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, and a clean end.
-    fn terminate(mut self) {
+    pub fn terminate(mut self) {
         let done = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(done.expect("kill runs").success());
         assert!(self.child.wait().expect("it ends").success(), "a stop is no failure");
@@ -72,7 +85,11 @@ impl Drop for Service {
 }
 
 fn command(db: &TestDatabase, more: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(MASKLINE);
+    command_of(MASKLINE, db, more)
+}
+
+fn command_of(program: &str, db: &TestDatabase, more: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().envs(variables(&db.url, more)).current_dir(db.folder.path()).stdin(Stdio::null());
     command
 }
@@ -87,7 +104,7 @@ fn log_of(db: &TestDatabase) -> String {
     std::fs::read_to_string(db.folder.path().join("log")).expect("a log")
 }
 
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look().await {
@@ -99,7 +116,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 }
 
 /// A ride of Ann's and Bob's over MessageBird, of which nobody is told.
-async fn quiet_ride(api: &Api) {
+pub async fn quiet_ride(api: &Api) {
     api.number(NUMBER, "messagebird").await;
     let (ann, bob) = (api.customer("Ann", ANN).await, api.driver("Bob", BOB).await);
     let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
@@ -109,17 +126,17 @@ async fn quiet_ride(api: &Api) {
     api.post("/v1/rides", &body).await.expect(201);
 }
 
-async fn stand_in() -> StandIn {
+pub async fn stand_in() -> StandIn {
     StandIn::of(Arc::new(MessageBird)).await
 }
 
 /// A webhook of the provider's, signed now.
-async fn webhook(api: &Api, carrier: &dyn Carrier, webhook: &Webhook) -> u16 {
+pub async fn webhook(api: &Api, carrier: &dyn Carrier, webhook: &Webhook) -> u16 {
     api.webhook(webhook, &carrier.sign(webhook, Signer::Ours, SystemClock.now())).await.status
 }
 
 /// A provider's account as variables.
-fn account<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+pub fn account<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
@@ -160,6 +177,43 @@ on_both_databases! {
         service.terminate();
     }
 
+    async fn who_is_asked_to_stop_says_so_and_finishes_what_is_under_way(kind: Kind) {
+        let (db, bird) = (TestDatabase::fresh(kind).await, stand_in().await);
+        bird.script([Behaviour::Hang(Duration::from_secs(4))]);
+        let service = Service::start(&db, &account(&MessageBird.account(&bird.base))).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        quiet_ride(&api).await;
+        for (key, text) in [("a1", "Under way"), ("a2", "Behind it")] {
+            assert_eq!(webhook(&api, &MessageBird, &MessageBird.text(key, ANN, NUMBER, text, &[])).await, 200);
+        }
+        // Whoever is slow to ask is answered too.
+        let address = service.base.strip_prefix("http://").expect("an address").to_owned();
+        let mut slow = tokio::net::TcpStream::connect(&address).await.expect("a connection");
+        slow.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n").await.expect("half a request");
+        eventually("the send", async || bird.take().pop()).await;
+        let base = service.base.clone();
+        let began = Instant::now();
+        let ended = tokio::task::spawn_blocking(move || service.terminate());
+        eventually("the notice", async || {
+            let answer = reqwest::get(format!("{base}/health/ready")).await.ok()?;
+            (answer.status() == 503 && answer.text().await.ok()?.contains("\"stopping\"")).then_some(())
+        }).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(tokio::net::TcpStream::connect(&address).await.is_err(), "no more connections");
+        slow.write_all(b"connection: close\r\n\r\n").await.expect("the other half");
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        ended.await.expect("a clean end");
+        assert!((Duration::from_secs(2)..Duration::from_secs(20)).contains(&began.elapsed()));
+
+        let service = Service::start(&db, &account(&MessageBird.account(&bird.base))).await;
+        let sent = eventually("the text behind it", async || bird.carried().pop()).await;
+        assert_eq!(sent.text, "Behind it", "what was under way was finished, and is not sent again");
+        let first = api.at(&service.base).timeline(1).await.into_iter().find(|item| item["text"] == "Under way").unwrap();
+        assert_eq!((first["status"].as_str(), first["possibly_duplicated"].as_bool()), (Some("sent"), Some(false)));
+        service.terminate();
+    }
 }
 
 for_every_provider! {
@@ -300,7 +354,7 @@ async fn dump(db: &TestDatabase, kind: Kind) -> String {
             .map(|name| std::fs::read(db.folder.path().join(name)).unwrap_or_default());
         return String::from_utf8_lossy(&files.concat()).into_owned();
     }
-    let open = Database::connect(&db.url).await.expect("the database");
+    let open = Database::connect(&db.direct).await.expect("the database");
     let rows = async |sql: &str| {
         let statement = Statement::from_string(open.get_database_backend(), sql);
         let rows = open.query_all_raw(statement).await.expect(sql);

@@ -34,7 +34,7 @@ async fn call(app: &TestApp, from: &str, to: &str) -> [String; 3] {
 }
 
 async fn count(app: &TestApp, sql: &str) -> i64 {
-    let open = Database::connect(&app.db.url).await.expect("the database");
+    let open = Database::connect(&app.db.direct).await.expect("the database");
     let row = open.query_one_raw(Statement::from_string(open.get_database_backend(), sql)).await.expect(sql);
     row.expect("a row").try_get_by_index(0).expect("a count")
 }

@@ -52,15 +52,13 @@ impl HealthApi {
 
     /// Is it ready?
     ///
-    /// The database answers too, so requests can be served; 503 otherwise. No scope.
+    /// Requests should come here: the database answers and takes writes, its clock and ours agree, and nobody asked the
+    /// process to stop. Otherwise 503, and `reason` says why. No scope.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> Answer<Found<Health>> {
         match self.service.ready().await {
             Ok(()) => Ok(ok()),
-            Err(cause) => {
-                tracing::warn!(%cause, "not ready");
-                Err(Problem::of("unavailable"))
-            }
+            Err(why) => Err(Problem::not_ready(why)),
         }
     }
 }

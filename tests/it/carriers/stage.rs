@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        Answer, Kind, TestApp,
+        Answer, Kind, TestApp, TestDatabase,
         carrier::{CallNews, Carried, Carrier, News, Recorded, Ring, Signer, StandIn, Told, Webhook},
         id,
     },
@@ -30,10 +30,15 @@ impl Stage {
 
     /// The same, with further variables.
     pub async fn with(carrier: &Arc<dyn Carrier>, kind: Kind, more: &[(&str, &str)]) -> Self {
+        Self::on(TestDatabase::fresh(kind).await, carrier, more).await
+    }
+
+    /// The same on this database.
+    pub async fn on(db: TestDatabase, carrier: &Arc<dyn Carrier>, more: &[(&str, &str)]) -> Self {
         let api = StandIn::of(Arc::clone(carrier)).await;
         let account = carrier.account(&api.base);
         let account: Vec<(&str, &str)> = account.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let app = TestApp::with(kind, &[&account, more].concat()).await;
+        let app = TestApp::on(db, &[&account, more].concat()).await;
         let number = json!({
             "phone_number": NUMBER, "provider": carrier.name(), "capabilities": ["sms", "voice", "mms"],
         });

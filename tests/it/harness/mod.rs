@@ -1,6 +1,8 @@
 //! The real application on a throwaway database and a real socket, with time and the outbox in the test's hands.
 
 pub mod carrier;
+pub mod daemon;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod spec;
 pub mod subscriber;
@@ -31,7 +33,10 @@ pub enum Kind {
 
 /// A throwaway database.
 pub struct TestDatabase {
+    /// As the service reaches it.
     pub url: String,
+    /// As tests that look into it do: past any pooler.
+    pub direct: String,
     /// Removed with everything in it when the test ends.
     pub folder: tempfile::TempDir,
 }
@@ -39,11 +44,17 @@ pub struct TestDatabase {
 impl TestDatabase {
     pub async fn fresh(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = match kind {
+        let direct = match kind {
             Kind::Sqlite => format!("sqlite://{}", folder.path().join("maskline.db").display()),
             Kind::Postgres => postgres::fresh().await,
         };
-        Self { url, folder }
+        let url = if kind == Kind::Postgres { pgbouncer::in_between(&direct) } else { direct.clone() };
+        Self { url, direct, folder }
+    }
+
+    /// One that is there already, at this address.
+    pub fn at(url: String) -> Self {
+        Self { direct: url.clone(), url, folder: tempfile::tempdir().expect("a folder") }
     }
 }
 
@@ -71,7 +82,8 @@ pub fn variables(url: &str, more: &[(&str, &str)]) -> HashMap<String, String> {
         ("VONAGE_TEXTS_PER_MINUTE", "1000000"),
         ("VONAGE_TEXTS_PER_SECOND", "1000000"),
     ];
-    usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    let pooler = pgbouncer::is_in_between(url).then_some(("DATABASE_POOLER", "transaction"));
+    usual.iter().chain(&pooler).chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub fn config_for(url: &str, more: &[(&str, &str)]) -> Config {
@@ -139,6 +151,11 @@ impl Api {
     }
 
     pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        self.try_raw(method, path, headers, body).await.expect("an answer")
+    }
+
+    /// The same to a service that may not be there: `None` without an answer.
+    pub async fn try_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<Answer> {
         let parsed: Method = method.parse().expect("a method");
         let mut request = self.http.request(parsed, format!("{}{path}", self.base)).body(body);
         if !self.token.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
@@ -147,14 +164,14 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("a body");
+        let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         let kind = headers.get("content-type").map(|kind| kind.to_str().expect("text").to_owned()).unwrap_or_default();
         spec::check(method, path, status, &kind, &body);
         assert!(headers.contains_key("x-request-id"));
-        Answer { status, headers, body, text }
+        Some(Answer { status, headers, body, text })
     }
 
     pub async fn form(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
@@ -257,7 +274,11 @@ impl TestApp {
     }
 
     pub async fn with(kind: Kind, more: &[(&str, &str)]) -> Self {
-        let db = TestDatabase::fresh(kind).await;
+        Self::on(TestDatabase::fresh(kind).await, more).await
+    }
+
+    /// On this database.
+    pub async fn on(db: TestDatabase, more: &[(&str, &str)]) -> Self {
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let running = run(&db.url, more, &clock).await;
         let api = Api::sign_in(&format!("http://{}", running.address), CLIENT, None).await;
@@ -320,6 +341,15 @@ impl TestApp {
 
     pub async fn run_due_jobs(&self) -> (usize, usize) {
         self.running.run_due_jobs().await
+    }
+
+    /// It behaves as if asked to stop, and goes on.
+    pub fn announce_stop(&self) {
+        self.running.announce_stop();
+    }
+
+    pub async fn measure_skew(&self) {
+        self.running.measure_skew().await;
     }
 
     pub async fn leave_suspended_numbers(&self) -> usize {

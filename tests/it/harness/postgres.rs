@@ -1,40 +1,41 @@
-//! A PostgreSQL server of our own for the run of this binary, or the one that `TEST_DATABASE_URL` names.
+//! A PostgreSQL server of our own for the run of this binary, or the one that `TEST_DATABASE_URL` names; and servers
+//! that a single test has to itself, to stop and to kill.
 
 use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::Stdio,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use sea_orm::{ConnectionTrait as _, Database};
 use tokio::sync::OnceCell;
 
-use super::config_for;
+use super::{
+    config_for,
+    daemon::{Daemon, Home, free_port, tool},
+};
 
 /// A database whose schema is up to date: every test gets a copy.
 const TEMPLATE: &str = "maskline_test_template";
 
-static SERVER: OnceLock<Server> = OnceLock::new();
+static SERVER: OnceLock<Shared> = OnceLock::new();
 static PREPARED: OnceCell<()> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-struct Server {
+/// The server that all tests share.
+struct Shared {
     /// Without a database at the end.
     url: String,
-    /// Its log, each entry behind the name of its database; `None` if the server is not ours.
-    log: Option<PathBuf>,
-    /// Holds the pipe whose end stops the server, however this process ends.
-    _keeper: Option<Child>,
+    /// `None` if the server is not ours.
+    own: Option<Server>,
 }
 
 /// The address of a fresh database with the present schema.
 pub async fn fresh() -> String {
-    let server = SERVER.get_or_init(start);
+    let server = SERVER.get_or_init(shared);
     PREPARED.get_or_init(|| prepare(&server.url)).await;
     let name = format!("maskline_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     run(&server.url, &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
@@ -43,15 +44,21 @@ pub async fn fresh() -> String {
 
 /// The address of a fresh, empty database.
 pub async fn empty() -> String {
-    let server = SERVER.get_or_init(start);
+    let server = SERVER.get_or_init(shared);
     let name = format!("maskline_empty_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     run(&server.url, &format!("CREATE DATABASE {name}")).await;
     format!("{}/{name}", server.url)
 }
 
-/// The log of the server, once there is a database; `None` if the server is not ours.
-pub fn log() -> Option<&'static Path> {
-    SERVER.get_or_init(start).log.as_deref()
+/// The log of the server, once there is a database, each entry behind the name of its database; `None` if the server is
+/// not ours.
+pub fn log() -> Option<PathBuf> {
+    SERVER.get_or_init(shared).own.as_ref().map(|server| server.home.path("log"))
+}
+
+/// The port of the server, if it is ours.
+pub fn port() -> Option<u16> {
+    SERVER.get_or_init(shared).own.as_ref().map(|server| server.port)
 }
 
 async fn prepare(url: &str) {
@@ -67,75 +74,133 @@ async fn run(url: &str, sql: &str) {
     db.close().await.expect("the connection closes");
 }
 
-fn start() -> Server {
+fn shared() -> Shared {
     if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
-        return Server { url: url.trim_end_matches('/').to_owned(), log: None, _keeper: None };
+        return Shared { url: url.trim_end_matches('/').to_owned(), own: None };
     }
-    let tools = tools();
-    let folder = std::env::temp_dir().join(format!("maskline-test-postgres-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder for the server");
-    let owner = owner(&folder);
-    let data = folder.join("data");
-    let done = command(owner, &tools.join("initdb"))
-        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
-        .arg(&data)
-        .stdout(Stdio::null())
-        .status();
-    assert!(done.expect("initdb runs").success(), "initdb failed");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-    // The server outlives neither a clean end nor a kill of this process: the pipe closes in both cases.
-    let script = format!(
-        "'{}' -D '{}' -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{}' -c fsync=off \
-         -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c log_line_prefix='%d ' \
-         > '{}' 2>&1 & \
-         server=$!; read _; kill -QUIT $server; wait $server; rm -rf '{}'",
-        tools.join("postgres").display(),
-        data.display(),
-        folder.display(),
-        folder.join("log").display(),
-        folder.display()
-    );
-    let keeper = command(owner, Path::new("sh")).args(["-c", &script]).stdin(Stdio::piped()).spawn();
-    let keeper = keeper.expect("the server starts");
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "PostgreSQL did not start: see {}", folder.join("log").display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let url = format!("postgres://postgres@127.0.0.1:{port}");
-    Server { url, log: Some(folder.join("log")), _keeper: Some(keeper) }
+    let server = Server::start(&["synchronous_commit=off", "max_connections=300", "log_line_prefix='%d '"]);
+    Shared { url: server.url(), own: Some(server) }
 }
 
-/// The server refuses to run as root, so root hands it to somebody else.
-fn owner(folder: &Path) -> Option<&'static str> {
-    let me = Command::new("id").arg("-u").output().expect("id runs");
-    if String::from_utf8_lossy(&me.stdout).trim() != "0" {
-        return None;
-    }
-    let known = |user: &&str| Command::new("id").arg(user).output().is_ok_and(|id| id.status.success());
-    let user = ["postgres", "nobody"].into_iter().find(known).expect("a user other than root");
-    let done = Command::new("chown").arg(user).arg(folder).status();
-    assert!(done.expect("chown runs").success());
-    Some(user)
+/// A server of our own. What it committed survives its death, though not the machine's.
+pub struct Server {
+    home: Home,
+    pub port: u16,
+    options: Vec<String>,
+    daemon: Option<Daemon>,
 }
 
-fn command(owner: Option<&str>, program: &Path) -> Command {
-    match owner {
-        Some(user) => {
-            let mut command = Command::new("runuser");
-            command.args(["-u", user, "--"]).arg(program).current_dir("/");
-            command
+impl Server {
+    /// A fresh server with these settings.
+    pub fn start(options: &[&str]) -> Self {
+        let server = Self::new(options);
+        let done = server
+            .home
+            .command(&tool("initdb"))
+            .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D"])
+            .arg(server.data())
+            .stdout(Stdio::null())
+            .status();
+        assert!(done.expect("initdb runs").success(), "initdb failed");
+        server.running()
+    }
+
+    /// A standby that streams from this server.
+    pub fn standby(&self) -> Self {
+        let options: Vec<_> = self.options.iter().map(String::as_str).collect();
+        let standby = Self::new(&options);
+        let done = standby
+            .home
+            .command(&tool("pg_basebackup"))
+            .args([
+                "--host=127.0.0.1",
+                "--username=postgres",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--write-recovery-conf",
+            ])
+            .arg(format!("--port={}", self.port))
+            .arg("-D")
+            .arg(standby.data())
+            .status();
+        assert!(done.expect("pg_basebackup runs").success(), "pg_basebackup failed");
+        standby.running()
+    }
+
+    fn new(options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { home: Home::make("postgres"), port: free_port(), options, daemon: None }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.path("data")
+    }
+
+    fn running(mut self) -> Self {
+        self.start_again();
+        self
+    }
+
+    /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill).
+    pub fn start_again(&mut self) {
+        let options: String = self.options.iter().map(|option| format!(" -c {option}")).collect();
+        let line = format!(
+            "'{}' -D '{}' -p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{}' -c fsync=off \
+             -c full_page_writes=off{options}",
+            tool("postgres").display(),
+            self.data().display(),
+            self.port,
+            self.home.folder.display(),
+        );
+        self.daemon = Some(self.home.spawn(&line, "QUIT"));
+        self.home.wait_for(self.port);
+    }
+
+    /// Stops it at once, as `pg_ctl stop -m immediate` does.
+    pub fn stop(&mut self) {
+        self.end("QUIT");
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.end("KILL");
+    }
+
+    fn end(&mut self, signal: &str) {
+        self.daemon.take().expect("it runs").end(signal);
+    }
+
+    /// Its address, without a database at the end.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
+    /// Runs a statement in its database `postgres`, as soon as it takes connections.
+    pub async fn run(&self, sql: &str) {
+        self.wait_until_it_answers().await;
+        run(&self.url(), sql).await;
+    }
+
+    /// A server that listens may still be recovering.
+    pub async fn wait_until_it_answers(&self) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            if let Ok(db) = Database::connect(format!("{}/postgres", self.url())).await {
+                db.close().await.expect("the connection closes");
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "PostgreSQL does not answer: see {}", self.log().display());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        None => Command::new(program),
     }
-}
 
-fn tools() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
+    /// A fresh, empty database.
+    pub async fn database(&self, name: &str) -> String {
+        self.run(&format!("CREATE DATABASE {name}")).await;
+        format!("{}/{name}", self.url())
     }
-    let found = folders.into_iter().find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
-    found.expect("PostgreSQL is not installed: run scripts/test, or set TEST_DATABASE_URL to a server's address")
+
+    fn log(&self) -> PathBuf {
+        self.home.path("log")
+    }
 }

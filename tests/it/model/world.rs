@@ -249,11 +249,11 @@ async fn database(kind: Kind) -> (TestDatabase, String) {
         Kind::Sqlite => {
             let url = format!("sqlite://{}", folder.path().join("maskline.db").display());
             let rows = format!("{url}?mode=ro");
-            (TestDatabase { url, folder }, rows)
+            (TestDatabase { direct: url.clone(), url, folder }, rows)
         }
         Kind::Postgres => {
             let url = postgres::fresh().await;
-            (TestDatabase { url: url.clone(), folder }, url)
+            (TestDatabase { direct: url.clone(), url: url.clone(), folder }, url)
         }
     }
 }

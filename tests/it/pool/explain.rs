@@ -39,7 +39,7 @@ struct Stage {
     api: Api,
     /// The name of the database.
     name: String,
-    log: &'static std::path::Path,
+    log: std::path::PathBuf,
 }
 
 impl Stage {
@@ -47,7 +47,7 @@ impl Stage {
     async fn of((numbers, rides): (usize, usize), settings: &[&str]) -> Option<Self> {
         let app = TestApp::start(Kind::Postgres).await;
         let log = postgres::log()?;
-        let db = Database::connect(&app.db.url).await.expect("a connection");
+        let db = Database::connect(&app.db.direct).await.expect("a connection");
         db.execute_unprepared("SET statement_timeout = 0").await.expect("no limit");
         for sql in history(numbers, rides) {
             db.execute_unprepared(&sql).await.expect(&sql);
@@ -86,7 +86,7 @@ impl Stage {
 
     /// What the statements cost that ran since the log was so long.
     fn costs_since(&self, start: usize) -> Costs {
-        let log = std::fs::read(self.log).expect("the log");
+        let log = std::fs::read(&self.log).expect("the log");
         let log = String::from_utf8_lossy(&log[start..]);
         let mut costs = Costs::new();
         let mut lines = log.lines().peekable();
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     fn log_length(&self) -> usize {
-        usize::try_from(std::fs::metadata(self.log).expect("the log").len()).expect("a length")
+        usize::try_from(std::fs::metadata(&self.log).expect("the log").len()).expect("a length")
     }
 
     async fn finish(self) {

@@ -25,7 +25,7 @@ on_both_databases! {
 
     async fn a_job_that_fails_stops_no_other_and_runs_again_in_the_next_period(kind: Kind) {
         let app = TestApp::start(kind).await;
-        let outside = Database::connect(&app.db.url).await.unwrap();
+        let outside = Database::connect(&app.db.direct).await.unwrap();
         let run = async |sql: &str| outside.execute_unprepared(sql).await.map(drop).expect(sql);
         let (all, _) = app.run_due_jobs().await;
         app.clock.advance(Duration::hours(1));

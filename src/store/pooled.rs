@@ -1,0 +1,80 @@
+//! Reads outside of a transaction of ours.
+//!
+//! Behind a pooler that hands out connections by transaction there is no such thing: a statement with parameters is several
+//! messages, and each could go to another connection of the server. So every such read is a transaction there.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    TransactionOptions, TransactionTrait as _, entity::prelude::async_trait,
+};
+
+/// How a statement that takes too long ends; see [`Pool::begin`].
+pub(super) const STATEMENT_TIMEOUT_S: u64 = 10;
+
+/// The connections to the database.
+#[derive(Clone)]
+pub struct Pool {
+    pub(super) db: DatabaseConnection,
+    /// A pooler in between hands connections of the server out by transaction.
+    pub(super) by_transaction: bool,
+}
+
+impl Pool {
+    /// Begins a transaction.
+    pub(super) async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+        let tx = self.db.begin_with_options(options).await?;
+        if self.by_transaction {
+            // The driver names its statements and leaves them on the connection, where another client's may have the same
+            // name. By itself, so that poolers that know statements see it.
+            tx.execute_unprepared("DEALLOCATE ALL").await?;
+            // Elsewhere the connection is opened with this; a pooler takes no such parameter.
+            tx.execute_unprepared(&format!("SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'")).await?;
+        }
+        Ok(tx)
+    }
+
+    async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.begin(TransactionOptions::default()).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Pool {
+    fn get_database_backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        if !self.by_transaction {
+            return self.db.execute_raw(statement).await;
+        }
+        let tx = self.begin_read().await?;
+        let done = tx.execute_raw(statement).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.db.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if !self.by_transaction {
+            return self.db.query_one_raw(statement).await;
+        }
+        let tx = self.begin_read().await?;
+        let found = tx.query_one_raw(statement).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if !self.by_transaction {
+            return self.db.query_all_raw(statement).await;
+        }
+        let tx = self.begin_read().await?;
+        let found = tx.query_all_raw(statement).await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+}
