@@ -4,6 +4,7 @@
 mod auth;
 mod bad_input;
 mod carriers;
+mod chaos;
 mod contact;
 mod country;
 mod delivery;
