@@ -8,6 +8,7 @@ use std::{
 use sea_orm::{ConnectionTrait as _, Database, Statement};
 
 use super::{
+    hearing::Heard,
     load::{Load, Pair},
     provider::Taken,
 };
@@ -26,6 +27,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// With what the platform heard.
+    pub fn add(&mut self, heard: Heard) {
+        self.counts.extend(heard.counts);
+        self.wrong.extend(heard.wrong);
+    }
+
     pub fn report(&self) {
         for (what, count) in &self.counts {
             println!("{count:>8} {what}");
@@ -35,7 +42,7 @@ impl Verdict {
     pub fn expect_nothing_wrong(&self) {
         let some = &self.wrong[..self.wrong.len().min(20)];
         assert!(self.wrong.is_empty(), "{} wrong, such as:\n{}", self.wrong.len(), some.join("\n"));
-        for what in ["texts acknowledged", "rides acknowledged", "texts taken by the provider"] {
+        for what in ["texts acknowledged", "rides acknowledged", "texts taken by the provider", "events in the log"] {
             assert!(self.counts[what] > 20, "too little happened: {:?}", self.counts);
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! Replicas are real processes that are killed, PostgreSQL is stopped in the middle of its work, and the provider fails in
 //! every way ([`provider`]); meanwhile people write and call, and rides are created ([`load`]). In the end all is quiet, and
-//! [`judge`] compares what was acknowledged with what the provider took. `scripts/chaos-test` runs the long form; see
-//! `docs/chaos-test.md`.
+//! [`judge`] compares what was acknowledged with what the provider took, [`hearing`] with what the platform was told.
+//! `scripts/chaos-test` runs the long form; see `docs/chaos-test.md`.
 
+mod hearing;
 mod judge;
 mod load;
 mod provider;
@@ -18,7 +19,7 @@ use std::{
 use fastrand::Rng;
 use tokio::{task::JoinSet, time::sleep};
 
-use self::{load::Load, provider::Provider, replicas::Replica};
+use self::{hearing::Hearing, load::Load, provider::Provider, replicas::Replica};
 use crate::{
     carriers::messagebird::MessageBird,
     harness::{Api, CLIENT, Kind, TestDatabase, carrier::Carrier as _, postgres::Server},
@@ -74,7 +75,8 @@ async fn play(db: &TestDatabase, count: usize, mut server: Option<Server>, blows
     let mut replicas = Vec::new();
     for at in 0..count {
         let account = MessageBird.account(&provider.listen(at).await);
-        let account: Vec<_> = account.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let account = account.iter().map(|(name, value)| (*name, value.as_str()));
+        let account: Vec<_> = account.chain([("EVENTS_ALLOW_LOOPBACK", "on")]).collect();
         replicas.push(Replica::new(db, &account));
     }
     for replica in &replicas {
@@ -87,6 +89,7 @@ async fn play(db: &TestDatabase, count: usize, mut server: Option<Server>, blows
     for at in 0..NUMBERS {
         api.number(&format!("+3197010200{at:03}"), "messagebird").await;
     }
+    let hearing = Hearing::begin(&api).await;
     let apis: Vec<_> = replicas.iter().map(|replica| api.at(&replica.base)).collect();
     provider.report_to(apis.clone());
     let load = Load::new(apis);
@@ -106,6 +109,8 @@ async fn play(db: &TestDatabase, count: usize, mut server: Option<Server>, blows
         users.spawn(Arc::clone(&load).create_rides(FURTHER + at, 2));
         users.spawn(Arc::clone(&load).call(pairs.clone(), at));
     }
+    users.spawn(Hearing::falter(hearing.subscriber(), Arc::clone(&load)));
+    users.spawn(Hearing::follow(hearing.read(), Arc::clone(&load)));
     let began = Instant::now();
     let (outages, slowest) = strike(&replicas, server.as_mut(), blows).await;
     sleep(Duration::from_secs(1)).await;
@@ -115,9 +120,11 @@ async fn play(db: &TestDatabase, count: usize, mut server: Option<Server>, blows
         ended.expect("no user saw anything wrong");
     }
     let worked = began.elapsed();
-    drain(&load, if patient { Duration::from_secs(900) } else { Duration::from_secs(120) }).await;
+    let patience = if patient { Duration::from_secs(900) } else { Duration::from_secs(120) };
+    drain(&load, patience).await;
     let kills: Vec<_> = replicas.iter().map(Replica::kills).collect();
-    let verdict = judge::judge(&load, &provider.taken(), &kills, &outages);
+    let mut verdict = judge::judge(&load, &provider.taken(), &kills, &outages);
+    verdict.add(hearing.judge(&load, patience).await);
     println!("load for {worked:.1?}, all out after {:.1?}", began.elapsed());
     println!("{:>8} kills, {} restarts of the database", kills.iter().flatten().count(), outages.len());
     println!("{:>8} failures of the provider", provider.failures());

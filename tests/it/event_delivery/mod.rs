@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Kind, TestApp, id, on_both_databases,
+    Kind, TestApp, id, on_both_databases, spec,
     subscriber::{Act, Post, Subscriber},
 };
 
@@ -38,13 +38,14 @@ impl Stage {
         let app = TestApp::with(kind, &[LOOPBACK]).await;
         let subscriber = Subscriber::start().await;
         let (endpoint, secret) = subscribe(&app, &subscriber, more).await;
-        let db = Database::connect(&app.db.url).await.expect("the database");
+        let db = Database::connect(&app.db.direct).await.expect("the database");
         Self { app, subscriber, endpoint, secret, db }
     }
 
     /// Something happens; the event's id.
     async fn happens(&self, kind: &str, data: Value) -> i64 {
         let sql = "INSERT INTO events (type, ride_id, data, at) VALUES ($1, $2, $3, $4) RETURNING id";
+        let data = data_of(kind, data);
         let values = [kind.into(), data["ride_id"].as_i64().into(), data.to_string().into(), self.app.now().into()];
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         self.db.query_one_raw(statement).await.expect("a row").expect("a row").try_get("", "id").expect("an id")
@@ -81,6 +82,20 @@ impl Stage {
     }
 }
 
+/// What an event of this type says at least, with this in it.
+fn data_of(kind: &str, more: Value) -> Value {
+    let name = kind.split(['.', '_']).map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect::<String>();
+    let schema = &spec::DOCUMENT["components"]["schemas"][format!("{name}Event")];
+    let required = schema["properties"]["data"]["required"].as_array().expect("required fields");
+    let field = |name: &Value| {
+        let name = name.as_str().expect("a name");
+        (name.to_owned(), schema["examples"][0]["data"][name].clone())
+    };
+    let mut data: serde_json::Map<_, _> = required.iter().map(field).collect();
+    data.extend(more.as_object().expect("an object").clone());
+    Value::Object(data)
+}
+
 /// A new endpoint: its id and its secret.
 async fn subscribe(app: &TestApp, subscriber: &Subscriber, more: &Value) -> (i64, String) {
     let mut body = json!({ "url": subscriber.url });
@@ -108,7 +123,7 @@ on_both_databases! {
         assert_eq!(posts[0].json(), json!({
             "type": "ride.completed",
             "timestamp": at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            "data": { "ride_id": 7, "customer_id": 1, "status": "completed" },
+            "data": data_of("ride.completed", json!({ "ride_id": 7, "customer_id": 1, "status": "completed" })),
         }));
         assert!(posts[0].is_signed_with(&stage.secret));
         assert_eq!(stage.deliver().await, 0);

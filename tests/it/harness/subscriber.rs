@@ -119,7 +119,12 @@ impl Subscriber {
         std::mem::take(&mut self.state().posts)
     }
 
-    /// The same: the events of those that were answered with 2xx.
+    /// The posts so far; they stay on the record.
+    pub fn posts(&self) -> Vec<Post> {
+        self.state().posts.clone()
+    }
+
+    /// Takes the posts so far off the record: the events of those that were answered with 2xx.
     pub fn taken(&self) -> Vec<i64> {
         self.take().iter().filter(|post| post.is_taken).map(Post::event).collect()
     }
