@@ -79,6 +79,8 @@ CREATE INDEX outbox_due ON outbox (provider, due_at) WHERE state = 'owed';
 CREATE INDEX outbox_expiring ON outbox (expires_at) WHERE state = 'owed';
 
 ALTER TABLE rides ADD COLUMN driver_since {time};
+UPDATE rides SET driver_since = updated_at
+    WHERE EXISTS (SELECT 1 FROM bindings b WHERE b.ride_id = rides.id AND b.role = 'driver' AND b.former);
 
 CREATE TABLE breakers (
     provider TEXT NOT NULL PRIMARY KEY,

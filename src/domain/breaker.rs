@@ -101,7 +101,7 @@ impl Streak {
     pub fn saw(&mut self, health: Health, text: MessageId, most: u32) -> bool {
         match health {
             Health::Well => *self = Self::default(),
-            Health::Throttling => {}
+            Health::Throttling => return false,
             Health::Ill => {
                 self.failures = self.failures.saturating_add(1);
                 if self.texts.len() < 2 {
@@ -109,11 +109,7 @@ impl Streak {
                 }
             }
         }
-        let opens = self.failures >= most && self.texts.len() > 1;
-        if opens {
-            *self = Self::default();
-        }
-        opens
+        self.failures >= most && self.texts.len() > 1
     }
 }
 
@@ -129,10 +125,9 @@ mod tests {
         let mut saw = |health, text: usize| streak.saw(health, texts[text], 3);
         assert!(![0, 0, 0, 0].into_iter().any(|text| saw(Health::Ill, text)), "one text that nobody can send");
         assert!(saw(Health::Ill, 1));
-        assert!(!saw(Health::Ill, 0), "counted anew");
-        assert!(!saw(Health::Throttling, 1));
-        assert!(!saw(Health::Ill, 1));
-        assert!(!saw(Health::Well, 1));
+        assert!(!saw(Health::Well, 0), "counted anew");
+        assert!(!saw(Health::Ill, 0) && !saw(Health::Ill, 1));
+        assert!(!saw(Health::Throttling, 1) && !saw(Health::Well, 1));
         assert!(!saw(Health::Ill, 1) && !saw(Health::Ill, 0));
         assert!(saw(Health::Ill, 1));
     }

@@ -62,7 +62,12 @@ impl Service {
             return Ok(());
         }
         let opens = self.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
-        if opens { self.open_breaker(provider).await } else { Ok(()) }
+        if opens {
+            self.open_breaker(provider).await?;
+            // Only now: had it failed, the next failure would try again.
+            self.streaks.of_all().remove(provider);
+        }
+        Ok(())
     }
 
     async fn open_breaker(&self, provider: &ProviderName) -> Result<()> {
@@ -96,9 +101,10 @@ impl Service {
                 Ok(closed)
             })
             .await?;
+        self.streaks.of_all().remove(provider);
         if closed {
             tracing::info!(%provider, "a provider works again");
-            self.owed.notify_one();
+            self.owed.ring();
         }
         Ok(())
     }

@@ -153,7 +153,7 @@ impl Service {
                 messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just owed is not there"))
             })
             .await?;
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(once)
     }
 
@@ -189,7 +189,7 @@ impl Service {
                 messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just stored is not there"))
             })
             .await?;
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(once)
     }
 

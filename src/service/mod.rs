@@ -4,6 +4,7 @@
 //! SQL; of providers it knows only the trait.
 
 pub mod auth;
+mod bell;
 mod breakers;
 mod deliveries;
 mod endpoints;
@@ -27,6 +28,7 @@ mod upkeep;
 
 use std::sync::{Arc, atomic::AtomicI64};
 
+pub use bell::Bell;
 use chrono::Duration;
 pub use deliveries::{Finished, Lane, Pong, Round};
 pub use endpoints::EndpointWithSecret;
@@ -35,7 +37,6 @@ pub use intake::Intake;
 pub use intercept::Intercept;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
-pub use outbox::{Due, Send};
 pub use pool::{PoolGroup, PoolReport};
 pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
@@ -85,7 +86,7 @@ pub struct Service {
     tokens: auth::Tokens,
     secrets: secrets::Secrets,
     /// Rings when something new is owed; the outbox worker listens.
-    owed: Arc<Notify>,
+    owed: Bell,
     /// Rings when events got their places in the log; whoever delivers them listens.
     event_bell: Arc<Notify>,
     event_retention: Duration,
@@ -157,7 +158,7 @@ impl Service {
             public_base_url: parts.public_base_url,
             tokens,
             secrets: secrets::Secrets::new(),
-            owed: Arc::new(Notify::new()),
+            owed: Bell::new(),
             event_bell: Arc::new(Notify::new()),
             event_retention: parts.event_retention,
         }
@@ -184,7 +185,7 @@ impl Service {
     }
 
     /// Rings when something new is owed.
-    pub fn owed(&self) -> &Arc<Notify> {
+    pub fn owed(&self) -> &Bell {
         &self.owed
     }
 

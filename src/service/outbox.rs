@@ -8,9 +8,7 @@ use chrono::Duration;
 
 use super::Service;
 use crate::{
-    domain::{
-        breaker::Health, clock::Time, error::Result, ids::MessageId, message::SendFailure, number::ProviderName, retry,
-    },
+    domain::{breaker::Health, error::Result, ids::MessageId, message::SendFailure, number::ProviderName, retry},
     provider::{OutboundText, Provider, ProviderRequest, ProviderResponse, SendOutcome, Unreached},
     store::{
         breakers,
@@ -21,57 +19,48 @@ use crate::{
 /// How long a claim is ours. Longer than the longest exchange, with room for what comes before and after it.
 pub const LEASE: Duration = Duration::seconds(30);
 
-/// Texts that expire in one transaction each, at most so many in a round.
+/// An exchange is not begun with less than this left of the lease: it takes so long at most, and must be over before
+/// somebody else begins the next.
+const LEFT: Duration = Duration::seconds(12);
+/// Texts that expire in one transaction each, at most so many in a run.
 const EXPIRED_AT_ONCE: u32 = 200;
-
-/// What a provider's texts come to at this moment.
-#[derive(Default)]
-pub struct Due {
-    /// Parts to be sent now.
-    pub sends: Vec<Send>,
-    /// When the next one may be that has to wait for its number, its account or its provider, if that is known.
-    pub again_at: Option<Time>,
-}
-
-/// A claimed part.
-#[derive(Clone, Copy)]
-pub struct Send {
-    claim: Claim,
-    /// The provider's breaker is open, and this part tries whether it works again.
-    is_probe: bool,
-}
 
 /// A part on its way to its provider: what [`Service::finish`] needs to know.
 pub struct Dispatch {
-    send: Send,
+    claim: Claim,
     message: MessageId,
     provider: Arc<dyn Provider>,
 }
 
 impl Service {
     /// Claims parts that are due at a provider, no more than it can take now.
-    pub async fn claim_due(&self, provider: &ProviderName, limit: u32) -> Result<Due> {
+    pub async fn claim_due(&self, provider: &ProviderName, limit: u32) -> Result<Claimed> {
         let now = self.now();
-        let Some(adapter) = self.providers.get(provider) else { return Ok(Due::default()) };
+        let Some(adapter) = self.providers.get(provider) else { return Ok(Claimed::default()) };
         let throughput = self.providers.throughput(adapter.profile());
         self.store
             .write(|tx| async move {
                 let open = breakers::open_locked(&tx, provider).await?;
                 let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
                 if probe_at.is_some_and(|probe_at| now < probe_at) {
-                    return Ok(Due { sends: Vec::new(), again_at: probe_at });
+                    return Ok(Claimed { claims: Vec::new(), again_at: probe_at });
                 }
                 let is_probe = open.is_some();
                 let limit = if is_probe { 1 } else { limit };
-                let Claimed { claims, again_at } =
-                    outbox::claim(&tx, &Ask { provider, throughput, limit, lease: LEASE, is_probe }, now).await?;
-                if let Some(breaker) = open.as_ref().filter(|_| !claims.is_empty()) {
+                let ask = Ask { provider, throughput, limit, lease: LEASE, is_probe };
+                let claimed = outbox::claim(&tx, &ask, now).await?;
+                if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
                     // Until its outcome is known, or the lease is over.
                     breakers::probe(&tx, provider, now + LEASE, breaker.probes).await?;
                 }
-                Ok(Due { sends: claims.into_iter().map(|claim| Send { claim, is_probe }).collect(), again_at })
+                Ok(claimed)
             })
             .await
+    }
+
+    /// Whether there is time left to send a claimed part.
+    pub fn is_in_time(&self, claim: Claim) -> bool {
+        self.now() + LEFT <= claim.until
     }
 
     /// Gives up texts that have become pointless.
@@ -88,10 +77,10 @@ impl Service {
     }
 
     /// Gives a claim back that was not sent: whoever is there sends it, at once.
-    pub async fn give_back(&self, provider: &ProviderName, send: Send) -> Result<()> {
-        let (now, Send { claim, is_probe }) = (self.now(), send);
-        self.store.write(|tx| async move { outbox::give_back(&tx, claim, is_probe, now).await }).await?;
-        self.came_to_nothing(provider, send).await
+    pub async fn give_back(&self, provider: &ProviderName, claim: Claim) -> Result<()> {
+        let now = self.now();
+        self.store.write(|tx| async move { outbox::give_back(&tx, claim, now).await }).await?;
+        self.came_to_nothing(provider, claim).await
     }
 
     /// How many parts are owed.
@@ -100,15 +89,15 @@ impl Service {
     }
 
     /// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
-    pub async fn prepare(&self, send: Send) -> Result<Option<(ProviderRequest, Dispatch)>> {
-        let Some(part) = outbox::resolve(&self.store, send.claim, self.now()).await? else { return Ok(None) };
+    pub async fn prepare(&self, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
+        let Some(part) = outbox::resolve(&self.store, claim, self.now()).await? else { return Ok(None) };
         let Some(way) = part.way else {
-            self.settle(part.message_id, send.claim, Ending::failed(SendFailure::ContactClosed.as_str())).await?;
+            self.settle(part.message_id, claim, Ending::failed(SendFailure::ContactClosed.as_str())).await?;
             return Ok(None);
         };
         let Some(provider) = self.providers.get(&way.provider) else {
             tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
-            self.try_later(part.message_id, send, None, false, SendFailure::ProviderNotConfigured).await?;
+            self.try_later(part.message_id, claim, None, false, SendFailure::ProviderNotConfigured).await?;
             return Ok(None);
         };
         let text = OutboundText {
@@ -120,12 +109,12 @@ impl Service {
             report_url: &self.report_url(&way.provider),
         };
         let request = provider.build_send(&text, self.now());
-        Ok(Some((request, Dispatch { send, message: part.message_id, provider: Arc::clone(provider) })))
+        Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
     }
 
     /// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
-    pub async fn came_to_nothing(&self, provider: &ProviderName, send: Send) -> Result<()> {
-        if send.is_probe { self.probe_again(provider).await } else { Ok(()) }
+    pub async fn came_to_nothing(&self, provider: &ProviderName, claim: Claim) -> Result<()> {
+        if claim.is_probe { self.probe_again(provider).await } else { Ok(()) }
     }
 
     /// Writes down what came of a dispatch.
@@ -134,8 +123,8 @@ impl Service {
         dispatch: &Dispatch,
         response: &std::result::Result<ProviderResponse, Unreached>,
     ) -> Result<()> {
-        let Dispatch { send, message, provider } = dispatch;
-        let (claim, message) = (send.claim, *message);
+        let Dispatch { claim, message, provider } = dispatch;
+        let (claim, message) = (*claim, *message);
         let outcome = match response {
             Ok(response) => provider.read_outcome(response),
             Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
@@ -155,20 +144,20 @@ impl Service {
             }
             SendOutcome::TryLater { after } => {
                 tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "a provider did not take a text");
-                self.try_later(message, *send, after, false, SendFailure::ProviderUnavailable).await?;
+                self.try_later(message, claim, after, false, SendFailure::ProviderUnavailable).await?;
             }
             SendOutcome::InDoubt => {
                 tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "nobody knows whether a provider took a text");
-                self.try_later(message, *send, None, true, SendFailure::ProviderUnavailable).await?;
+                self.try_later(message, claim, None, true, SendFailure::ProviderUnavailable).await?;
             }
         }
-        self.judge(provider, health, message, send.is_probe).await
+        self.judge(provider, health, message, claim.is_probe).await
     }
 
     async fn try_later(
         &self,
         message: MessageId,
-        Send { claim, is_probe }: Send,
+        claim: Claim,
         after: Option<Duration>,
         in_doubt: bool,
         at_last: SendFailure,
@@ -178,7 +167,7 @@ impl Service {
         }
         let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
         // Where its provider is down, a text waits for that and not for its own turn.
-        let pause = if is_probe && !in_doubt {
+        let pause = if claim.is_probe && !in_doubt {
             after.unwrap_or_default()
         } else {
             retry::pause(tries, self.chance.unit(), after)

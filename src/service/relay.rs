@@ -87,7 +87,7 @@ impl Service {
                 }
             })
             .await?;
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl Service {
             })
             .await?;
         // The next text of the conversation may have been waiting for this one.
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(())
     }
 

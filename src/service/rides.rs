@@ -55,7 +55,7 @@ impl Service {
             })
             .await;
         let once = self.noting_depletion(once).await?;
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(once)
     }
 
@@ -141,7 +141,7 @@ impl Service {
             })
             .await;
         let edited = self.noting_depletion(edited).await?;
-        self.owed.notify_one();
+        self.owed.ring();
         Ok(edited)
     }
 

@@ -67,6 +67,7 @@ const TIDYING: &[Job] = &[
 
 /// Jobs that change what people can do, or what they are told: tests drive each by hand.
 const ACTING: &[Job] = &[
+    Job::every(2, "expire_texts", |service| Box::pin(service.expire_texts())),
     Job::every(2, "leave_suspended_numbers", |service| Box::pin(service.leave_some_numbers())),
     Job::every(2, "leave_down_providers", |service| Box::pin(service.leave_some_providers())),
 ];
@@ -110,7 +111,8 @@ impl Service {
     }
 
     async fn adopt_parts(&self) -> Result<()> {
-        self.store.write(|tx| async move { outbox::adopt(&tx).await }).await.map(drop)
+        let expires_at = self.now() + self.message_ttl;
+        self.store.write(|tx| async move { outbox::adopt(&tx, expires_at).await }).await
     }
 
     async fn forget_calls(&self) -> Result<()> {

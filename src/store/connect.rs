@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     Keys, Store, Vault,
-    pooled::{Pool, STATEMENT_TIMEOUT_S},
+    pooled::{IDLE_TIMEOUT_S, Pool, STATEMENT_TIMEOUT_S},
 };
 use crate::domain::error::{Error, Result};
 
@@ -87,6 +87,9 @@ impl Store {
             });
         } else {
             connect.statement_timeout(Duration::from_secs(STATEMENT_TIMEOUT_S));
+            connect.map_sqlx_postgres_opts(|postgres| {
+                postgres.options([("idle_in_transaction_session_timeout", format!("{IDLE_TIMEOUT_S}s"))])
+            });
         }
         let db = Pool { db: Database::connect(connect).await?, by_transaction: options.pooler };
         let embedded = db.get_database_backend() == DbBackend::Sqlite;
@@ -104,6 +107,8 @@ impl Store {
         };
         let tx = self.db.begin(options).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
+            // Large tables take longer than any statement of a request may, and so does waiting for who migrates them.
+            tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
         }
         Migrator::up(&tx, None).await?;

@@ -241,12 +241,14 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
     Ok(true)
 }
 
-/// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it.
+/// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it: that counts as an attempt, whatever
+/// it was for.
 pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, in_doubt: bool) -> Result<()> {
     let before = messages::lock(tx, message).await?;
     let moved = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(due_at))
         .col_expr(Column::InFlight, Expr::value(in_doubt))
+        .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe && in_doubt)))
         .filter(Column::Id.eq(claim.id.0))
         .filter(Column::Attempts.eq(claim.attempt))
         .filter(Column::State.eq(PartState::Owed.as_str()))
@@ -259,13 +261,13 @@ pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, i
 }
 
 /// Gives a claim back that was never sent: the part is due at once, and the attempt does not count.
-pub async fn give_back(tx: &Tx, claim: Claim, is_probe: bool, now: Time) -> Result<()> {
+pub async fn give_back(tx: &Tx, claim: Claim, now: Time) -> Result<()> {
     let Some(found) = Entity::find_by_id(claim.id.0).one(tx.conn()).await? else { return Ok(()) };
     let message = MessageId(found.message_id);
     let before = messages::lock(tx, message).await?;
     let moved = Entity::update_many()
         .col_expr(Column::Attempts, Expr::value(claim.attempt - 1))
-        .col_expr(Column::Probes, Expr::value(claim.attempt - claim.tries - i32::from(is_probe)))
+        .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe)))
         .col_expr(Column::DueAt, Expr::value(now))
         .col_expr(Column::InFlight, Expr::value(false))
         .filter(Column::Id.eq(claim.id.0))
@@ -288,6 +290,10 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
     let before = messages::lock(tx, message).await?;
     // Read again under the lock: whoever held it may have moved this part.
     let Some(found) = Entity::find_by_id(found.id).one(tx.conn()).await? else { return Ok(false) };
+    if found.reference != reference {
+        // It is owed anew by now, and this is news of the former send.
+        return Ok(false);
+    }
     let state = row::word(PartState::parse, "state", &found.state)?;
     let next = state.after_report(news);
     if next != state {

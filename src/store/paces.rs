@@ -49,12 +49,15 @@ impl Allowances {
         Ok(Self { spent: rows.into_iter().map(|row| (row.name, row.spent_until)).collect(), now })
     }
 
-    /// Reserves a moment for one text, now or later.
-    pub fn reserve(&mut self, name: &Limited, pace: Pace) -> Time {
+    /// Reserves a moment for one text, now or later; or none, if there is none before the horizon.
+    pub fn reserve(&mut self, name: &Limited, pace: Pace, horizon: Option<Time>) -> Option<Time> {
         let name = name.to_string();
         let slot = pace.reserve(self.spent.get(&name).copied(), self.now);
+        if horizon.is_some_and(|horizon| slot.at >= horizon) {
+            return None;
+        }
         self.spent.insert(name, slot.spent_until);
-        slot.at
+        Some(slot.at)
     }
 
     /// Takes the present moment for one text; or says when there will be one, and takes nothing.

@@ -10,6 +10,8 @@ use sea_orm::{
 
 /// How a statement that takes too long ends; see [`Pool::begin`].
 pub(super) const STATEMENT_TIMEOUT_S: u64 = 10;
+/// A transaction in which nothing happens for so long has lost its process, and its locks keep others waiting.
+pub(super) const IDLE_TIMEOUT_S: u64 = 15;
 
 /// The connections to the database.
 #[derive(Clone)]
@@ -28,7 +30,11 @@ impl Pool {
             // name. By itself, so that poolers that know statements see it.
             tx.execute_unprepared("DEALLOCATE ALL").await?;
             // Elsewhere the connection is opened with this; a pooler takes no such parameter.
-            tx.execute_unprepared(&format!("SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'")).await?;
+            let limits = format!(
+                "SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';
+                 SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
+            );
+            tx.execute_unprepared(&limits).await?;
         }
         Ok(tx)
     }

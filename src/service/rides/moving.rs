@@ -109,7 +109,7 @@ impl Service {
             }
         }
         if !ids.is_empty() {
-            self.owed.notify_one();
+            self.owed.ring();
         }
         Ok(ids.len())
     }
@@ -138,7 +138,7 @@ impl Service {
             }
         }
         if moved > 0 {
-            self.owed.notify_one();
+            self.owed.ring();
         }
         Ok(moved)
     }
@@ -175,6 +175,10 @@ impl Service {
         self.store
             .write(|tx| async move {
                 let Some((mut ride, parties)) = self.lock_stuck(&tx, id, Leaving::Suspended).await? else { return Ok(()) };
+                for &to in Role::ALL {
+                    // What waits there has nowhere to go, and must not keep the last word waiting.
+                    outbox::cut_off(&tx, id, to, now).await?;
+                }
                 for &to in Role::ALL {
                     let phone = self.store.phone_index(&parties.of(to).phone);
                     match pool::sender(&tx, &phone, &self.providers.configured()).await? {

@@ -41,6 +41,17 @@ pub struct Claim {
     pub attempt: i32,
     /// The same without attempts that only tried the provider.
     pub tries: i32,
+    /// This one only tries whether the provider works.
+    pub is_probe: bool,
+    /// When the lease is over.
+    pub until: Time,
+}
+
+impl Claim {
+    /// Attempts that only tried the provider, this one included.
+    pub(super) fn probes(&self) -> i32 {
+        self.attempt - self.tries
+    }
 }
 
 /// What is had.
@@ -58,33 +69,48 @@ pub struct Claimed {
 /// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
 ///
 /// A number that has sent enough for the moment gives its part a slot in the future, for which the part then waits: what
-/// other numbers send is not kept waiting behind it. An account that has sent enough takes nothing more for now.
+/// other numbers send is not kept waiting behind it. An account that has sent enough takes nothing more for now. Where
+/// there is no slot before the part expires, it takes none: or a number that has too much to send would send nothing in time.
 pub async fn claim(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Claimed> {
     let due = due(tx, ask, now).await?;
     if due.is_empty() {
         return Ok(Claimed::default());
     }
+    let is_full = due.len() >= usize::try_from(ask.limit).unwrap_or(usize::MAX);
     let account = ask.throughput.of_account().map(|pace| (Limited::Account(ask.provider.clone()), pace));
     let limited = due.iter().filter_map(Due::waits_for).chain(account.iter().map(|(name, _)| name.clone())).collect();
     let mut allowances = Allowances::lock(tx, &limited, now).await?;
-    let (mut ready, mut again_at) = (Vec::new(), None);
+    let (mut ready, mut again_at, mut is_spent) = (Vec::new(), None, false);
     for part in due {
-        let slot = part.waits_for().map(|number| allowances.reserve(&number, ask.throughput.of_number()));
-        if let Some(later) = slot.filter(|slot| *slot > now) {
-            let later = to_next_milli(later);
-            give_slot(tx, part.id, later, Some(later)).await?;
-            again_at = earlier(again_at, later);
-            continue;
+        if let Some(number) = part.waits_for() {
+            match allowances.reserve(&number, ask.throughput.of_number(), part.horizon(now)) {
+                Some(slot) if slot > now => {
+                    let slot = to_next_milli(slot);
+                    give_slot(tx, part.id, Some(slot), Some(slot)).await?;
+                    again_at = earlier(again_at, slot);
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    give_slot(tx, part.id, None, Some(now + ASK_AGAIN)).await?;
+                    continue;
+                }
+            }
         }
         if let Some((name, pace)) = &account
             && let Err(later) = allowances.take_now(name, *pace)
         {
             // Its number's slot is not asked for twice.
-            give_slot(tx, part.id, now, None).await?;
+            give_slot(tx, part.id, Some(now), None).await?;
             again_at = earlier(again_at, later);
+            is_spent = true;
             break;
         }
         ready.push(part.id);
+    }
+    if is_full && ready.is_empty() && !is_spent {
+        // Numbers that have sent enough took the whole look; behind them may be others.
+        again_at = Some(now);
     }
     allowances.write_down(tx).await?;
     Ok(Claimed { claims: take(tx, &ready, now + ask.lease, ask.is_probe).await?, again_at })
@@ -94,11 +120,20 @@ fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
     Some(one.map_or(other, |one| one.min(other)))
 }
 
+/// A slot that was not used at once is lost: what came together while nobody could send must not go out together.
+const SLOT_KEPT: Duration = Duration::seconds(5);
+/// How far ahead slots are given to texts that nobody waits for: strangers must not use up what rides need.
+const STRANGERS_HORIZON: Duration = Duration::minutes(1);
+/// A part for which its number has no room in time asks again after this.
+const ASK_AGAIN: Duration = Duration::minutes(1);
+
 #[derive(FromQueryResult)]
 struct Due {
     id: i64,
     number_id: Option<i64>,
     has_slot: bool,
+    is_strangers: bool,
+    expires_at: Option<Time>,
 }
 
 impl Due {
@@ -106,11 +141,19 @@ impl Due {
     fn waits_for(&self) -> Option<Limited> {
         self.number_id.filter(|_| !self.has_slot).map(|id| Limited::Number(NumberId(id)))
     }
+
+    /// A slot at or after this is none: the part would have expired by then.
+    fn horizon(&self, now: Time) -> Option<Time> {
+        let strangers = self.is_strangers.then(|| now + STRANGERS_HORIZON);
+        self.expires_at.into_iter().chain(strangers).min()
+    }
 }
 
 async fn due(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Vec<Due>> {
     let sql = format!(
-        "SELECT o.id AS id, o.number_id AS number_id, o.slot_at IS NOT NULL AS has_slot FROM outbox o
+        "SELECT o.id AS id, o.number_id AS number_id, o.slot_at IS NOT NULL AND o.slot_at > $4 AS has_slot,
+            o.ride_id IS NULL AS is_strangers, o.expires_at AS expires_at
+        FROM outbox o
         WHERE o.provider = $1 AND o.state = 'owed' AND o.due_at <= $2 AND (o.expires_at IS NULL OR o.expires_at > $2)
             AND NOT EXISTS (
                 SELECT 1 FROM outbox e
@@ -118,12 +161,12 @@ async fn due(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Vec<Due>> {
         ORDER BY o.due_at LIMIT $3 {}",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
-    let values = [ask.provider.as_str().into(), now.into(), i64::from(ask.limit).into()];
+    let values = [ask.provider.as_str().into(), now.into(), i64::from(ask.limit).into(), (now - SLOT_KEPT).into()];
     Ok(Due::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?)
 }
 
-/// Writes down that a part has its number's slot; with `due_at`, it waits for that.
-async fn give_slot(tx: &Tx, part: i64, slot: Time, due_at: Option<Time>) -> Result<()> {
+/// Writes down that a part has its number's slot, or none; with `due_at`, it waits for that.
+async fn give_slot(tx: &Tx, part: i64, slot: Option<Time>, due_at: Option<Time>) -> Result<()> {
     let sql = "UPDATE outbox SET slot_at = $2, due_at = COALESCE($3, due_at) WHERE id = $1";
     tx.conn().execute_raw(statement(tx, sql, [part.into(), slot.into(), due_at.into()])).await?;
     Ok(())
@@ -157,6 +200,12 @@ async fn take(tx: &Tx, parts: &[i64], until: Time, is_probe: bool) -> Result<Vec
     messages::mark_sending(tx, &texts, &doubtful).await?;
     Ok(rows
         .into_iter()
-        .map(|row| Claim { id: SendId(row.id), attempt: row.attempts, tries: row.attempts - row.probes })
+        .map(|row| Claim {
+            id: SendId(row.id),
+            attempt: row.attempts,
+            tries: row.attempts - row.probes,
+            is_probe,
+            until,
+        })
         .collect())
 }

@@ -55,7 +55,7 @@ pub async fn expire(tx: &Tx, message: MessageId, now: Time) -> Result<()> {
 pub async fn reroute(tx: &Tx, ride: RideId, number: NumberId, now: Time) -> Result<()> {
     let sql = format!(
         "UPDATE outbox SET number_id = $3, provider = (SELECT n.provider FROM numbers n WHERE n.id = $3), slot_at = NULL,
-            due_at = CASE WHEN {WAITING} THEN $1 ELSE due_at END
+            due_at = CASE WHEN NOT in_flight AND due_at > $1 THEN $1 ELSE due_at END
         WHERE ride_id = $2 AND state = 'owed'"
     );
     tx.conn().execute_raw(statement(tx, &sql, [now.into(), ride.0.into(), number.0.into()])).await?;
@@ -69,11 +69,14 @@ pub async fn release(tx: &Tx, provider: &ProviderName, now: Time) -> Result<()> 
     Ok(())
 }
 
-/// Gives parts that a version before stored what they lack; answers how many there were.
-pub async fn adopt(tx: &Tx) -> Result<u64> {
+/// Gives parts that a version before stored what they lack.
+pub async fn adopt(tx: &Tx, expires_at: Time) -> Result<()> {
     let sql = "UPDATE outbox SET provider = m.provider, number_id = m.number_id FROM messages m
         WHERE m.id = outbox.message_id AND outbox.provider IS NULL AND outbox.state = 'owed'";
-    Ok(tx.conn().execute_raw(statement(tx, sql, [])).await?.rows_affected())
+    tx.conn().execute_raw(statement(tx, sql, [])).await?;
+    let sql = "UPDATE outbox SET expires_at = $1 WHERE expires_at IS NULL AND state = 'owed'";
+    tx.conn().execute_raw(statement(tx, sql, [expires_at.into()])).await?;
+    Ok(())
 }
 
 /// How a text is owed again.
@@ -100,7 +103,7 @@ pub enum Renewed {
 }
 
 /// Owes the parts of a text again that did not get through, as the last ones of their conversation. Each has a new
-/// reference, so that late news of the former send do not settle this one.
+/// reference, so that late news of the former send do not settle this one. The ride's row must be locked.
 pub async fn renew(
     tx: &Tx,
     message: MessageId,
@@ -109,16 +112,16 @@ pub async fn renew(
     now: Time,
 ) -> Result<Renewed> {
     let (ride, to) = renewal.conversation;
-    let count = i32::try_from(lost(tx, message).await?.len()).map_err(Error::internal)?;
-    let Some(first) = rides::take_places(tx, ride, Some(renewal.driver), to, count, now).await? else {
-        return Ok(Renewed::ContactClosed);
-    };
-    // Whoever moves parts of the text holds this lock; what was lost may be owed again by now.
+    // Whoever moves parts of the text holds this lock: what is lost now stays so.
     let before = messages::lock(tx, message).await?;
     let parts = lost(tx, message).await?;
     if parts.is_empty() {
         return Ok(Renewed::NothingLost);
     }
+    let count = i32::try_from(parts.len()).map_err(Error::internal)?;
+    let Some(first) = rides::take_places(tx, ride, Some(renewal.driver), to, count, now).await? else {
+        return Ok(Renewed::ContactClosed);
+    };
     for (seq, part) in (first..).zip(parts) {
         let owed = ActiveModel {
             id: Set(part.id),

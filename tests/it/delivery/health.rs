@@ -105,4 +105,25 @@ on_both_databases! {
         stage.app.send_due().await;
         stage.app.finish().await;
     }
+
+    async fn a_text_that_tries_a_provider_is_not_repeated_without_end(kind: Kind) {
+        let stage = ride_over_messagebird(kind).await;
+        bring_down(&stage).await;
+        stage.api.take();
+        // It takes every text and answers too late or not at all: nobody knows.
+        stage.api.script(vec![Behaviour::Answer(500, vec![], "oops"); 200]);
+        for _ in 0..50 {
+            stage.app.send_due().await;
+            stage.app.clock.advance(Duration::minutes(1));
+        }
+        let tries = words(stage.api.carried());
+        for text in ["to Ann", "to Bob"] {
+            let copies = tries.iter().filter(|tried| *tried == text).count();
+            assert!((1..=8).contains(&copies), "{copies} copies of {text}");
+        }
+        stage.api.forget_script();
+        stage.app.clock.advance(Duration::hours(2));
+        stage.app.send_due().await;
+        stage.app.finish().await;
+    }
 }

@@ -139,4 +139,37 @@ on_both_databases! {
         stage.app.send_due().await;
         stage.app.finish().await;
     }
+
+    async fn parts_that_are_lost_while_others_are_retried_break_no_order(kind: Kind) {
+        let stage = ride_over_messagebird(kind).await;
+        let long = "é word ".repeat(150);
+        stage.text("a1", ANN, &long, &[]).await;
+        stage.app.send_due().await;
+        let sent = stage.api.take();
+        stage.report(&sent[0], News::Undelivered).await;
+        // The second part is lost at the moment of the retry.
+        let (retried, ()) = tokio::join!(retry(&stage, &long), stage.report(&sent[1], News::Undelivered));
+        retried.expect(202);
+        for text in ["next", "and the next"] {
+            stage.text(text, ANN, text, &[]).await;
+        }
+        stage.app.send_due().await;
+        let carried = words(stage.deliver_all().await);
+        assert_eq!(carried[carried.len() - 2..], ["next", "and the next"]);
+        stage.app.finish().await;
+    }
+
+    async fn late_news_of_the_former_send_do_not_settle_the_next(kind: Kind) {
+        let stage = ride_over_messagebird(kind).await;
+        stage.text("a1", ANN, "again", &[]).await;
+        stage.app.send_due().await;
+        let former = stage.api.take();
+        stage.report(&former[0], News::Undelivered).await;
+        retry(&stage, "again").await.expect(202);
+        stage.report(&former[0], News::Delivered).await;
+        assert_eq!(state(&stage.message("again").await).0, "queued");
+        assert_eq!(stage.app.send_due().await, 1);
+        assert_eq!(words(stage.deliver_all().await), ["again"]);
+        stage.app.finish().await;
+    }
 }

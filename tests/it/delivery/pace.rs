@@ -69,4 +69,48 @@ on_both_databases! {
         second.stop().await;
         stage.app.finish().await;
     }
+
+    async fn a_number_that_has_too_much_to_send_still_sends_at_its_pace(kind: Kind) {
+        // A text is worth sending for a minute, and the number sends six in that time.
+        let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);
+        let limits = [("MESSAGEBIRD_TEXTS_PER_MINUTE", "6"), ("MESSAGE_TTL", "60s")];
+        let mut stage = Stage::with(&carrier, kind, &limits).await;
+        let mut sent = 0;
+        for minute in 0..3 {
+            for at in 0..20 {
+                stage.text(&format!("a{minute}x{at}"), ANN, "more than fits", &[]).await;
+            }
+            for _ in 0..6 {
+                stage.app.send_due().await;
+                sent += stage.api.take().len();
+                stage.app.clock.advance(Duration::seconds(10));
+            }
+        }
+        assert!(sent >= 17, "only {sent} of 18 that fit were sent");
+        stage.app.advance(Duration::minutes(5)).await;
+        stage.app.send_due().await;
+        stage.app.finish().await;
+    }
+
+    async fn slots_that_were_missed_do_not_add_up(kind: Kind) {
+        let mut stage = slow(kind, "100").await;
+        let mut others = Vec::new();
+        for last in 0..4 {
+            let cleo = stage.app.customer("Cleo", &format!("+3161234560{last}")).await;
+            let dan = stage.app.driver("Dan", &format!("+3168765430{last}")).await;
+            others.push(stage.app.ride(cleo, dan).await.expect(201));
+        }
+        stage.app.send_due().await;
+        assert_eq!(stage.api.take().len(), 1, "the others have slots");
+        // Nobody could send for a while.
+        stage.app.advance(Duration::minutes(10)).await;
+        stage.app.send_due().await;
+        assert_eq!(stage.api.take().len(), 1, "not all that waited at once");
+        for _ in 0..12 {
+            stage.app.clock.advance(Duration::seconds(10));
+            stage.app.send_due().await;
+        }
+        assert_eq!((stage.api.take().len(), stage.app.owed().await), (8, 0));
+        stage.app.finish().await;
+    }
 }
