@@ -51,14 +51,17 @@ pub async fn expire(tx: &Tx, message: MessageId, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Says that what is owed on a ride goes from this number, from now on.
+/// Says that what is owed on a ride goes from this number, from now on. What waited for a slot of the former one, or to be
+/// asked for again by another provider, is due.
 pub async fn reroute(tx: &Tx, ride: RideId, number: NumberId, now: Time) -> Result<()> {
-    let sql = format!(
-        "UPDATE outbox SET number_id = $3, provider = (SELECT n.provider FROM numbers n WHERE n.id = $3), slot_at = NULL,
-            due_at = CASE WHEN NOT in_flight AND due_at > $1 THEN $1 ELSE due_at END
-        WHERE ride_id = $2 AND state = 'owed'"
-    );
-    tx.conn().execute_raw(statement(tx, &sql, [now.into(), ride.0.into(), number.0.into()])).await?;
+    let sql = "UPDATE outbox SET number_id = n.id, provider = n.provider, slot_at = NULL,
+            due_at = CASE
+                WHEN NOT in_flight AND due_at > $1 AND (slot_at IS NOT NULL OR outbox.provider <> n.provider) THEN $1
+                ELSE due_at
+            END
+        FROM numbers n
+        WHERE outbox.ride_id = $2 AND outbox.state = 'owed' AND n.id = $3";
+    tx.conn().execute_raw(statement(tx, sql, [now.into(), ride.0.into(), number.0.into()])).await?;
     Ok(())
 }
 
