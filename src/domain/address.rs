@@ -2,12 +2,13 @@
 //!
 //! Everything that IANA's registries of special-purpose addresses list is none, whatever they say of its reach: nobody is
 //! reached there by a public service, and most of it leads inside: to this machine, its network, its cloud's metadata.
+//! So does one address that no registry lists.
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>, <https://www.iana.org/assignments/iana-ipv6-special-registry>)
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks of IPv4 that are not public: first address and length of the prefix.
-const SPECIAL_V4: [(Ipv4Addr, u32); 19] = [
+const SPECIAL_V4: [(Ipv4Addr, u32); 20] = [
     // This network.
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     // Private.
@@ -20,6 +21,9 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 19] = [
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     // Private.
     (Ipv4Addr::new(172, 16, 0, 0), 12),
+    // In no registry, and public by its looks: inside of Azure, the host of a machine, with its secrets.
+    // (https://learn.microsoft.com/en-us/azure/virtual-network/what-is-ip-address-168-63-129-16)
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
     // IETF protocol assignments.
     (Ipv4Addr::new(192, 0, 0, 0), 24),
     // Documentation.
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn nothing_special_is_public() {
-        // Both registries, line by line: the first and the last address of each.
+        // Both registries, line by line: the first and the last address of each. And what a cloud keeps inside.
         let special = [
             ["0.0.0.0", "0.255.255.255"],
             ["10.0.0.0", "10.255.255.255"],
@@ -111,6 +115,7 @@ mod tests {
             ["127.0.0.0", "127.255.255.255"],
             ["169.254.0.0", "169.254.255.255"],
             ["169.254.169.254", "169.254.170.2"],
+            ["168.63.129.16", "::ffff:168.63.129.16"],
             ["172.16.0.0", "172.31.255.255"],
             ["192.0.0.0", "192.0.0.255"],
             ["192.0.0.7", "192.0.0.171"],
@@ -169,6 +174,8 @@ mod tests {
             "100.128.0.0",
             "126.255.255.255",
             "128.0.0.0",
+            "168.63.129.15",
+            "168.63.129.17",
             "169.253.255.255",
             "169.255.0.0",
             "172.15.255.255",
