@@ -65,17 +65,12 @@ pub struct Screened {
     pub verdict: Verdict,
 }
 
-/// What is said of a contact that goes this way now. The platform was asked of the way that was open a moment ago; of another
-/// one it said nothing.
-pub fn verdict_of(way: &Connection, screened: Option<&Screened>, on_failure: OnFailure) -> Verdict {
-    match screened {
-        Some(Screened { way: asked, verdict })
-            if (asked.ride_id, asked.driver_id, asked.from_role) == (way.ride_id, way.driver_id, way.from_role) =>
-        {
-            verdict.clone()
-        }
-        _ => on_failure.into(),
-    }
+/// What the platform said of a contact that goes this way now. It was asked of the way that was open a moment ago; of
+/// another one it said nothing.
+pub fn verdict_of(way: &Connection, screened: Option<&Screened>) -> Option<Verdict> {
+    let Screened { way: asked, verdict } = screened?;
+    let is_the_same = (asked.ride_id, asked.driver_id, asked.from_role) == (way.ride_id, way.driver_id, way.from_role);
+    is_the_same.then(|| verdict.clone())
 }
 
 /// Where a blocked contact goes: nowhere.
@@ -128,14 +123,14 @@ mod tests {
             to: PhoneNumber::from_wire("+31687654321").expect("a number"),
         };
         let screened = Screened { way: way.clone(), verdict: Verdict::Block };
-        assert_eq!(verdict_of(&way, Some(&screened), OnFailure::FailOpen), Verdict::Block);
-        assert_eq!(verdict_of(&way, None, OnFailure::FailClosed), Verdict::Block);
+        assert_eq!(verdict_of(&way, Some(&screened)), Some(Verdict::Block));
+        assert_eq!(verdict_of(&way, None), None);
         for other in [
             Connection { ride_id: RideId(9), ..way.clone() },
             Connection { driver_id: PersonId(9), ..way.clone() },
             Connection { from_role: Role::Driver, ..way.clone() },
         ] {
-            assert_eq!(verdict_of(&other, Some(&screened), OnFailure::FailOpen), Verdict::Allow);
+            assert_eq!(verdict_of(&other, Some(&screened)), None);
         }
     }
 }

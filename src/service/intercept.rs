@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{Service, deliveries::body, random};
 use crate::{
     domain::{
-        call::CallStatus,
-        contact::{Connection, InboundCall, InboundText, Refusal, Route},
+        call::Call,
+        contact::{Connection, InboundCall, InboundText, Route},
         courier::{Courier, Parcel},
         error::Result,
         intercept::{OnFailure, Screened, Verdict, blocked, verdict_of},
@@ -21,6 +21,7 @@ use crate::{
     store::{
         calls,
         inbox::{self, EventKind},
+        rides,
     },
 };
 
@@ -36,6 +37,17 @@ pub struct Intercept {
     pub on_failure: OnFailure,
 }
 
+impl Intercept {
+    /// What is said of a contact that goes this way now.
+    fn verdict(&self, way: &Connection, screened: Option<&Screened>) -> Verdict {
+        verdict_of(way, screened).unwrap_or_else(|| {
+            let setting = self.on_failure.as_str();
+            tracing::warn!(ride_id = %way.ride_id, setting, "a contact goes another way than INTERCEPT_URL was asked about");
+            self.on_failure.into()
+        })
+    }
+}
+
 impl Service {
     /// Asks about a text, if somebody is to be asked and it would go through.
     pub(super) async fn screen_text(&self, provider: &ProviderName, text: &InboundText) -> Result<Option<Screened>> {
@@ -44,27 +56,36 @@ impl Service {
             return Ok(None);
         }
         match self.route(&self.store, provider, &text.from, text.to.as_ref()).await? {
-            Route::Connected(way) => Ok(Some(self.ask(intercept, way, Some(text.body.expose())).await)),
+            Route::Connected(way) => Ok(Some(self.ask(intercept, way, Some(text)).await)),
             Route::Refused { .. } => Ok(None),
         }
     }
 
-    /// The same for a call. A repeat is told what the first was.
+    /// The same for a call. A repeat is told what the first was, as long as it would reach the same person.
     pub(super) async fn screen_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<Option<Screened>> {
         let Some(intercept) = &self.intercept else { return Ok(None) };
         let Route::Connected(way) = self.route(&self.store, provider, &call.from, call.to.as_ref()).await? else {
             return Ok(None);
         };
         if let Some(known) = calls::find(&self.store, provider, &call.key).await? {
-            let was_blocked =
-                known.status == CallStatus::Rejected && known.reason.as_deref() == Some(Refusal::Blocked.as_str());
-            let verdict = if was_blocked { Verdict::Block } else { Verdict::Allow };
-            return Ok(Some(Screened { way, verdict }));
+            // What did not go to the other party at first never does.
+            if known.reason.is_some() {
+                return Ok(Some(Screened { way, verdict: Verdict::Block }));
+            }
+            if self.went_this_way(&known, &way).await? {
+                return Ok(Some(Screened { way, verdict: Verdict::Allow }));
+            }
         }
         Ok(Some(self.ask(intercept, way, None).await))
     }
 
-    /// A text after its screening: where it goes, and with which words.
+    /// Whether a call was to reach who is at the end of this way now.
+    async fn went_this_way(&self, known: &Call, way: &Connection) -> Result<bool> {
+        Ok((known.ride_id, known.from_role) == (Some(way.ride_id), Some(way.from_role))
+            && rides::has_same_driver_since(&self.store, way.ride_id, known.started_at).await?)
+    }
+
+    /// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures.
     pub(super) fn screened<'a>(
         &self,
         route: Route,
@@ -74,26 +95,24 @@ impl Service {
         let (Some(intercept), Route::Connected(way), true) = (&self.intercept, &route, is_for_the_other(text)) else {
             return (route, Cow::Borrowed(text));
         };
-        match verdict_of(way, screened, intercept.on_failure) {
+        match intercept.verdict(way, screened) {
             Verdict::Allow => (route, Cow::Borrowed(text)),
             Verdict::Block => (blocked(way), Cow::Borrowed(text)),
-            Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, ..text.clone() })),
+            Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, media: Vec::new(), ..text.clone() })),
         }
     }
 
     /// A call after its screening.
     pub(super) fn screened_call(&self, route: Route, screened: Option<&Screened>) -> Route {
         match (&self.intercept, &route) {
-            (Some(intercept), Route::Connected(way))
-                if verdict_of(way, screened, intercept.on_failure) == Verdict::Block =>
-            {
+            (Some(intercept), Route::Connected(way)) if intercept.verdict(way, screened) == Verdict::Block => {
                 blocked(way)
             }
             _ => route,
         }
     }
 
-    async fn ask(&self, intercept: &Intercept, way: Connection, text: Option<&str>) -> Screened {
+    async fn ask(&self, intercept: &Intercept, way: Connection, text: Option<&InboundText>) -> Screened {
         let now = self.now();
         let mut data = json!({
             "ride_id": way.ride_id,
@@ -101,7 +120,8 @@ impl Service {
             "to_role": way.from_role.other().as_str(),
         });
         if let Some(text) = text {
-            data["text"] = text.into();
+            data["text"] = text.body.expose().into();
+            data["media"] = text.media.len().into();
         }
         let kind = if text.is_some() { "intercept.text" } else { "intercept.call" };
         let body = body(kind, now, &data);

@@ -397,7 +397,7 @@ pub async fn note_driver(tx: &Tx, id: RideId, now: Time) -> Result<()> {
 }
 
 /// Whether a ride has had its present driver since before `time`.
-pub async fn has_same_driver_since(tx: &Tx, id: RideId, time: Time) -> Result<bool> {
+pub async fn has_same_driver_since(db: &impl Db, id: RideId, time: Time) -> Result<bool> {
     let sql = "SELECT 1 AS one FROM rides WHERE id = $1 AND driver_since > $2";
-    Ok(tx.conn().query_one_raw(statement(tx, sql, [id.0.into(), time.into()])).await?.is_none())
+    Ok(db.conn().query_one_raw(statement(db, sql, [id.0.into(), time.into()])).await?.is_none())
 }

@@ -1,5 +1,5 @@
 //! To the address that the operator configured to be asked about contacts (`INTERCEPT_URL`): wherever that is, and in no time,
-//! because somebody waits.
+//! because somebody waits. No proxy stands in between: the address may be inside.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ impl InterceptCourier {
         let client = reqwest::Client::builder()
             .timeout(TOTAL_TIMEOUT)
             .redirect(redirect::Policy::none())
+            .no_proxy()
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(USER_AGENT)
             .build()?;

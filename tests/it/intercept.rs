@@ -1,15 +1,26 @@
 //! The platform is asked before a text is relayed or a call connected, and its answer counts; so does what is set for when it
 //! gives none.
 
-use std::time::{Duration as Real, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration as Real, Instant},
+};
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::{
+    carriers::{self, messagebird::MessageBird},
     harness::{
-        Kind, TestApp, id, on_both_databases,
+        Api, CLIENT, Kind, TestApp, TestDatabase,
+        carrier::Carrier,
+        id, on_both_databases,
         subscriber::{Act, Subscriber},
     },
+    process::{self, Service},
     ride::{ANN, BOB, NUMBER, ann_and_bob},
 };
 
@@ -65,7 +76,7 @@ on_both_databases! {
         assert!(question.is_signed_with(SECRET) && question.id.starts_with("ask_"));
         let body = question.json();
         assert_eq!(body["type"], "intercept.text");
-        assert_eq!(body["data"], json!({ "ride_id": stage.ride, "from_role": "customer", "to_role": "driver", "text": "Hello" }));
+        assert_eq!(body["data"], json!({ "ride_id": stage.ride, "from_role": "customer", "to_role": "driver", "text": "Hello", "media": 0 }));
         assert!([ANN, BOB].iter().all(|phone| !question.body.contains(&phone[1..])));
 
         stage.answers(&json!({ "action": "replace", "text": "My number is [removed]" }));
@@ -128,16 +139,7 @@ on_both_databases! {
     }
 
     async fn a_repeated_webhook_is_not_asked_about_again(kind: Kind) {
-        use std::sync::Arc;
-
-        use crate::{carriers::messagebird::MessageBird, harness::carrier::Carrier};
-
-        let asked = Subscriber::start().await;
-        let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);
-        let variables = [("INTERCEPT_URL", asked.url.as_str()), ("INTERCEPT_SECRET", SECRET)];
-        let stage = crate::carriers::stage::Stage::with(&carrier, kind, &variables).await;
-        stage.app.send_due().await;
-        stage.deliver_all().await;
+        let (asked, stage) = over_messagebird(kind).await;
         asked.always(Some(Act::Say(200, json!({ "action": "block" }).to_string())));
         for _ in 0..3 {
             stage.text("a1", ANN, "once", &[]).await;
@@ -153,4 +155,86 @@ on_both_databases! {
         assert_eq!(asked.take().len(), 2);
         stage.app.finish().await;
     }
+
+    async fn a_repeated_call_that_would_reach_another_driver_is_asked_about_again(kind: Kind) {
+        const CYD: &str = "+31655566677";
+        let (asked, stage) = over_messagebird(kind).await;
+        asked.always(Some(Act::Say(200, json!({ "action": "allow" }).to_string())));
+        assert!(stage.call("c1", ANN).await.text.contains(&BOB[1..]));
+        assert!(stage.call("c2", ANN).await.text.contains(&BOB[1..]));
+        stage.app.tick();
+        let cyd = stage.app.driver("Cyd", CYD).await;
+        let change = json!({ "driver_id": cyd, "notify": false });
+        stage.app.patch(&format!("/v1/rides/{}", stage.ride), &change).await.expect(200);
+        assert_eq!(asked.take().len(), 2);
+        assert!(stage.call("c1", ANN).await.text.contains(&CYD[1..]), "the platform allows this too");
+        asked.always(Some(Act::Say(200, json!({ "action": "block" }).to_string())));
+        let blocked = stage.call("c2", ANN).await.text;
+        assert!(!blocked.contains(&CYD[1..]) && !blocked.contains(&BOB[1..]), "{blocked}");
+        assert_eq!(asked.take().len(), 2);
+        stage.app.send_due().await;
+        stage.app.finish().await;
+    }
+
+    async fn the_platform_hears_of_pictures_and_replaces_them_too(kind: Kind) {
+        let (asked, stage) = over_messagebird(kind).await;
+        let pictures = ["https://media.example/1.jpg", "https://media.example/2.jpg"];
+        for (answer, words, sent) in [
+            (json!({ "action": "allow" }), "Look", 2),
+            (json!({ "action": "replace", "text": "[removed]" }), "My number", 0),
+            (json!({ "action": "replace", "text": "[a picture]" }), "", 0),
+        ] {
+            asked.script([Act::Say(200, answer.to_string())]);
+            stage.text(&format!("m-{}", words.len()), ANN, words, &pictures).await;
+            let question = asked.take().remove(0).json();
+            assert_eq!((&question["data"]["text"], &question["data"]["media"]), (&json!(words), &json!(2)));
+            stage.app.send_due().await;
+            let arrived = stage.deliver_all().await;
+            let told = stage.message(answer["text"].as_str().unwrap_or(words)).await;
+            assert_eq!(arrived.iter().map(|part| part.media.len()).sum::<usize>(), sent, "{told}");
+            assert_eq!((told["media"].as_array().map(Vec::len), &told["media_dropped"]), (Some(sent), &json!(false)));
+        }
+        stage.app.finish().await;
+    }
+
+    async fn an_answer_about_another_driver_does_not_count_and_no_proxy_is_asked(kind: Kind) {
+        let db = TestDatabase::fresh(kind).await;
+        let asked = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", asked.local_addr().expect("an address"));
+        // Nobody listens at the proxy.
+        let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:9"));
+        let settings =
+            [("INTERCEPT_URL", url.as_str()), ("INTERCEPT_SECRET", SECRET), ("INTERCEPT_ON_FAILURE", "fail_closed")];
+        let service = Service::start(&db, &[&settings[..], &proxies].concat()).await;
+        let api = Api::sign_in(&service.base, CLIENT, None).await;
+        process::quiet_ride_over(&api, "simulator").await;
+        let cyd = api.driver("Cyd", "+31655566677").await;
+        // While the platform thinks about Bob, the ride gets another driver.
+        let think = async {
+            let question = tokio::time::timeout(Real::from_secs(10), asked.accept()).await;
+            let (mut question, _) = question.expect("a question in time").expect("a question");
+            assert!(question.read(&mut [0; 4096]).await.expect("a question") > 0);
+            api.patch("/v1/rides/1", &json!({ "driver_id": cyd, "notify": false })).await.expect(200);
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 18\r\nconnection: close\r\n\r\n{\"action\":\"allow\"}";
+            question.write_all(answer.as_bytes()).await.expect("an answer");
+        };
+        tokio::join!(think, api.simulate_text(ANN, NUMBER, "for Bob"));
+        let text = process::eventually("the text", async || {
+            api.timeline(1).await.into_iter().find(|item| item["text"] == "for Bob")
+        }).await;
+        assert_eq!((&text["status"], &text["reason"]), (&json!("rejected"), &json!("blocked")));
+        service.terminate();
+        let log = process::log_of(&db);
+        assert!(log.contains("a contact goes another way than INTERCEPT_URL was asked about"), "{log}");
+        assert!([ANN, BOB, "for Bob"].iter().all(|secret| !log.contains(secret.trim_start_matches('+'))));
+    }
+}
+
+/// A ride of Ann's with Bob over a provider that repeats and carries pictures, and somebody who is asked.
+async fn over_messagebird(kind: Kind) -> (Subscriber, carriers::stage::Stage) {
+    let asked = Subscriber::start().await;
+    let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);
+    let variables = [("INTERCEPT_URL", asked.url.as_str()), ("INTERCEPT_SECRET", SECRET)];
+    let stage = carriers::stage::Stage::under_way_with(&carrier, kind, &variables).await;
+    (asked, stage)
 }

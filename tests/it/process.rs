@@ -100,7 +100,7 @@ fn run(db: &TestDatabase, arguments: &[&str], more: &[(&str, &str)]) -> (bool, S
     (output.status.success(), said)
 }
 
-fn log_of(db: &TestDatabase) -> String {
+pub fn log_of(db: &TestDatabase) -> String {
     std::fs::read_to_string(db.folder.path().join("log")).expect("a log")
 }
 
@@ -117,7 +117,12 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 
 /// A ride of Ann's and Bob's over MessageBird, of which nobody is told.
 pub async fn quiet_ride(api: &Api) {
-    api.number(NUMBER, "messagebird").await;
+    quiet_ride_over(api, "messagebird").await;
+}
+
+/// The same over this provider.
+pub async fn quiet_ride_over(api: &Api, provider: &str) {
+    api.number(NUMBER, provider).await;
     let (ann, bob) = (api.customer("Ann", ANN).await, api.driver("Bob", BOB).await);
     let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
     let body = json!({

@@ -175,6 +175,9 @@ fn entry(kind: EventType) -> Entry {
     }
 }
 
+/// What an event's delivery says of its id.
+const ID_OF_EVENT: &str = "Names the event: the same on every attempt to deliver it.";
+
 /// Puts events into the document: webhooks, and the schemas of what is delivered and of what is listed.
 pub(super) fn describe(document: &mut Value) {
     let mut webhooks = Map::new();
@@ -190,13 +193,18 @@ pub(super) fn describe(document: &mut Value) {
             delivered = reference(&with_text);
             document["components"]["schemas"][&with_text] = with_text_field(logged.clone());
         }
-        webhooks.insert(kind.as_str().to_owned(), post(kind.as_str(), entry.summary, &delivered));
+        webhooks.insert(kind.as_str().to_owned(), post(kind.as_str(), entry.summary, &delivered, ID_OF_EVENT));
         document["components"]["schemas"][&name] = logged;
         types.push(reference(&name));
     }
     let id = |name: &str| json!({ "type": "integer", "format": "int64", "description": name, "examples": [42] });
     let ping = json!({ "endpoint_id": id("The endpoint.") });
-    let ping = post("endpoint.ping", "You asked for a test of an endpoint.", &closed("endpoint.ping", &ping));
+    let ping = closed("endpoint.ping", &ping);
+    let id_of_ping = "Names the ping: `ping_` and a word of its own.";
+    let mut ping = post("endpoint.ping", "You asked for a test of an endpoint.", &ping, id_of_ping);
+    ping["post"]["responses"] = json!({
+        "2XX": { "description": "You have it. Whatever you answer is told to who asked for the ping; it does not come again." },
+    });
     webhooks.insert("endpoint.ping".to_owned(), ping);
     for (name, summary, contact) in [
         ("intercept.text", "May this text go to the other party? Asked at INTERCEPT_URL.", "text"),
@@ -271,6 +279,7 @@ fn question(name: &str, summary: &str, is_text: bool) -> Value {
     let mut actions = vec!["allow", "block"];
     if is_text {
         data["text"] = json!({ "type": "string", "description": "The words.", "examples": ["I am here."] });
+        data["media"] = json!({ "type": "integer", "format": "int64", "minimum": 0, "description": "How many pictures come with it.", "examples": [0] });
         actions.push("replace");
     }
     let mut answer = json!({
@@ -280,9 +289,10 @@ fn question(name: &str, summary: &str, is_text: bool) -> Value {
     });
     if is_text {
         answer["properties"]["text"] =
-            json!({ "type": "string", "description": "With `replace`: what goes through instead." });
+            json!({ "type": "string", "description": "With `replace`: what goes through instead, without pictures." });
     }
-    let mut webhook = post(name, summary, &closed(name, &data));
+    let id = "Names the question: `ask_` and a word of its own. It is posted once.";
+    let mut webhook = post(name, summary, &closed(name, &data), id);
     webhook["post"]["responses"] = json!({
         "200": {
             "description": "Your verdict, within 800 milliseconds. Anything else counts as INTERCEPT_ON_FAILURE says.",
@@ -293,7 +303,7 @@ fn question(name: &str, summary: &str, is_text: bool) -> Value {
 }
 
 /// A post of ours, signed.
-fn post(name: &str, summary: &str, schema: &Value) -> Value {
+fn post(name: &str, summary: &str, schema: &Value, id: &str) -> Value {
     let header = |name: &str, description: &str| json!({ "name": name, "in": "header", "required": true, "description": description, "schema": { "type": "string" } });
     let (title, _) = summary.split_once(". ").unwrap_or((summary, ""));
     json!({
@@ -304,7 +314,7 @@ fn post(name: &str, summary: &str, schema: &Value) -> Value {
             "description": summary,
             "security": [],
             "parameters": [
-                header("webhook-id", "Names the event: the same on every attempt to deliver it."),
+                header("webhook-id", id),
                 header("webhook-timestamp", "When this attempt was made, in seconds since 1970."),
                 header("webhook-signature", "Signatures of id, timestamp and body (Standard Webhooks): `v1,` and base64, with spaces between them while a secret is rotated."),
             ],
