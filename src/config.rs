@@ -179,8 +179,9 @@ impl Reader<'_> {
         let event_retention = self.parsed(
             "EVENT_RETENTION",
             "30d",
-            "must be a duration from 1 to 365 days, such as 24h or 30d",
-            |text| duration(text).filter(|kept| (day..=day * 365).contains(kept)),
+            // An event is tried again for more than a day, and has to be there for that.
+            "must be a duration from 3 to 365 days, such as 72h or 30d",
+            |text| duration(text).filter(|kept| (day * 3..=day * 365).contains(kept)),
         );
         let words = self.words();
         let support_number = self.text("SUPPORT_NUMBER").and_then(|text| {

@@ -52,7 +52,7 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         ("BREAKER_FAILURES", "canary"),
         ("TWILIO_TEXTS_PER_MINUTE", "canary"),
         ("TELNYX_TEXTS_PER_SECOND", "0"),
-        ("EVENT_RETENTION", "2h"),
+        ("EVENT_RETENTION", "71h"),
         ("JWT_SECRET", "canary"),
         ("DATA_KEY", "canary"),
         ("INDEX_KEY", "canary"),

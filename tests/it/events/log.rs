@@ -70,7 +70,7 @@ on_both_databases! {
     }
 
     async fn events_are_kept_as_long_as_configured(kind: Kind) {
-        let mut app = TestApp::with(kind, &[("EVENT_RETENTION", "2d")]).await;
+        let mut app = TestApp::with(kind, &[("EVENT_RETENTION", "3d")]).await;
         let number = app.number(NUMBER, "simulator").await;
         let suspend = async |app: &TestApp| {
             for status in ["suspended", "active"] {
@@ -80,7 +80,7 @@ on_both_databases! {
         };
         suspend(&app).await;
         let first = app.events("").await;
-        app.advance(chrono::Duration::hours(47)).await;
+        app.advance(chrono::Duration::hours(71)).await;
         suspend(&app).await;
         app.tidy().await;
         assert_eq!(app.events("").await.len(), 2);
