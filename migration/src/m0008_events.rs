@@ -3,6 +3,8 @@
 //!
 //! An event is stored in the transaction of its cause, without a position; it gets one when that is committed. So a reader
 //! who goes by position passes over nothing that commits late, as one who went by id would.
+//!
+//! Attempts outlive their endpoint and go by age alone: a month of them does not go in one transaction.
 
 use sea_orm_migration::prelude::*;
 
@@ -81,7 +83,7 @@ CREATE INDEX event_retries_due ON event_retries (endpoint_id, due_at) WHERE stat
 
 CREATE TABLE event_attempts (
     id {id},
-    endpoint_id BIGINT NOT NULL REFERENCES event_endpoints (id) ON DELETE CASCADE,
+    endpoint_id BIGINT NOT NULL,
     event_id BIGINT NOT NULL,
     at {time} NOT NULL,
     status INTEGER,
