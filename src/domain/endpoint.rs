@@ -156,6 +156,8 @@ const GATE: i32 = 5;
 /// The first pause of a closed gate; it doubles with each failure, up to the longest.
 const FIRST_PAUSE: Duration = Duration::seconds(30);
 const LONGEST_PAUSE: Duration = Duration::hours(1);
+/// Of one that answers: it is alive, so that what it refuses may be the events and not all events.
+const LONGEST_IF_ANSWERED: Duration = Duration::minutes(1);
 /// After so long of nothing but failure, an endpoint is disabled; and after so many, or a rare failure would do it to an
 /// endpoint that seldom hears anything.
 const HOPELESS_AFTER: Duration = Duration::days(5);
@@ -186,11 +188,18 @@ impl Health {
         self.failures > 0
     }
 
-    /// How long it is left alone now; `None` if its gate is open. A tenth shorter or longer, by `jitter` from 0 to 1.
-    pub fn gate(self, jitter: f64) -> Option<Duration> {
+    /// It is left alone, but for one event now and then.
+    pub fn is_gated(self) -> bool {
+        self.failures >= GATE
+    }
+
+    /// How long it is left alone now; `None` if its gate is open. Shorter if there `was_answer` to what failed last. A tenth
+    /// shorter or longer, by `jitter` from 0 to 1.
+    pub fn gate(self, was_answer: bool, jitter: f64) -> Option<Duration> {
         let doublings = (self.failures - GATE).clamp(0, 10).unsigned_abs();
-        let pause = (FIRST_PAUSE * 2_i32.pow(doublings)).min(LONGEST_PAUSE);
-        (self.failures >= GATE).then(|| jittered(pause, jitter))
+        let longest = if was_answer { LONGEST_IF_ANSWERED } else { LONGEST_PAUSE };
+        let pause = (FIRST_PAUSE * 2_i32.pow(doublings)).min(longest);
+        self.is_gated().then(|| jittered(pause, jitter))
     }
 
     /// It is time to give it up.
@@ -226,11 +235,12 @@ mod tests {
         }
 
         #[test]
-        fn a_gate_stays_in_bounds(failures in any::<i32>(), jitter in any::<f64>()) {
+        fn a_gate_stays_in_bounds(failures in any::<i32>(), was_answer in any::<bool>(), jitter in any::<f64>()) {
             let health = Health { failures, failing_since: None };
-            let pause = health.gate(jitter);
+            let pause = health.gate(was_answer, jitter);
             prop_assert_eq!(pause.is_some(), failures >= GATE);
-            let bounds = Duration::seconds(27)..=Duration::minutes(66);
+            let longest = if was_answer { Duration::seconds(66) } else { Duration::minutes(66) };
+            let bounds = Duration::seconds(27)..=longest;
             prop_assert!(pause.is_none_or(|pause| bounds.contains(&pause)));
         }
     }
@@ -240,10 +250,11 @@ mod tests {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let healthy = Health::default();
         let failing = healthy.after([false, true, false, false, false, false], now);
-        assert!(failing.is_failing() && failing.gate(0.5).is_none());
+        assert!(failing.is_failing() && failing.gate(false, 0.5).is_none());
         let closed = failing.after([false], now + Duration::seconds(1));
-        assert_eq!((closed.gate(0.5), closed.failing_since), (Some(FIRST_PAUSE), Some(now)));
-        assert_eq!(closed.after([false; 9], now).gate(0.5), Some(LONGEST_PAUSE));
+        assert_eq!((closed.gate(false, 0.5), closed.failing_since), (Some(FIRST_PAUSE), Some(now)));
+        let worse = closed.after([false; 9], now);
+        assert_eq!((worse.gate(false, 0.5), worse.gate(true, 0.5)), (Some(LONGEST_PAUSE), Some(LONGEST_IF_ANSWERED)));
         assert_eq!(closed.after([true], now), healthy);
     }
 

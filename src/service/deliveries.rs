@@ -2,7 +2,8 @@
 //!
 //! A round takes what is next for one endpoint, posts it, and writes in one transaction what came of it and how far the
 //! endpoint has got. So a round that is lost is repeated, under the same ids. What fails is put aside to be tried again by
-//! itself, and the endpoint goes on; one that only fails is left alone, and tried with one event at a time.
+//! itself, behind the news, and the endpoint goes on; one that only fails is left alone, and tried with one event at a time.
+//! So an endpoint that refuses some events for good gets all others, and those few again on their own schedule.
 //!
 //! The worker decides how much happens at once.
 
@@ -22,13 +23,20 @@ use crate::{
         signature,
     },
     store::{
+        self,
         deliveries::{self, Claimed, Served, Tried},
         endpoints, events, messages,
     },
 };
 
-/// Events of one round at most.
-const ROUND: u64 = 32;
+/// News of one round at most.
+const NEWS: u64 = 24;
+/// Events of one round at most that are tried again.
+const AGAIN: u64 = 8;
+/// How often in a row endpoints are claimed for which there turns out to be nothing.
+const CLAIMS: usize = 8;
+/// Rounds that are written down at the same time. More would take connections from whoever relays.
+pub(super) const FINISHING: usize = 4;
 /// How long a claim is ours. A round begins nothing new after a fourth of it, and an exchange takes a sixth at most.
 const LEASE: Duration = Duration::seconds(60);
 /// An endpoint that took so long for an answer is slow.
@@ -39,10 +47,12 @@ pub(super) const PINGS: usize = 8;
 /// What is next for an endpoint.
 pub struct Round {
     endpoint: Claimed,
-    /// In the order of the log.
+    /// The news in the order of the log, then what is tried again.
     pub items: Vec<Item>,
-    /// The place in the log that is reached when all of it was tried; none if all of it was tried before.
-    reaches: Option<i64>,
+    /// How many of them are news.
+    news: usize,
+    /// The place in the log that is reached when all news was tried.
+    reaches: i64,
 }
 
 /// An event of a round.
@@ -95,43 +105,78 @@ pub struct Pong {
 }
 
 impl Service {
-    /// Claims endpoints for which there is something to do, and looks up what.
+    /// Claims endpoints for which there is something to do, and looks up what. Those that need not hear of what is new are
+    /// done with at once.
     pub async fn claim_rounds(&self, lane: Lane, limit: u32) -> Result<Vec<Round>> {
-        let now = self.now();
-        let claimed =
-            self.store.write(|tx| async move { deliveries::claim(&tx, lane, limit, LEASE, now).await }).await?;
-        let mut rounds = Vec::with_capacity(claimed.len());
-        for endpoint in claimed {
-            let endpoint_id = endpoint.id;
-            match self.round(endpoint, now).await {
-                Ok(round) => rounds.push(round),
-                // The others are served; this one again when the lease is over.
-                Err(cause) => tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown"),
+        let limit = usize::try_from(limit).map_err(Error::internal)?;
+        let mut rounds = Vec::new();
+        for _ in 0..CLAIMS {
+            let (now, free) = (self.now(), limit - rounds.len());
+            let claimed =
+                self.store.write(|tx| async move { deliveries::claim(&tx, lane, free, LEASE, now).await }).await?;
+            let claims = claimed.count;
+            let mut idle = Vec::new();
+            for endpoint in claimed.readable {
+                let endpoint_id = endpoint.id;
+                match self.round(endpoint, now).await {
+                    Ok(round) if round.items.is_empty() => idle.push(round),
+                    Ok(round) => rounds.push(round),
+                    // The others are served; this one again when the lease is over.
+                    Err(cause) => {
+                        tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown");
+                    }
+                }
+            }
+            if let Err(cause) = self.pass_over(&idle).await {
+                tracing::error!(%cause, "how far event endpoints have got could not be written down");
+            }
+            if claims < free || rounds.len() >= limit {
+                break;
             }
         }
         Ok(rounds)
     }
 
-    /// What is to be tried again comes first; then the log.
+    /// The news, then what is to be tried again. One that fails is tried with a single event: the next of the log if there is
+    /// any, so that what it refuses time and again does not keep the others from it.
     async fn round(&self, endpoint: Claimed, now: Time) -> Result<Round> {
-        let limit = if endpoint.health.is_failing() { 1 } else { ROUND };
-        let mut items = Vec::new();
-        for retry in deliveries::due(&self.store, endpoint.id, limit, now).await? {
-            if let Some(event) = events::find(&self.store, retry.event_id).await? {
-                items.push(Item { event, before: Some(retry) });
-            }
-        }
-        if !items.is_empty() {
-            return Ok(Round { endpoint, items, reaches: None });
-        }
+        let is_failing = endpoint.health.is_failing();
+        let limit = if is_failing { 1 } else { NEWS };
         // Asked before the log is read: up to here, nothing can be missing from what is read.
         let end = events::last_position(&self.store).await?;
         let news = events::after(&self.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
         let last = news.last().map_or(endpoint.position, |event| event.position);
         let is_all = (news.len() as u64) < limit;
         let reaches = if is_all { last.max(end) } else { last };
-        let items = news.into_iter().map(|event| Item { event, before: None }).collect();
-        Ok(Round { endpoint, items, reaches: Some(reaches) })
+        let mut items: Vec<_> = news.into_iter().map(|event| Item { event, before: None }).collect();
+        let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { AGAIN });
+        if again > 0 {
+            for retry in deliveries::due(&self.store, endpoint.id, again, now).await? {
+                if let Some(event) = events::find(&self.store, retry.event_id).await? {
+                    items.push(Item { event, before: Some(retry) });
+                }
+            }
+        }
+        Ok(Round { endpoint, items, news, reaches })
+    }
+
+    /// Writes down that there was nothing for these endpoints.
+    async fn pass_over(&self, rounds: &[Round]) -> Result<()> {
+        if rounds.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let served: Vec<_> = rounds.iter().map(|round| (&round.endpoint, self.served(round, &[], now))).collect();
+        let served = &served;
+        self.store
+            .write(|tx| async move {
+                for (endpoint, served) in served {
+                    // A claim that was lost is somebody else's.
+                    deliveries::finish(&tx, endpoint, served, now).await?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Posts an event of a round.
@@ -154,7 +199,14 @@ impl Service {
     /// The words of the text that an event is about, unless they are erased.
     async fn text_of(&self, event: &StoredEvent) -> Result<Option<String>> {
         let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
-        let message = messages::find(&self.store, id).await?;
+        let message = match messages::find(&self.store, id).await {
+            // It will not open later either, and the event is worth more than its words.
+            Err(cause) if store::is_unopenable(&cause) => {
+                tracing::error!(%cause, message_id = %id, "an event is told without its text");
+                None
+            }
+            found => found?,
+        };
         Ok(message.map(|message| message.body.expose().to_owned()).filter(|text| !text.is_empty()))
     }
 
@@ -163,6 +215,7 @@ impl Service {
         let now = self.now();
         let served = &self.served(round, finished, now);
         let endpoint_id = round.endpoint.id;
+        let _place = self.finishing.acquire().await.map_err(Error::internal)?;
         let kept =
             self.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
         if !kept {
@@ -187,11 +240,17 @@ impl Service {
 
     fn served(&self, round: &Round, finished: &[Finished], now: Time) -> Served {
         let before = round.endpoint.health;
-        let health = before.after(finished.iter().map(Finished::is_taken), now);
-        let gate = health.gate(self.chance.unit());
+        // That an event is refused again tells nothing of an endpoint that takes others.
+        let tells =
+            |item: &Item, finished: &Finished| finished.is_taken() || item.before.is_none() || before.is_failing();
+        let telling = round.items.iter().zip(finished).filter(|(item, finished)| tells(item, finished));
+        let health = before.after(telling.map(|(_, finished)| finished.is_taken()), now);
+        let failed_last = finished.iter().rev().find(|finished| !finished.is_taken());
+        let pause = failed_last.and_then(|failed| health.gate(failed.status.is_some(), self.chance.unit()));
         let attempts = round.items.iter().zip(finished).map(|(item, finished)| {
             let tried = Tried {
                 event_id: item.event.id,
+                first_at: item.before.as_ref().map(|before| before.first_at),
                 at: finished.at,
                 status: finished.status,
                 failure: finished.failure,
@@ -200,19 +259,19 @@ impl Service {
             (tried, (!finished.is_taken()).then(|| self.try_again(item, now)))
         });
         let tried_last = finished.len().checked_sub(1).and_then(|at| round.items.get(at));
-        let position = match round.reaches {
-            Some(end) if finished.len() == round.items.len() => end,
-            Some(_) => tried_last.map_or(round.endpoint.position, |item| item.event.position),
-            None => round.endpoint.position,
+        let position = if finished.len() >= round.news {
+            round.reaches
+        } else {
+            tried_last.map_or(round.endpoint.position, |item| item.event.position)
         };
         Served {
             attempts: attempts.collect(),
             position,
             health,
             is_slow: finished.iter().map(|finished| finished.took >= SLOW).reduce(|one, other| one || other),
-            due_at: gate.map_or(now, |pause| now + pause),
-            is_back: before.gate(0.0).is_some() && gate.is_none(),
-            is_hopeless: health.is_hopeless(now),
+            due_at: pause.map_or(now, |pause| now + pause),
+            back_since: before.failing_since.filter(|_| before.is_gated() && !health.is_gated()),
+            is_hopeless: failed_last.is_some() && health.is_hopeless(now),
         }
     }
 

@@ -81,6 +81,8 @@ pub struct Service {
     intercept: Option<Intercept>,
     /// Room for pings: each holds a request for as long as an endpoint takes.
     pings: Semaphore,
+    /// Room for writing down what came of deliveries.
+    finishing: Semaphore,
     /// Without a slash at the end.
     public_base_url: String,
     tokens: auth::Tokens,
@@ -155,6 +157,7 @@ impl Service {
             courier: parts.courier,
             intercept: parts.intercept,
             pings: Semaphore::new(deliveries::PINGS),
+            finishing: Semaphore::new(deliveries::FINISHING),
             public_base_url: parts.public_base_url,
             tokens,
             secrets: secrets::Secrets::new(),

@@ -11,7 +11,7 @@ use super::{Service, pool, relay, strangers};
 use crate::{
     domain::error::Result,
     store::{
-        auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, jobs, outbox, simulator,
+        Tx, auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, jobs, outbox, simulator,
     },
 };
 
@@ -23,8 +23,11 @@ const SCREENS_KEPT: Duration = Duration::days(7);
 const LONGEST_CALL: Duration = Duration::hours(4);
 /// How long attempts to deliver events are shown.
 const ATTEMPTS_KEPT: Duration = Duration::days(30);
-/// How much one run does: a backlog of one job must not take the database from everybody else.
+/// How much is done in one transaction: a backlog of one job must not take the database from everybody else.
 const BATCH: u64 = 5000;
+/// Transactions of one run of a job that forgets something, and the pause in which others come to their turn.
+const BATCHES: u32 = 50;
+const BREATHER: std::time::Duration = std::time::Duration::from_millis(20);
 /// How much of what the platform is told of; each is a row to be written.
 const TOLD: u64 = 1000;
 /// Rides moved in a run. Each owes two texts, and an operator who suspends a busy number should not make the texts of
@@ -61,6 +64,7 @@ const TIDYING: &[Job] = &[
     Job::every(60, "prune_screens", |service| Box::pin(service.prune_screens())),
     Job::every(60, "prune_events", |service| Box::pin(service.prune_events())),
     Job::every(60, "prune_attempts", |service| Box::pin(service.prune_attempts())),
+    Job::every(3600, "prune_retries", |service| Box::pin(service.prune_retries())),
     Job::every(60, "prune_secrets", |service| Box::pin(service.prune_secrets())),
     Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(service.watch_pool())),
 ];
@@ -120,22 +124,30 @@ impl Service {
         self.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
     }
 
+    /// Forgets in batches until there is no more, or it is enough for this run.
+    async fn forget<F: Future<Output = Result<u64>>>(&self, batch: impl Fn(Tx) -> F) -> Result<()> {
+        for _ in 0..BATCHES {
+            if self.store.write(&batch).await? < BATCH {
+                break;
+            }
+            tokio::time::sleep(BREATHER).await;
+        }
+        Ok(())
+    }
+
     async fn prune_bindings(&self) -> Result<()> {
         let now = self.now();
-        self.store.write(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await.map(drop)
+        self.forget(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await
     }
 
     async fn prune_inbox(&self) -> Result<()> {
         let now = self.now();
-        self.store
-            .write(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await })
-            .await
-            .map(drop)
+        self.forget(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await
     }
 
     async fn prune_answers(&self) -> Result<()> {
         let before = self.now() - ANSWERS_KEPT;
-        self.store.write(|tx| async move { idempotency::prune(&tx, before, BATCH).await }).await.map(drop)
+        self.forget(|tx| async move { idempotency::prune(&tx, before, BATCH).await }).await
     }
 
     async fn prune_auto_replies(&self) -> Result<()> {
@@ -150,12 +162,16 @@ impl Service {
 
     async fn prune_events(&self) -> Result<()> {
         let before = self.now() - self.event_retention;
-        self.store.write(|tx| async move { events::prune(&tx, before, BATCH).await }).await.map(drop)
+        self.forget(|tx| async move { events::prune(&tx, before, BATCH).await }).await
     }
 
     async fn prune_attempts(&self) -> Result<()> {
         let before = self.now() - ATTEMPTS_KEPT;
-        self.store.write(|tx| async move { deliveries::prune(&tx, before, BATCH).await }).await
+        self.forget(|tx| async move { deliveries::prune(&tx, before, BATCH).await }).await
+    }
+
+    async fn prune_retries(&self) -> Result<()> {
+        self.forget(|tx| async move { deliveries::prune_retries(&tx, BATCH).await }).await
     }
 
     async fn prune_secrets(&self) -> Result<()> {

@@ -4,7 +4,12 @@
 //! A claim that was lost writes nothing, and whoever has it delivers the same events again.
 
 use chrono::Duration;
-use sea_orm::{ActiveValue::Set, FromQueryResult, QueryOrder as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    FromQueryResult, QueryOrder as _, QuerySelect as _,
+    entity::prelude::*,
+    sea_query::{Expr, LockType},
+};
 
 use super::{
     Db, Tx, endpoints,
@@ -53,8 +58,16 @@ pub struct Claimed {
     pub secrets: Vec<WebhookSecret>,
 }
 
+/// What was claimed at once.
+pub struct Claims {
+    /// How many endpoints.
+    pub count: usize,
+    /// Those of them that can be served. The others stay claimed until the lease is over, and hold up nobody.
+    pub readable: Vec<Claimed>,
+}
+
 /// Claims up to about `limit` endpoints of a lane for which there is something to do.
-pub async fn claim(tx: &Tx, lane: Lane, limit: u32, lease: Duration, now: Time) -> Result<Vec<Claimed>> {
+pub async fn claim(tx: &Tx, lane: Lane, limit: usize, lease: Duration, now: Time) -> Result<Claims> {
     let which = match lane {
         Lane::Clear => "e.failures = 0 AND NOT e.is_slow",
         Lane::Hampered => "(e.failures > 0 OR e.is_slow)",
@@ -65,29 +78,39 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: u32, lease: Duration, now: Time) 
             SELECT e.id FROM event_endpoints e
             WHERE e.status = 'enabled' AND e.due_at <= $2 AND {which} AND (
                 e.position < (SELECT l.last_position FROM event_log l WHERE l.id = 1)
-                OR EXISTS (SELECT 1 FROM event_retries r
+                OR EXISTS (SELECT 1 FROM event_retries r JOIN events v ON v.id = r.event_id
                     WHERE r.endpoint_id = e.id AND r.state = 'owed' AND r.due_at <= $2))
             ORDER BY e.due_at LIMIT $3 {})
         RETURNING *",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
-    let values = [(now + lease).into(), now.into(), i64::from(limit).into()];
+    let limit = i64::try_from(limit).map_err(Error::internal)?;
+    let values = [(now + lease).into(), now.into(), limit.into()];
     let models = event_endpoints::Model::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
-    models
-        .into_iter()
-        .map(|model| {
-            Ok(Claimed {
-                id: EndpointId(model.id),
-                claim: model.claim,
-                url: TargetUrl::from_stored(model.url.clone()),
-                types: endpoints::types(model.types.as_deref())?,
-                include_text: model.include_text,
-                position: model.position,
-                health: Health { failures: model.failures, failing_since: model.failing_since },
-                secrets: endpoints::secrets(tx, model, now)?,
-            })
-        })
-        .collect()
+    let count = models.len();
+    let readable = models.into_iter().filter_map(|model| {
+        let id = EndpointId(model.id);
+        readable(id, claimed(tx, model, now))
+    });
+    Ok(Claims { count, readable: readable.collect() })
+}
+
+fn claimed(tx: &Tx, model: event_endpoints::Model, now: Time) -> Result<Claimed> {
+    Ok(Claimed {
+        id: EndpointId(model.id),
+        claim: model.claim,
+        url: TargetUrl::from_stored(model.url.clone()),
+        types: endpoints::types(model.types.as_deref())?,
+        include_text: model.include_text,
+        position: model.position,
+        health: Health { failures: model.failures, failing_since: model.failing_since },
+        secrets: endpoints::secrets(tx, model, now)?,
+    })
+}
+
+/// One endpoint that cannot be read must not stop the others.
+fn readable<T>(endpoint_id: EndpointId, read: Result<T>) -> Option<T> {
+    read.inspect_err(|cause| tracing::error!(%cause, %endpoint_id, "an event endpoint cannot be read")).ok()
 }
 
 fn retry(model: event_retries::Model) -> Result<Retry> {
@@ -121,8 +144,8 @@ pub struct Served {
     pub is_slow: Option<bool>,
     /// When it may be served again.
     pub due_at: Time,
-    /// It answers again after it was left alone: all that it is owed is due.
-    pub is_back: bool,
+    /// It takes events again after it was left alone: all that it is owed of what was first tried since then is due.
+    pub back_since: Option<Time>,
     /// It failed for so long that it is disabled.
     pub is_hopeless: bool,
 }
@@ -131,6 +154,8 @@ pub struct Served {
 pub struct Tried {
     /// What.
     pub event_id: EventId,
+    /// When it was first tried, if it was put aside before: the guard of what is stored of that.
+    pub first_at: Option<Time>,
     /// When.
     pub at: Time,
     /// Status of the answer, if there was one.
@@ -164,27 +189,38 @@ pub async fn finish(tx: &Tx, claimed: &Claimed, served: &Served, now: Time) -> R
     if mine.exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }
+    insert_attempts(tx, claimed.id, served.attempts.iter().map(|(tried, _)| tried)).await?;
     for (tried, becomes) in &served.attempts {
-        insert_attempt(tx, claimed.id, tried).await?;
-        match becomes {
-            Some(retry) => put_retry(tx, claimed.id, retry).await?,
-            None => drop_retry(tx, claimed.id, tried.event_id).await?,
+        match (tried.first_at, becomes) {
+            (None, None) => {}
+            (None, Some(retry)) => put_retry(tx, claimed.id, retry).await?,
+            (Some(first_at), Some(retry)) => change_retry(tx, claimed.id, first_at, retry).await?,
+            (Some(first_at), None) => drop_retry(tx, claimed.id, first_at, tried.event_id).await?,
         }
     }
-    if served.is_back {
+    if let Some(since) = served.back_since {
         event_retries::Entity::update_many()
             .col_expr(event_retries::Column::DueAt, Expr::value(now))
             .filter(event_retries::Column::EndpointId.eq(claimed.id.0))
             .filter(event_retries::Column::State.eq(RetryState::Owed.as_str()))
             .filter(event_retries::Column::DueAt.gt(now))
+            .filter(event_retries::Column::FirstAt.gte(since))
             .exec(tx.conn())
             .await?;
     }
     Ok(true)
 }
 
-async fn insert_attempt(tx: &Tx, endpoint: EndpointId, tried: &Tried) -> Result<()> {
-    let model = event_attempts::ActiveModel {
+async fn insert_attempts(tx: &Tx, endpoint: EndpointId, tried: impl Iterator<Item = &Tried>) -> Result<()> {
+    let models: Vec<_> = tried.map(|tried| attempt_row(endpoint, tried)).collect();
+    if !models.is_empty() {
+        event_attempts::Entity::insert_many(models).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+fn attempt_row(endpoint: EndpointId, tried: &Tried) -> event_attempts::ActiveModel {
+    event_attempts::ActiveModel {
         endpoint_id: Set(endpoint.0),
         event_id: Set(tried.event_id.0),
         at: Set(tried.at),
@@ -192,9 +228,7 @@ async fn insert_attempt(tx: &Tx, endpoint: EndpointId, tried: &Tried) -> Result<
         failure: Set(tried.failure.map(|failure| failure.as_str().to_owned())),
         duration_ms: Set(tried.duration_ms),
         ..Default::default()
-    };
-    model.insert(tx.conn()).await?;
-    Ok(())
+    }
 }
 
 /// Stores that an event is to be tried again, or was given up, over whatever was stored of it before.
@@ -215,8 +249,28 @@ pub async fn put_retry(tx: &Tx, endpoint: EndpointId, retry: &Retry) -> Result<(
     Ok(())
 }
 
-async fn drop_retry(tx: &Tx, endpoint: EndpointId, event: EventId) -> Result<()> {
-    event_retries::Entity::delete_by_id((endpoint.0, event.0)).exec(tx.conn()).await?;
+/// Stores what became of an event that was tried again, unless somebody asked for it anew meanwhile.
+async fn change_retry(tx: &Tx, endpoint: EndpointId, first_at: Time, retry: &Retry) -> Result<()> {
+    use event_retries::{Column, Entity};
+
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(retry.state.as_str()))
+        .col_expr(Column::Attempts, Expr::value(retry.attempts))
+        .col_expr(Column::DueAt, Expr::value(retry.due_at))
+        .filter(Column::EndpointId.eq(endpoint.0))
+        .filter(Column::EventId.eq(retry.event_id.0))
+        .filter(Column::FirstAt.eq(first_at))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Forgets that an event was to be tried again, unless somebody asked for it anew meanwhile.
+async fn drop_retry(tx: &Tx, endpoint: EndpointId, first_at: Time, event: EventId) -> Result<()> {
+    event_retries::Entity::delete_by_id((endpoint.0, event.0))
+        .filter(event_retries::Column::FirstAt.eq(first_at))
+        .exec(tx.conn())
+        .await?;
     Ok(())
 }
 
@@ -280,33 +334,37 @@ pub async fn list_attempts(db: &impl Db, of: AttemptsOf, page: &PageRequest) -> 
     Ok(Page::cut(attempts, page, |attempt| attempt.id))
 }
 
-/// The enabled endpoints that hear of events of this type.
-pub async fn hearers(db: &impl Db, kind: EventType) -> Result<Vec<EndpointId>> {
+/// The enabled endpoints that hear of events of this type; none of them is deleted until this transaction ends.
+pub async fn hearers(tx: &Tx, kind: EventType) -> Result<Vec<EndpointId>> {
     use event_endpoints::{Column, Entity};
 
     let models = Entity::find()
         .filter(Column::Status.eq(EndpointStatus::Enabled.as_str()))
         .order_by_asc(Column::Id)
-        .all(db.conn())
+        .lock(LockType::KeyShare)
+        .all(tx.conn())
         .await?;
-    let mut hearers = Vec::new();
-    for model in models {
-        if endpoints::types(model.types.as_deref())?.is_none_or(|types| types.contains(&kind)) {
-            hearers.push(EndpointId(model.id));
-        }
-    }
-    Ok(hearers)
+    let hears = |model: &event_endpoints::Model| {
+        let types = readable(EndpointId(model.id), endpoints::types(model.types.as_deref()));
+        types.is_some_and(|types| types.is_none_or(|types| types.contains(&kind)))
+    };
+    Ok(models.into_iter().filter(hears).map(|model| EndpointId(model.id)).collect())
 }
 
-/// Forgets attempts from before `before`, at most `limit`, and what was to be tried again of events that the log has
-/// forgotten.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<()> {
+/// Forgets attempts from before `before`, at most `limit`; answers how many.
+pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM event_attempts WHERE id IN
         (SELECT id FROM event_attempts WHERE at < $1 ORDER BY at LIMIT $2)";
     let limit = i64::try_from(limit).map_err(Error::internal)?;
-    tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?;
-    let sql = "DELETE FROM event_retries WHERE NOT EXISTS
-        (SELECT 1 FROM events e WHERE e.id = event_retries.event_id)";
-    tx.conn().execute_raw(statement(tx, sql, [])).await?;
-    Ok(())
+    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
+}
+
+/// Forgets what was to be tried again of events that the log has forgotten, at most `limit`; answers how many. It looks at
+/// all that is to be tried again.
+pub async fn prune_retries(tx: &Tx, limit: u64) -> Result<u64> {
+    let sql = "DELETE FROM event_retries WHERE (endpoint_id, event_id) IN
+        (SELECT r.endpoint_id, r.event_id FROM event_retries r
+            WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id) LIMIT $1)";
+    let limit = i64::try_from(limit).map_err(Error::internal)?;
+    Ok(tx.conn().execute_raw(statement(tx, sql, [limit.into()])).await?.rows_affected())
 }

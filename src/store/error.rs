@@ -136,6 +136,11 @@ pub fn is_unwritable(cause: &Error) -> bool {
     }
 }
 
+/// Whether a sealed value does not open, and never will under these keys.
+pub fn is_unopenable(cause: &Error) -> bool {
+    matches!(cause, Error::Internal(cause) if cause.is::<SealError>())
+}
+
 /// Whether running the transaction again can help.
 pub(super) fn is_retriable(cause: &Error) -> bool {
     match cause {

@@ -42,7 +42,7 @@ use std::{
 };
 
 pub use connect::DatabaseOptions;
-pub use error::is_unwritable;
+pub use error::{is_unopenable, is_unwritable};
 pub use pooled::Pool;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, Value,

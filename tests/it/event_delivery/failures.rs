@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use super::{PATH, Stage, by_ride, subscribe};
+use super::{PATH, Post, Stage, by_ride, subscribe};
 use crate::harness::{
     Kind, on_both_databases,
     subscriber::{Act, Subscriber},
@@ -60,37 +60,35 @@ on_both_databases! {
         let mut stage = Stage::set(kind).await;
         let healthy = Subscriber::start().await;
         subscribe(&stage.app, &healthy, &json!({})).await;
-        stage.subscriber.always(Some(Act::Answer(503)));
+        stage.move_to("http://127.0.0.1:9/").await;
         let mut expected = Vec::new();
         for at in 0..40 {
             expected.push(stage.on_ride(at % 4, "ride.updated").await);
         }
         let since = stage.app.now();
         stage.deliver().await;
-        assert_eq!(stage.subscriber.take().len(), 5, "then its gate is closed");
+        assert_eq!(stage.list("attempts").await.len(), 5, "then its gate is closed");
         assert_eq!(healthy.taken().len(), 40);
-        assert_eq!((stage.deliver().await, stage.subscriber.take().len()), (0, 0));
+        assert_eq!(stage.deliver().await, 0);
         stage.pass(Duration::seconds(34));
         stage.deliver().await;
-        assert_eq!(stage.subscriber.take().len(), 1, "one tries the gate");
-        let mut tries = 0;
+        assert_eq!(stage.list("attempts").await.len(), 6, "one tries the gate");
         for _ in 0..20 * 12 {
             stage.pass(Duration::minutes(5));
-            if stage.deliver().await > 0 {
-                tries += stage.subscriber.take().len();
-            }
+            stage.deliver().await;
         }
+        let tries = stage.list("attempts?limit=200").await.len() - 6;
         assert!((15..40).contains(&tries), "{tries} tries in 20 hours");
         for at in 40..100 {
             expected.push(stage.on_ride(at % 4, "ride.updated").await);
         }
         stage.deliver().await;
-        stage.subscriber.take();
         let failing = stage.endpoint().await;
         assert_eq!((failing["status"].as_str(), time(&failing["failing_since"])), (Some("enabled"), since));
         assert!(failing["behind"].as_i64().unwrap() >= 59);
 
-        stage.subscriber.always(None);
+        let url = stage.subscriber.url.clone();
+        stage.move_to(&url).await;
         stage.pass(Duration::minutes(67));
         stage.deliver().await;
         let posts = stage.subscriber.take();
@@ -105,6 +103,83 @@ on_both_databases! {
         let back = stage.endpoint().await;
         assert_eq!((back.get("failing_since"), back["behind"].as_i64()), (None, Some(0)));
         assert!(stage.list("retries").await.is_empty());
+        stage.finish().await;
+    }
+
+    async fn what_is_refused_for_good_holds_up_nothing_else(kind: Kind) {
+        let mut stage = Stage::set(kind).await;
+        stage.subscriber.on_type("call.failed", Some(Act::Answer(422)));
+        let (mut others, mut refused) = (Vec::new(), Vec::new());
+        for at in 0..60 {
+            match at {
+                20..40 => refused.push(stage.on_ride(at % 4, "call.failed").await),
+                _ => others.push(stage.on_ride(at % 4, "ride.updated").await),
+            }
+        }
+        let mut posts = Vec::new();
+        let begin = stage.app.now();
+        let is_through = |posts: &[Post]| posts.iter().filter(|post| post.is_taken).count() == others.len();
+        while !is_through(&posts) {
+            stage.deliver().await;
+            posts.extend(stage.subscriber.take());
+            stage.pass(Duration::seconds(10));
+        }
+        let took = stage.app.now() - begin;
+        assert!(took < Duration::minutes(20), "{took}: it is asked once a minute at least, as it answers");
+        posts.retain(|post| post.is_taken);
+        for ride in 0..4 {
+            assert!(by_ride(&posts, ride).is_sorted());
+        }
+        // From now on, the refused ones are tried again beside what happens, until they are given up.
+        for at in 0..12 * 31 {
+            stage.pass(Duration::minutes(5));
+            let news = stage.on_ride(at % 4, "ride.updated").await;
+            stage.deliver().await;
+            let first = stage.subscriber.taken();
+            assert_eq!(first, [news], "it is not left alone for what it refused before");
+        }
+        let dead = stage.list("retries?state=dead&limit=100").await;
+        let given_up: Vec<_> = dead.iter().map(|retry| retry["event_id"].as_i64().unwrap()).collect();
+        assert_eq!(given_up, refused);
+        assert!(dead.iter().all(|retry| retry["attempts"] == 11), "{dead:?}");
+        assert!(stage.list("retries?state=owed").await.is_empty());
+        let endpoint = stage.endpoint().await;
+        assert_eq!((&endpoint["status"], endpoint.get("failing_since")), (&json!("enabled"), None));
+        stage.finish().await;
+    }
+
+    async fn what_is_asked_for_again_while_it_is_tried_is_not_lost(kind: Kind) {
+        let mut stage = Stage::set(kind).await;
+        stage.subscriber.script([Act::Answer(500), Act::Late(std::time::Duration::from_millis(500))]);
+        let event = stage.on_ride(1, "ride.created").await;
+        stage.deliver().await;
+        stage.pass(Duration::seconds(6));
+        let again = async {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            stage.app.tick();
+            stage.app.post(&format!("/v1/events/{event}/redeliver"), &json!({})).await.expect(202);
+        };
+        tokio::join!(stage.deliver(), again);
+        assert_eq!(stage.subscriber.taken(), [event, event]);
+        assert!(stage.list("retries").await.is_empty());
+        stage.finish().await;
+    }
+
+    async fn an_endpoint_that_cannot_be_read_stops_no_other(kind: Kind) {
+        let stage = Stage::set(kind).await;
+        let others = [Subscriber::start().await, Subscriber::start().await];
+        for (column, other) in ["types", "secret_sealed"].into_iter().zip(&others) {
+            let (broken, _) = subscribe(&stage.app, other, &json!({})).await;
+            let value = if column == "types" { "nonsense".into() } else { vec![1_u8, 2, 3].into() };
+            let sql = format!("UPDATE event_endpoints SET {column} = $1 WHERE id = $2");
+            stage.run(&sql, [value, broken.into()]).await;
+        }
+        let event = stage.on_ride(1, "ride.created").await;
+        stage.deliver().await;
+        stage.app.post(&format!("/v1/events/{event}/redeliver"), &json!({})).await.expect(202);
+        stage.deliver().await;
+        assert_eq!(stage.subscriber.taken(), [event, event]);
+        assert!(others.iter().all(|other| other.take().is_empty()));
         stage.finish().await;
     }
 

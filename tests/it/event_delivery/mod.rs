@@ -55,6 +55,17 @@ impl Stage {
         self.happens(kind, json!({ "ride_id": ride })).await
     }
 
+    /// Changes the database behind the back of the service.
+    async fn run<const N: usize>(&self, sql: &str, values: [sea_orm::Value; N]) {
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        self.db.execute_raw(statement).await.expect(sql);
+    }
+
+    /// The endpoint's address leads somewhere else, and nobody said so.
+    async fn move_to(&self, url: &str) {
+        self.run("UPDATE event_endpoints SET url = $1 WHERE id = $2", [url.into(), self.endpoint.into()]).await;
+    }
+
     async fn deliver(&self) -> usize {
         self.app.deliver_events().await
     }
@@ -245,6 +256,12 @@ on_both_databases! {
         }
         let stored = stage.list("attempts").await;
         assert!(!json!(stored).to_string().contains("canary"));
+
+        stage.run("UPDATE messages SET body_sealed = $1 WHERE id = $2", [vec![1_u8, 2, 3].into(), message.into()]).await;
+        let unreadable = stage.happens("message.sent", json!({ "ride_id": ride, "message_id": message })).await;
+        stage.deliver().await;
+        let posts = stage.subscriber.take();
+        assert_eq!((posts[0].event(), posts[0].json()["data"].get("text")), (unreadable, None));
         stage.finish().await;
     }
 
@@ -285,6 +302,30 @@ on_both_databases! {
         stage.pass(Duration::days(2));
         stage.app.tidy().await;
         assert_eq!(stage.list("attempts").await.len(), 1);
+        stage.finish().await;
+    }
+
+    async fn however_many_attempts_are_too_old_one_run_forgets_them(kind: Kind) {
+        let mut stage = Stage::set(kind).await;
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+            INSERT INTO event_attempts (endpoint_id, event_id, at, duration_ms) SELECT $1, i, $2, 1 FROM n";
+        stage.run(sql, [stage.endpoint.into(), (stage.app.now() - Duration::days(31)).into()]).await;
+        assert!(!stage.list("attempts").await.is_empty());
+        stage.app.tidy().await;
+        assert!(stage.list("attempts").await.is_empty());
+        stage.finish().await;
+    }
+
+    async fn an_endpoint_that_is_deleted_leaves_its_attempts_and_nothing_to_be_tried(kind: Kind) {
+        let stage = Stage::set(kind).await;
+        stage.subscriber.always(Some(Act::Answer(500)));
+        let event = stage.on_ride(1, "ride.created").await;
+        stage.deliver().await;
+        assert_eq!(stage.app.delete(&format!("{PATH}/{}", stage.endpoint)).await.status, 204);
+        stage.pass(Duration::minutes(1));
+        assert_eq!(stage.deliver().await, 0);
+        let attempts = stage.app.get(&format!("/v1/events/{event}/attempts")).await.expect(200);
+        assert_eq!(attempts["items"][0]["endpoint_id"], stage.endpoint);
         stage.finish().await;
     }
 }
