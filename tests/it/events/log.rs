@@ -169,7 +169,7 @@ impl Reader {
 }
 
 async fn database(app: &TestApp) -> DatabaseConnection {
-    let mut options = sea_orm::ConnectOptions::new(&app.db.url);
+    let mut options = sea_orm::ConnectOptions::new(&app.db.direct);
     options.max_connections(12).sqlx_logging(false);
     Database::connect(options).await.expect("the database")
 }
