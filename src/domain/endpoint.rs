@@ -6,7 +6,7 @@ use super::{
     clock::Time,
     courier::PostFailure,
     event::EventType,
-    ids::{EndpointId, EventId},
+    ids::{ClientId, EndpointId, EventId},
     target::TargetUrl,
     text::Description,
     words::words,
@@ -36,11 +36,25 @@ words! {
     }
 }
 
+/// Client that an endpoint belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EndpointOwner {
+    /// Row id.
+    pub id: ClientId,
+    /// What it signs in with.
+    pub client_id: String,
+    /// It is not revoked, and may read texts.
+    pub reads_texts: bool,
+}
+
 /// An endpoint, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EventEndpoint {
     /// Row id.
     pub id: EndpointId,
+    /// Client that made or adopted it. None for an endpoint from before endpoints had owners.
+    #[serde(default)]
+    pub owner: Option<EndpointOwner>,
     /// Where it is.
     pub url: TargetUrl,
     /// What it is for.
@@ -65,6 +79,25 @@ pub struct EventEndpoint {
     pub created_at: Time,
     /// When it was last edited.
     pub updated_at: Time,
+}
+
+impl EventEndpoint {
+    /// Belongs to this client.
+    pub fn is_of(&self, client: ClientId) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.id == client)
+    }
+
+    /// Events go out without the texts that it asks for, because its client may not read them (any more).
+    pub fn is_text_withheld(&self) -> bool {
+        self.include_text && !self.owner.as_ref().is_some_and(|owner| owner.reads_texts)
+    }
+
+    /// Becomes `after`, and more texts, or the same ones elsewhere, may be posted than before.
+    pub fn leads_texts_elsewhere(&self, after: &Self) -> bool {
+        let is_enabled_again = after.status == EndpointStatus::Enabled && self.status != EndpointStatus::Enabled;
+        let is_changed = (&self.url, &self.types, self.include_text) != (&after.url, &after.types, after.include_text);
+        after.include_text && (is_changed || is_enabled_again)
+    }
 }
 
 /// An endpoint to be made.

@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::{ids::RideId, ride::TransitionRefused, words::words};
+use super::{ids::RideId, ride::TransitionRefused, scope::Scope, words::words};
 
 words! {
     /// A state that forbids what was asked: the stable `code` of a 409 answer.
@@ -139,6 +139,9 @@ pub enum Error {
     /// The caller may not do this to something that has more rights than the caller.
     #[error("outranked")]
     Outranked,
+    /// The caller's token lacks a scope that this request needs besides that of its operation.
+    #[error("missing scope {0}")]
+    MissingScope(Scope),
     /// Too much at once; come back.
     #[error("busy")]
     Busy {

@@ -31,8 +31,10 @@ words! {
         CallsRead = "calls:read",
         /// See people's numbers unmasked, and search by them.
         PhoneNumbersReveal = "phone_numbers:reveal",
-        /// Read events, and manage event endpoints.
+        /// Read events, see all event endpoints, and manage one's own.
         EventsManage = "events:manage",
+        /// Change and adopt event endpoints of other clients.
+        EventsAdmin = "events:admin",
         /// Manage API clients.
         ClientsManage = "clients:manage",
         /// Act as a phone in the simulator.
@@ -56,7 +58,8 @@ impl Scope {
             Self::MessagesWrite => "Send texts to the parties of a ride.",
             Self::CallsRead => "Read calls.",
             Self::PhoneNumbersReveal => "See people's phone numbers unmasked, and search by them.",
-            Self::EventsManage => "Read events, and manage event endpoints.",
+            Self::EventsManage => "Read events, see all event endpoints, and manage your own.",
+            Self::EventsAdmin => "Adopt event endpoints; with `events:manage`, change those of other clients too.",
             Self::ClientsManage => "Manage API clients.",
             Self::SimulatorUse => "Act as a phone in the simulator.",
         }

@@ -43,6 +43,7 @@ rights!(
     CallsRead,
     PhoneNumbersReveal,
     EventsManage,
+    EventsAdmin,
     ClientsManage,
     SimulatorUse,
 );

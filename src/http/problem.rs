@@ -28,7 +28,7 @@ pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("malformed_body", 400, "The body does not arrive whole, or is not what its type says."),
     ("invalid_parameter", 400, "A query parameter or header does not have its form."),
     ("unauthorized", 401, "There is no valid access token."),
-    ("missing_scope", 403, "The token lacks the scope of this operation."),
+    ("missing_scope", 403, "The token lacks a scope that this request needs."),
     ("not_found", 404, "There is no such thing, or no longer."),
     ("method_not_allowed", 405, "The path does not take this method."),
     ("stale_version", 412, "`If-Match` names another version than the present one."),
@@ -108,7 +108,7 @@ impl Problem {
     }
 
     pub(super) fn missing_scope(scope: &'static str) -> Self {
-        Self { detail: format!("This operation needs the scope {scope}."), ..Self::of("missing_scope") }
+        Self { detail: format!("This request needs the scope {scope}."), ..Self::of("missing_scope") }
     }
 
     pub(super) fn invalid_token() -> Self {
@@ -176,6 +176,7 @@ impl From<Error> for Problem {
                 detail: "Your token lacks a scope that this client has.".to_owned(),
                 ..Self::of("missing_scope")
             },
+            Error::MissingScope(scope) => Self::missing_scope(scope.as_str()),
             Error::Busy { retry_after } => {
                 Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
             }

@@ -10,10 +10,11 @@
 use chrono::{Duration, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::{Service, random};
+use super::{Service, endpoints::require_own, random};
 pub use crate::store::deliveries::Lane;
 use crate::{
     domain::{
+        client::Caller,
         clock::Time,
         courier::{Parcel, PostFailure, Receipt},
         endpoint::{Retry, RetryState, retry_pause},
@@ -184,7 +185,7 @@ impl Service {
         let Item { event, .. } = item;
         let mut data = serde_json::to_value(&event.data).map_err(Error::internal)?;
         if round.endpoint.include_text
-            && let Some(text) = self.text_of(event).await?
+            && let Some(text) = self.text_for(round.endpoint.id, event).await?
         {
             data["text"] = text.into();
         }
@@ -196,9 +197,13 @@ impl Service {
         Ok(Finished::new(now, &receipt))
     }
 
-    /// The words of the text that an event is about, unless they are erased.
-    async fn text_of(&self, event: &StoredEvent) -> Result<Option<String>> {
+    /// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts
+    /// any more: it is asked for each text, so that none goes out after that changed.
+    async fn text_for(&self, endpoint: EndpointId, event: &StoredEvent) -> Result<Option<String>> {
         let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
+        if !endpoints::may_post_texts(&self.store, endpoint).await? {
+            return Ok(None);
+        }
         let message = match messages::find(&self.store, id).await {
             // It will not open later either, and the event is worth more than its words.
             Err(cause) if store::is_unopenable(&cause) => {
@@ -290,8 +295,9 @@ impl Service {
     }
 
     /// Posts a test to an endpoint, and tells what came of it. It changes nothing.
-    pub async fn ping_endpoint(&self, id: EndpointId) -> Result<Pong> {
+    pub async fn ping_endpoint(&self, caller: &Caller, id: EndpointId) -> Result<Pong> {
         let now = self.now();
+        require_own(caller, &self.endpoint(id).await?)?;
         let (url, secrets) = endpoints::signing(&self.store, id, now).await?.ok_or(Error::NotFound)?;
         let Ok(_place) = self.pings.try_acquire() else {
             return Err(Error::Busy { retry_after: Duration::seconds(1) });

@@ -6,14 +6,17 @@ use secrecy::SecretString;
 use super::{Once, RequestId, Service, expect_version, random};
 use crate::{
     domain::{
+        client::Caller,
         clock::Time,
         endpoint::{Attempt, EndpointPatch, EndpointStatus, EventEndpoint, NewEndpoint, Retry, RetryState},
         error::{Conflict, Error, Result},
         ids::{EndpointId, EventId},
         page::{Page, PageRequest},
+        scope::Scope,
         target::TargetUrl,
     },
     store::{
+        Tx,
         deliveries::{self, AttemptsOf, RetryFilter},
         endpoints, events,
     },
@@ -39,8 +42,16 @@ impl EndpointWithSecret {
 }
 
 impl Service {
-    /// Makes an endpoint. It hears of what happens from now on.
-    pub async fn create_endpoint(&self, request: &RequestId, new: &NewEndpoint) -> Result<EndpointWithSecret> {
+    /// Makes an endpoint of the caller's client. It hears of what happens from now on.
+    pub async fn create_endpoint(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
+        new: &NewEndpoint,
+    ) -> Result<EndpointWithSecret> {
+        if new.include_text {
+            require(caller, Scope::MessagesRead)?;
+        }
         self.admit_target(&new.url)?;
         let (now, secret) = (self.now(), random::webhook_secret());
         let signs = &secret;
@@ -49,7 +60,7 @@ impl Service {
                 if endpoints::count(&tx).await? >= MOST {
                     return Err(Conflict::TooManyEndpoints.into());
                 }
-                endpoints::insert(&tx, new, signs, now).await
+                endpoints::insert(&tx, caller.id, new, signs, now).await
             })
             .await?;
         Ok(EndpointWithSecret::new(once, secret.spell()))
@@ -74,10 +85,14 @@ impl Service {
     /// Edits an endpoint. One that is enabled again, or is somewhere else, is served at once, from where it was.
     pub async fn edit_endpoint(
         &self,
+        caller: &Caller,
         id: EndpointId,
         patch: &EndpointPatch,
         seen: Option<i64>,
     ) -> Result<EventEndpoint> {
+        if patch.include_text == Some(true) {
+            require(caller, Scope::MessagesRead)?;
+        }
         if let Some(url) = &patch.url {
             self.admit_target(url)?;
         }
@@ -85,7 +100,7 @@ impl Service {
         let edited = self
             .store
             .write(|tx| async move {
-                let before = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                let before = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, before.version)?;
                 let mut after = before.clone();
                 after.url = patch.url.clone().unwrap_or(after.url);
@@ -100,6 +115,9 @@ impl Service {
                 if after == before {
                     return Ok(before);
                 }
+                if before.leads_texts_elsewhere(&after) {
+                    require(caller, Scope::MessagesRead)?;
+                }
                 let afresh = after.url != before.url || (is_enabled && before.status != EndpointStatus::Enabled);
                 endpoints::update(&tx, &after, afresh, now).await
             })
@@ -109,10 +127,10 @@ impl Service {
     }
 
     /// Deletes an endpoint, with all that was to be delivered to it.
-    pub async fn delete_endpoint(&self, id: EndpointId, seen: Option<i64>) -> Result<()> {
+    pub async fn delete_endpoint(&self, caller: &Caller, id: EndpointId, seen: Option<i64>) -> Result<()> {
         self.store
             .write(|tx| async move {
-                let endpoint = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
                 expect_version(seen, endpoint.version)?;
                 endpoints::delete(&tx, id).await
             })
@@ -120,15 +138,39 @@ impl Service {
     }
 
     /// Gives an endpoint another secret; the present one signs too for a day.
-    pub async fn rotate_endpoint_secret(&self, request: &RequestId, id: EndpointId) -> Result<EndpointWithSecret> {
+    pub async fn rotate_endpoint_secret(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
+        id: EndpointId,
+    ) -> Result<EndpointWithSecret> {
         let (now, secret) = (self.now(), random::webhook_secret());
         let signs = &secret;
         let once = self
             .write_once(request, |tx| async move {
+                own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
                 endpoints::rotate(&tx, id, signs, OVERLAP, now).await?.ok_or(Error::NotFound)
             })
             .await?;
         Ok(EndpointWithSecret::new(once, secret.spell()))
+    }
+
+    /// Gives an endpoint to the caller's client, whose rights decide from then on whether it gets texts. A caller who may
+    /// not read texts gets it without them.
+    pub async fn adopt_endpoint(&self, caller: &Caller, id: EndpointId) -> Result<EventEndpoint> {
+        let now = self.now();
+        let adopted = self
+            .store
+            .write(|tx| async move {
+                let before = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                let include_text = before.include_text && caller.scopes.has(Scope::MessagesRead);
+                if before.is_of(caller.id) && before.include_text == include_text {
+                    return Ok(before);
+                }
+                endpoints::adopt(&tx, id, caller.id, include_text, now).await
+            })
+            .await?;
+        Ok(without_former(adopted, now))
     }
 
     /// Attempts to deliver to an endpoint, a page at a time.
@@ -155,19 +197,26 @@ impl Service {
     }
 
     /// Delivers an event again, whatever became of it before: to this endpoint, or to all enabled ones that hear of its
-    /// type. Answers to how many.
-    pub async fn redeliver(&self, request: &RequestId, id: EventId, only: Option<EndpointId>) -> Result<u64> {
+    /// type and that the caller may change. Answers to how many.
+    pub async fn redeliver(
+        &self,
+        caller: &Caller,
+        request: &RequestId,
+        id: EventId,
+        only: Option<EndpointId>,
+    ) -> Result<u64> {
         let now = self.now();
+        let of = (!caller.scopes.has(Scope::EventsAdmin)).then_some(caller.id);
         let count = self
             .write_once(request, |tx| async move {
                 let event = events::find(&tx, id).await?.ok_or(Error::NotFound)?;
                 let endpoints = match only {
                     Some(endpoint) => {
-                        let found = endpoints::find_locked(&tx, endpoint).await?;
+                        let found = own_locked(&tx, caller, endpoint).await?;
                         found.ok_or_else(|| Error::field("/endpoint_id", "is not an endpoint"))?;
                         vec![endpoint]
                     }
-                    None => deliveries::hearers(&tx, event.kind).await?,
+                    None => deliveries::hearers(&tx, event.kind, of).await?,
                 };
                 let retry = Retry { event_id: id, state: RetryState::Owed, attempts: 0, first_at: now, due_at: now };
                 for endpoint in &endpoints {
@@ -179,6 +228,24 @@ impl Service {
         self.event_bell().notify_one();
         Ok(count.value)
     }
+}
+
+/// The endpoint, locked, if the caller may change it.
+async fn own_locked(tx: &Tx, caller: &Caller, id: EndpointId) -> Result<Option<EventEndpoint>> {
+    let found = endpoints::find_locked(tx, id).await?;
+    if let Some(endpoint) = &found {
+        require_own(caller, endpoint)?;
+    }
+    Ok(found)
+}
+
+/// Refuses a caller who may not change this endpoint, or have something posted to it.
+pub(super) fn require_own(caller: &Caller, endpoint: &EventEndpoint) -> Result<()> {
+    if endpoint.is_of(caller.id) { Ok(()) } else { require(caller, Scope::EventsAdmin) }
+}
+
+fn require(caller: &Caller, scope: Scope) -> Result<()> {
+    if caller.scopes.has(scope) { Ok(()) } else { Err(Error::MissingScope(scope)) }
 }
 
 /// A secret that signs no longer is not spoken of, even before upkeep forgets it.

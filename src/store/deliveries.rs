@@ -23,7 +23,7 @@ use crate::domain::{
     endpoint::{Attempt, DisabledReason, EndpointStatus, Health, Retry, RetryState},
     error::{Error, Result},
     event::EventType,
-    ids::{EndpointId, EventId},
+    ids::{ClientId, EndpointId, EventId},
     page::{Page, PageRequest},
     signature::WebhookSecret,
     target::TargetUrl,
@@ -334,16 +334,16 @@ pub async fn list_attempts(db: &impl Db, of: AttemptsOf, page: &PageRequest) -> 
     Ok(Page::cut(attempts, page, |attempt| attempt.id))
 }
 
-/// The enabled endpoints that hear of events of this type; none of them is deleted until this transaction ends.
-pub async fn hearers(tx: &Tx, kind: EventType) -> Result<Vec<EndpointId>> {
+/// The enabled endpoints that hear of events of this type, or only those of one client; none of them is deleted until this
+/// transaction ends.
+pub async fn hearers(tx: &Tx, kind: EventType, of: Option<ClientId>) -> Result<Vec<EndpointId>> {
     use event_endpoints::{Column, Entity};
 
-    let models = Entity::find()
-        .filter(Column::Status.eq(EndpointStatus::Enabled.as_str()))
-        .order_by_asc(Column::Id)
-        .lock(LockType::KeyShare)
-        .all(tx.conn())
-        .await?;
+    let mut select = Entity::find().filter(Column::Status.eq(EndpointStatus::Enabled.as_str()));
+    if let Some(client) = of {
+        select = select.filter(Column::ClientId.eq(client.0));
+    }
+    let models = select.order_by_asc(Column::Id).lock(LockType::KeyShare).all(tx.conn()).await?;
     let hears = |model: &event_endpoints::Model| {
         let types = readable(EndpointId(model.id), endpoints::types(model.types.as_deref()));
         types.is_some_and(|types| types.is_none_or(|types| types.contains(&kind)))

@@ -1,22 +1,30 @@
 //! Event endpoints: what they are, and their secrets. How they are served is in [`deliveries`](super::deliveries).
 
+use std::collections::HashMap;
+
 use chrono::Duration;
-use sea_orm::{ActiveValue::Set, PaginatorTrait as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, FromQueryResult, PaginatorTrait as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     Db, Tx,
-    entity::event_endpoints::{ActiveModel, Column, Entity, Model},
+    entity::{
+        clients,
+        event_endpoints::{ActiveModel, Column, Entity, Model},
+    },
     error::UnknownValue,
-    events, row,
+    events, row, statement,
     vault::Purpose,
 };
 use crate::domain::{
     clock::Time,
-    endpoint::{DisabledReason, EndpointStatus, EventEndpoint, NewEndpoint},
+    endpoint::{DisabledReason, EndpointOwner, EndpointStatus, EventEndpoint, NewEndpoint},
     error::{Error, Result},
     event::EventType,
-    ids::EndpointId,
+    ids::{ClientId, EndpointId},
     page::{Page, PageRequest},
+    scope::Scope,
     signature::WebhookSecret,
     target::TargetUrl,
     text::Description,
@@ -34,10 +42,36 @@ fn spell_types(types: Option<&[EventType]>) -> Option<String> {
     types.map(|types| types.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" "))
 }
 
-fn endpoint(model: Model, last_position: i64) -> Result<EventEndpoint> {
+/// The client is not revoked, and these are its scopes.
+fn reads_texts(scopes: &str, revoked_at: Option<Time>) -> bool {
+    revoked_at.is_none() && scopes.split(' ').any(|scope| scope == Scope::MessagesRead.as_str())
+}
+
+/// The owners of these endpoints, by row id.
+async fn owners(db: &impl Db, models: &[Model]) -> Result<HashMap<i64, EndpointOwner>> {
+    let ids: Vec<_> = models.iter().filter_map(|model| model.client_id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let clients = clients::Entity::find().filter(clients::Column::Id.is_in(ids)).all(db.conn()).await?;
+    let owner = |client: clients::Model| {
+        let reads_texts = reads_texts(&client.scopes, client.revoked_at);
+        (client.id, EndpointOwner { id: ClientId(client.id), client_id: client.client_id, reads_texts })
+    };
+    Ok(clients.into_iter().map(owner).collect())
+}
+
+/// Endpoints with what stands elsewhere: their owners, and the end of the log.
+async fn whole(db: &impl Db, models: Vec<Model>) -> Result<Vec<EventEndpoint>> {
+    let (owners, last_position) = (owners(db, &models).await?, events::last_position(db).await?);
+    models.into_iter().map(|model| endpoint(model, &owners, last_position)).collect()
+}
+
+fn endpoint(model: Model, owners: &HashMap<i64, EndpointOwner>, last_position: i64) -> Result<EventEndpoint> {
     let reason = model.disabled_reason.as_deref();
     Ok(EventEndpoint {
         id: EndpointId(model.id),
+        owner: model.client_id.and_then(|id| owners.get(&id).cloned()),
         url: TargetUrl::from_stored(model.url),
         description: model.description.map(Description::from_stored),
         types: types(model.types.as_deref())?,
@@ -57,22 +91,20 @@ fn endpoint(model: Model, last_position: i64) -> Result<EventEndpoint> {
 
 /// The endpoint with this id.
 pub async fn find(db: &impl Db, id: EndpointId) -> Result<Option<EventEndpoint>> {
-    let Some(model) = Entity::find_by_id(id.0).one(db.conn()).await? else { return Ok(None) };
-    Ok(Some(endpoint(model, events::last_position(db).await?)?))
+    let model = Entity::find_by_id(id.0).one(db.conn()).await?;
+    Ok(whole(db, model.into_iter().collect()).await?.pop())
 }
 
 /// The same; nobody else changes it until this transaction ends.
 pub async fn find_locked(tx: &Tx, id: EndpointId) -> Result<Option<EventEndpoint>> {
-    let Some(model) = Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await? else { return Ok(None) };
-    Ok(Some(endpoint(model, events::last_position(tx).await?)?))
+    let model = Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
+    Ok(whole(tx, model.into_iter().collect()).await?.pop())
 }
 
 /// Endpoints, a page at a time.
 pub async fn list(db: &impl Db, page: &PageRequest) -> Result<Page<EventEndpoint>> {
-    let last = events::last_position(db).await?;
     let models = super::page(Entity::find(), Column::Id, page).all(db.conn()).await?;
-    let endpoints = models.into_iter().map(|model| endpoint(model, last)).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(endpoints, page, |endpoint| endpoint.id.0))
+    Ok(Page::cut(whole(db, models).await?, page, |endpoint| endpoint.id.0))
 }
 
 /// How many there are.
@@ -80,10 +112,30 @@ pub async fn count(db: &impl Db) -> Result<u64> {
     Ok(Entity::find().count(db.conn()).await?)
 }
 
-/// Stores a new endpoint, which begins at the present end of the log.
-pub async fn insert(tx: &Tx, new: &NewEndpoint, secret: &WebhookSecret, now: Time) -> Result<EventEndpoint> {
+/// Whether texts may be posted to an endpoint now: it asks for them, and its client may read them.
+pub async fn may_post_texts(db: &impl Db, id: EndpointId) -> Result<bool> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        scopes: String,
+        revoked_at: Option<Time>,
+    }
+    let sql = "SELECT c.scopes AS scopes, c.revoked_at AS revoked_at
+        FROM event_endpoints e JOIN clients c ON c.id = e.client_id WHERE e.id = $1 AND e.include_text";
+    let row = Row::find_by_statement(statement(db, sql, [id.0.into()])).one(db.conn()).await?;
+    Ok(row.is_some_and(|row| reads_texts(&row.scopes, row.revoked_at)))
+}
+
+/// Stores a new endpoint of this client, which begins at the present end of the log.
+pub async fn insert(
+    tx: &Tx,
+    owner: ClientId,
+    new: &NewEndpoint,
+    secret: &WebhookSecret,
+    now: Time,
+) -> Result<EventEndpoint> {
     let position = events::last_position(tx).await?;
     let model = ActiveModel {
+        client_id: Set(Some(owner.0)),
         url: Set(new.url.as_str().to_owned()),
         description: Set(new.description.as_ref().map(|text| text.as_str().to_owned())),
         types: Set(spell_types(new.types.as_deref())),
@@ -100,7 +152,21 @@ pub async fn insert(tx: &Tx, new: &NewEndpoint, secret: &WebhookSecret, now: Tim
         updated_at: Set(now),
         ..Default::default()
     };
-    endpoint(model.insert(tx.conn()).await?, position)
+    let model = model.insert(tx.conn()).await?;
+    whole(tx, vec![model]).await?.pop().ok_or_else(|| Error::internal("an endpoint just stored is not there"))
+}
+
+/// Gives an endpoint to this client, with texts or without, under another version.
+pub async fn adopt(tx: &Tx, id: EndpointId, owner: ClientId, include_text: bool, now: Time) -> Result<EventEndpoint> {
+    Entity::update_many()
+        .col_expr(Column::ClientId, Expr::value(owner.0))
+        .col_expr(Column::IncludeText, Expr::value(include_text))
+        .col_expr(Column::Version, Expr::cust("version + 1"))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.eq(id.0))
+        .exec(tx.conn())
+        .await?;
+    find(tx, id).await?.ok_or_else(|| Error::internal("an endpoint under lock is not there"))
 }
 
 /// Writes the editable part, under another version. `afresh`: it is served at once, whatever failed before, and who is

@@ -139,7 +139,7 @@ on_both_databases! {
         let missing = api.get("/v1/drivers").await.expect_problem(403, "missing_scope");
         assert!(missing["detail"].as_str().unwrap().contains("drivers:read"));
         for all in [request(&app, &[GRANT]).await, request(&app, &[GRANT, ("scope", "")]).await] {
-            assert_eq!(all.expect(200)["scope"].as_str().unwrap().split(' ').count(), 15);
+            assert_eq!(all.expect(200)["scope"].as_str().unwrap().split(' ').count(), 16);
         }
         for unknown in ["rides:read rides:fly", "RIDES:READ", "*", "rides:read,rides:write"] {
             refused(&request(&app, &[GRANT, ("scope", unknown)]).await, 400, "invalid_scope");

@@ -21,6 +21,9 @@ view! {
     EventEndpointView as "EventEndpoint" {
         /// Id.
         id: EndpointId,
+        /// `client_id` of the client that it belongs to: the one that created or adopted it. Null for an endpoint from
+        /// before endpoints belonged to clients.
+        client_id: Nullable<String>,
         /// Where it is.
         url: TargetUrl,
         /// Its secret (`whsec_...`): shown once, when it is made or rotated.
@@ -31,6 +34,9 @@ view! {
         types: Nullable<Vec<EventType>>,
         /// Whether `message.*` events bring the text along.
         include_text: bool,
+        /// Whether the text is left out although `include_text` is true, because the client of the endpoint is revoked or
+        /// has lost the scope `messages:read`, or because it belongs to no client.
+        text_withheld: bool,
         /// Whether it gets events.
         status: EndpointStatus,
         /// Why it was disabled, unless you did it.
@@ -52,6 +58,8 @@ impl EventEndpointView {
     pub(in crate::http) fn of(endpoint: EventEndpoint, secret: Option<String>) -> Self {
         Self {
             id: endpoint.id,
+            text_withheld: endpoint.is_text_withheld(),
+            client_id: Nullable(endpoint.owner.map(|owner| owner.client_id)),
             url: endpoint.url,
             secret,
             description: endpoint.description,

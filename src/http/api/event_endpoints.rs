@@ -23,7 +23,7 @@ use crate::{
         text::Description,
     },
     http::{
-        auth::{Allowed, EventsManage},
+        auth::{Allowed, EventsAdmin, EventsManage},
         fields::{Body, Checked, Clear, Keep, Parameters, request_body},
         problem::Answer,
         reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
@@ -44,7 +44,7 @@ request_body! {
         description: Option<Description>,
         /// What it hears of; all types, also those to come, unless you say otherwise.
         types: Option<Vec<EventType>>,
-        /// Whether `message.*` events bring the text along; not unless you say so.
+        /// Whether `message.*` events bring the text along; default false. True needs the scope `messages:read` too.
         include_text: Option<bool>,
     }
     example {
@@ -62,7 +62,7 @@ request_body! {
         description: Clear<Description>,
         /// Other types; null for all.
         types: Clear<Vec<EventType>>,
-        /// Whether `message.*` events bring the text along.
+        /// Whether `message.*` events bring the text along. True needs the scope `messages:read` too.
         include_text: Keep<bool>,
         /// `disabled` gets nothing; `enabled` goes on where it was.
         status: Keep<EndpointStatus>,
@@ -73,7 +73,7 @@ request_body! {
 request_body! {
     /// What to deliver again.
     RedeliverBody {
-        /// To this endpoint only; to all enabled ones that hear of the event's type unless you say so.
+        /// To this endpoint only. Default: all enabled ones that hear of the event's type and that you may change.
         endpoint_id: Option<EndpointId>,
     }
     example { "endpoint_id": 1 }
@@ -99,7 +99,7 @@ pub(in crate::http) struct EventEndpointsApi {
 impl EventEndpointsApi {
     /// List event endpoints
     ///
-    /// A page of event endpoints, by id.
+    /// A page of event endpoints of all clients, by id.
     #[oai(path = "/v1/event-endpoints", method = "get", operation_id = "list_event_endpoints")]
     async fn list(
         &self,
@@ -120,7 +120,8 @@ impl EventEndpointsApi {
     /// Create an event endpoint
     ///
     /// Events that happen from now on are posted to it, signed as Standard Webhooks describes. The answer shows the secret,
-    /// this once.
+    /// this once. The endpoint belongs to your client, whose stored scopes count whenever a text is posted: once it lacks
+    /// `messages:read` or is revoked, events go on without text.
     #[oai(path = "/v1/event-endpoints", method = "post", operation_id = "create_event_endpoint")]
     async fn create(
         &self,
@@ -138,7 +139,7 @@ impl EventEndpointsApi {
             types: some_types(body.value.types)?,
             include_text: body.value.include_text.unwrap_or(false),
         };
-        let made = self.service.create_endpoint(&request, &new).await?;
+        let made = self.service.create_endpoint(&allowed.caller, &request, &new).await?;
         let (id, version) = (made.endpoint.id, made.endpoint.version);
         Ok(Created::new(view(made)).version(version).at(format!("{PATH}/{id}")))
     }
@@ -162,10 +163,13 @@ impl EventEndpointsApi {
     ///
     /// Absent fields stay as they are. An endpoint that is enabled again, or given another address, is tried at once and
     /// goes on from where it was: it misses nothing that the log still has.
+    ///
+    /// An endpoint of another client needs the scope `events:admin` too. One with `include_text` needs `messages:read`
+    /// for another `url`, other `types` or `enabled`.
     #[oai(path = "/v1/event-endpoints/:id", method = "patch", operation_id = "edit_event_endpoint")]
     async fn edit(
         &self,
-        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
         /// Id of the endpoint.
         id: Path<EndpointId>,
         /// The `ETag` that you saw: 412 if somebody changed the endpoint since.
@@ -181,46 +185,47 @@ impl EventEndpointsApi {
             include_text: body.value.include_text.0,
             status: body.value.status.0,
         };
-        let endpoint = self.service.edit_endpoint(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let endpoint = self.service.edit_endpoint(&allowed.caller, id.0, &patch, seen(if_match.0.as_deref())).await?;
         let version = endpoint.version;
         Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
 
     /// Delete an event endpoint
     ///
-    /// With it goes what was still to be delivered to it, and the record of what was.
+    /// With it goes what was still to be delivered to it. An endpoint of another client needs the scope `events:admin` too.
     #[oai(path = "/v1/event-endpoints/:id", method = "delete", operation_id = "delete_event_endpoint")]
     async fn delete(
         &self,
-        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
         /// Id of the endpoint.
         id: Path<EndpointId>,
         /// The `ETag` that you saw: 412 if somebody changed the endpoint since.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_endpoint(id.0, seen(if_match.0.as_deref())).await?;
+        self.service.delete_endpoint(&allowed.caller, id.0, seen(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 
     /// Test an event endpoint
     ///
     /// Posts a signed `endpoint.ping` at once, and tells what came of it. It is in no log, is not tried again, and says
-    /// nothing about the endpoint's health; a disabled one can be tested too.
+    /// nothing about the endpoint's health; a disabled one can be tested too. An endpoint of another client needs the scope
+    /// `events:admin` too.
     #[oai(path = "/v1/event-endpoints/:id/ping", method = "post", operation_id = "ping_event_endpoint")]
     async fn ping(
         &self,
-        #[oai(scope = "Scope::EventsManage")] _allowed: Allowed<EventsManage>,
+        #[oai(scope = "Scope::EventsManage")] allowed: Allowed<EventsManage>,
         /// Id of the endpoint.
         id: Path<EndpointId>,
     ) -> Answer<Found<PingView>> {
-        Ok(Found::new(self.service.ping_endpoint(id.0).await?.into()))
+        Ok(Found::new(self.service.ping_endpoint(&allowed.caller, id.0).await?.into()))
     }
 
     /// Rotate an event endpoint's secret
     ///
     /// The answer shows the new secret, this once. For 24 hours the former one signs too, so that there is time to exchange
-    /// it; the one before that ends at once.
+    /// it; the one before that ends at once. An endpoint of another client needs the scope `events:admin` too.
     #[oai(
         path = "/v1/event-endpoints/:id/rotate-secret",
         method = "post",
@@ -239,7 +244,23 @@ impl EventEndpointsApi {
         let what = id.0.to_string();
         let operation = "rotate_event_endpoint_secret";
         let request = request_id(&self.service, &allowed.caller, operation, idempotency_key.0, (&what, b""))?;
-        Ok(Found::new(view(self.service.rotate_endpoint_secret(&request, id.0).await?)))
+        Ok(Found::new(view(self.service.rotate_endpoint_secret(&allowed.caller, &request, id.0).await?)))
+    }
+
+    /// Adopt an event endpoint
+    ///
+    /// The endpoint belongs to your client from now on, and the rights of your client decide whether it gets texts. With a
+    /// token that lacks `messages:read`, `include_text` is switched off. Secret, address and position in the log stay.
+    #[oai(path = "/v1/event-endpoints/:id/adopt", method = "post", operation_id = "adopt_event_endpoint")]
+    async fn adopt(
+        &self,
+        #[oai(scope = "Scope::EventsAdmin")] allowed: Allowed<EventsAdmin>,
+        /// Id of the endpoint.
+        id: Path<EndpointId>,
+    ) -> Answer<Found<EventEndpointView>> {
+        let endpoint = self.service.adopt_endpoint(&allowed.caller, id.0).await?;
+        let version = endpoint.version;
+        Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
 
     /// List attempts at an event endpoint
@@ -314,7 +335,7 @@ impl EventEndpointsApi {
     /// Deliver an event again
     ///
     /// Whatever became of it before: delivered, being tried again, or given up. It keeps its `webhook-id`, so that a
-    /// receiver can tell that it is the same.
+    /// receiver can tell that it is the same. An endpoint of another client needs the scope `events:admin` too.
     #[oai(path = "/v1/events/:id/redeliver", method = "post", operation_id = "redeliver_event")]
     async fn redeliver(
         &self,
@@ -328,7 +349,7 @@ impl EventEndpointsApi {
     ) -> Answer<Accepted<RedeliveryView>> {
         let what = (&*id.0.to_string(), body.canonical.as_slice());
         let request = request_id(&self.service, &allowed.caller, "redeliver_event", idempotency_key.0, what)?;
-        let endpoints = self.service.redeliver(&request, id.0, body.value.endpoint_id).await?;
+        let endpoints = self.service.redeliver(&allowed.caller, &request, id.0, body.value.endpoint_id).await?;
         Ok(Accepted::new(RedeliveryView { endpoints }))
     }
 }

@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) description: Option<String>,
     pub(crate) types: Option<String>,
     pub(crate) include_text: bool,
+    pub(crate) client_id: Option<i64>,
     pub(crate) status: String,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) secret_sealed: Vec<u8>,

@@ -5,6 +5,7 @@
 mod endpoints;
 mod failures;
 mod library;
+mod rights;
 mod targets;
 
 use chrono::Duration;

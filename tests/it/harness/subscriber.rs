@@ -133,6 +133,11 @@ impl Subscriber {
     pub fn most_at_once(&self) -> (usize, usize) {
         self.state().most
     }
+
+    /// No post is under way.
+    pub fn is_idle(&self) -> bool {
+        self.state().under_way.values().all(|count| *count == 0)
+    }
 }
 
 impl Endpoint for Subscriber {
