@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod ids;
 pub mod intercept;
+pub mod json;
 pub mod message;
 pub mod notice;
 pub mod number;

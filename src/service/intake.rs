@@ -2,6 +2,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{Service, relay::after};
 use crate::{
     domain::{
@@ -11,7 +13,7 @@ use crate::{
         notice::Announcement,
         number::ProviderName,
     },
-    provider::{Endpoint, Profile, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
+    provider::{Endpoint, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
 };
 
 /// A caller listens to silence meanwhile; providers give up after a few seconds.
@@ -84,13 +86,18 @@ impl Service {
                 };
             }
         };
-        let mut flow = None;
+        let (mut flow, mut all_taken) = (None, true);
+        let until = Instant::now() + adapter.profile().patience;
         for event in &events {
-            match self.take_event(adapter.profile(), event).await {
+            // One that cannot be taken does not hold up those behind it; the provider repeats them all together.
+            match self.take_event(provider, event, until).await {
                 Ok(Some(decided)) => flow = Some(decided),
                 Ok(None) => {}
-                Err(NotTaken) => return adapter.acknowledge(endpoint, Receipt::NotNow),
+                Err(NotTaken) => all_taken = false,
             }
+        }
+        if !all_taken {
+            return adapter.acknowledge(endpoint, Receipt::NotNow);
         }
         match (flow, endpoint) {
             (Some(flow), _) => render(&flow),
@@ -104,26 +111,27 @@ impl Service {
 
     async fn take_event(
         self: &Arc<Self>,
-        profile: &Profile,
+        provider: &ProviderName,
         event: &ProviderEvent,
+        until: Instant,
     ) -> std::result::Result<Option<CallFlow>, NotTaken> {
-        let (provider, patience) = (&profile.name, profile.patience);
+        let for_calls = || Instant::now() + CALL_DEADLINE;
         match event {
-            ProviderEvent::Text(text) => within(patience, self.take_text(provider, text)).await.map(|()| None),
-            ProviderEvent::Report(report) => within(patience, self.take_report(provider, report)).await.map(|()| None),
+            ProviderEvent::Text(text) => within(until, self.take_text(provider, text)).await.map(|()| None),
+            ProviderEvent::Report(report) => within(until, self.take_report(provider, report)).await.map(|()| None),
             // A caller is never left unanswered, even when the database is.
             ProviderEvent::CallReport(report) if report.caller_waits => {
-                let flow = within(CALL_DEADLINE, self.take_waiting(provider, report)).await;
+                let flow = within(for_calls(), self.take_waiting(provider, report)).await;
                 Ok(Some(flow.unwrap_or_else(|NotTaken| {
                     tokio::spawn(Arc::clone(self).take_call_report_later(provider.clone(), report.clone()));
                     after(report.status, true, self.words.default())
                 })))
             }
             ProviderEvent::CallReport(report) => {
-                within(patience, self.take_call_report(provider, report)).await.map(|()| None)
+                within(until, self.take_call_report(provider, report)).await.map(|()| None)
             }
             ProviderEvent::Call(call) => Ok(Some(
-                within(CALL_DEADLINE, self.take_call(provider, call))
+                within(for_calls(), self.take_call(provider, call))
                     .await
                     .unwrap_or_else(|NotTaken| self.announce(Announcement::OutOfOrder)),
             )),
@@ -159,8 +167,8 @@ fn is_about_texts(event: &ProviderEvent) -> bool {
 /// An event whose effect is not known to be committed. The provider repeats it; the inbox tells if it was.
 struct NotTaken;
 
-async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotTaken> {
-    match tokio::time::timeout(deadline, work).await {
+async fn within<T>(until: Instant, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotTaken> {
+    match tokio::time::timeout_at(until, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(cause)) => {
             tracing::error!(%cause, "a webhook could not be taken");

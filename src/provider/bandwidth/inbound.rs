@@ -10,6 +10,7 @@ use super::calls;
 use crate::{
     domain::{
         contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        json,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
         text::Body,
@@ -22,7 +23,7 @@ const NO_RECEIPT: &str = "9902";
 
 /// Reads a body. A list is malformed only if nothing in it can be read.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
-    match serde_json::from_slice(body).map_err(|_| Malformed("not JSON"))? {
+    match json::read(body).map_err(|_| Malformed("not JSON"))? {
         Value::Array(items) => {
             let read: Vec<_> = items.iter().map(|item| event(endpoint, item)).collect();
             if read.iter().any(Result::is_ok) {
@@ -222,15 +223,30 @@ mod tests {
 
     #[test]
     fn nonsense_is_malformed() {
-        for body in ["", "null", "\"text\"", "7", "{", "[{]", "{}", "[{}]", "[1,null]", "\u{feff}{}"] {
+        for body in ["", "null", "\"text\"", "7", "{", "[{]", "{}", "[{}]", "[1,null]", "\u{feff}{}", "[{},"] {
             assert!(parse(Endpoint::Sms, body.as_bytes()).is_err(), "{body}");
             assert!(parse(Endpoint::Status, body.as_bytes()).is_err(), "{body}");
         }
-        assert!(parse(Endpoint::Sms, b"[{\"type\":\"caf\xe9\"}]").is_err(), "not UTF-8");
         assert!(parse(Endpoint::Sms, "[".repeat(60_000).as_bytes()).is_err(), "too deep");
         let nobody = json!({"type": "message-received", "message": {"id": "1", "text": "hello", "direction": "in"}});
         assert!(read(&nobody).is_err(), "a text between nobody");
         assert!(read(&json!({"type": "message-received"})).is_err());
+    }
+
+    #[test]
+    fn what_is_hard_to_read_is_read() {
+        let read = |body: &[u8]| match parse(Endpoint::Sms, body).expect("events").remove(0) {
+            ProviderEvent::Text(text) => text,
+            other => panic!("{other:?}"),
+        };
+        let list = json!([with("text", json!("here HALF"))]).to_string();
+        for (half, is_read) in
+            [(&b"\\ud83d"[..], "here \u{fffd}"), (b"\xe9", "here \u{fffd}"), (b"it\\'s", "here it's")]
+        {
+            let at = list.find("HALF").expect("a mark");
+            let body = [b"\xef\xbb\xbf", &list.as_bytes()[..at], half, &list.as_bytes()[at + 4..]].concat();
+            assert_eq!(read(&body).body.expose(), is_read);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{Config, inbound::string};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS},
+        json,
         message::ProviderCode,
         notice::Locale,
     },
@@ -129,7 +130,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
 /// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
 /// Descriptions are left alone: they may repeat a number.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let reply: Value = json::read(&response.body).unwrap_or_default();
     let field = reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"));
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
@@ -251,6 +252,12 @@ mod tests {
                 ("User-Agent", format!("Maskline/{}", env!("CARGO_PKG_VERSION"))),
             ]
         );
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome = outcome_of(202, r#"{"id":"b1","text":"half \ud83d","n":NaN}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "b1".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

@@ -3,7 +3,10 @@
 use http::{Method, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
 
-use crate::provider::{Malformed, WebhookRequest, wire};
+use crate::{
+    domain::json,
+    provider::{Malformed, WebhookRequest, wire},
+};
 
 /// Names with values, in the received order, repeats kept.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -31,7 +34,7 @@ impl Fields {
     }
 
     fn of_json(body: &[u8]) -> Result<Self, Malformed> {
-        let object: Map<String, Value> = serde_json::from_slice(body).map_err(|_| Malformed("not a JSON object"))?;
+        let object: Map<String, Value> = json::read(body).map_err(|_| Malformed("not a JSON object"))?;
         let pairs = |(name, value)| texts(value).into_iter().map(move |text| (String::clone(&name), text));
         Ok(Self(object.into_iter().flat_map(pairs).collect()))
     }
@@ -93,9 +96,15 @@ mod tests {
         ] {
             assert!(post(content_type, body.as_bytes()).is_err(), "{content_type} {body}");
         }
-        assert!(post("application/json", b"{\"a\":\"caf\xe9\"}").is_err(), "not UTF-8");
         let two = [("content-type", "application/json"), ("content-type", "application/json")];
         assert!(Fields::of_request(&request(Method::POST, "https://x.example/", &two, b"{}")).is_err());
+    }
+
+    #[test]
+    fn bad_encoding_in_json_costs_a_character() {
+        let body = b"\xef\xbb\xbf{\"a\":\"caf\xe9\",\"b\":\"\\ud83d!\",\"n\":1e999}";
+        let fields = post("application/json", body).expect("fields");
+        assert_eq!((fields.value(&["a"]), fields.value(&["b"])), (Some("caf\u{fffd}"), Some("\u{fffd}!")));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 use chrono::DateTime;
 use http::Method;
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Config, DEFAULT_BASE_URL, VOICE_URL, outbound};
 use crate::{
-    domain::{call::CallStatus, clock::Time, contact::CallReport},
+    domain::{call::CallStatus, clock::Time, contact::CallReport, json},
     provider::{ProviderRequest, ProviderResponse, wire},
 };
 
@@ -18,40 +18,25 @@ pub(super) fn query(config: &Config, call_key: &str) -> Option<ProviderRequest> 
     is_id.then(|| outbound::request(config, Method::GET, format!("{host}/calls/{call_key}/legs"), String::new()))
 }
 
-#[derive(Deserialize)]
-struct Legs {
-    data: Option<Vec<Leg>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Leg {
-    direction: Option<String>,
-    status: Option<String>,
-    /// Seconds.
-    duration: Option<i64>,
-    answered_at: Option<String>,
-    ended_at: Option<String>,
-}
-
-impl Leg {
-    fn is_outgoing(&self) -> bool {
-        self.direction.as_deref() == Some("outgoing")
-    }
+fn is_outgoing(leg: &Value) -> bool {
+    leg["direction"] == "outgoing"
 }
 
 /// The leg to the other party says how it went; the caller's own only that it is over. It says nothing while the two
 /// still count as talking: an end is not asked about again, and how long they talked is not yet known.
 pub(super) fn read(call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
-    let legs: Option<Legs> = serde_json::from_slice(&response.body).ok();
-    let legs = legs.filter(|_| response.status.is_success()).and_then(|legs| legs.data).unwrap_or_default();
-    let talking = legs.iter().any(|leg| leg.is_outgoing() && leg.status.as_deref() == Some("ongoing"));
-    let counted = legs.iter().filter(|leg| leg.is_outgoing() || !talking);
+    if !response.status.is_success() {
+        return Vec::new();
+    }
+    let answer: Value = json::read(&response.body).unwrap_or_default();
+    let legs = answer["data"].as_array().map_or(&[][..], Vec::as_slice);
+    let talking = legs.iter().any(|leg| is_outgoing(leg) && leg["status"] == "ongoing");
+    let counted = legs.iter().filter(|leg| is_outgoing(leg) || !talking);
     counted.flat_map(|leg| reports(call_key, leg)).collect()
 }
 
-fn reports(call_key: &str, leg: &Leg) -> Vec<CallReport> {
-    let (answered, ended) = (time(leg.answered_at.as_deref()), time(leg.ended_at.as_deref()));
+fn reports(call_key: &str, leg: &Value) -> Vec<CallReport> {
+    let (answered, ended) = (time(leg["answeredAt"].as_str()), time(leg["endedAt"].as_str()));
     let report = |status: CallStatus, at, duration_s| CallReport {
         key: wire::digest_key(&[call_key, status.as_str()]),
         call_key: call_key.to_owned(),
@@ -60,9 +45,10 @@ fn reports(call_key: &str, leg: &Leg) -> Vec<CallReport> {
         at,
         caller_waits: false,
     };
-    let outgoing = leg.is_outgoing();
-    let duration = leg.duration.filter(|seconds| *seconds >= 0);
-    match leg.status.as_deref() {
+    let outgoing = is_outgoing(leg);
+    // Seconds.
+    let duration = leg["duration"].as_i64().filter(|seconds| *seconds >= 0);
+    match leg["status"].as_str() {
         Some("ringing") if outgoing => vec![report(CallStatus::Ringing, None, None)],
         Some("ongoing") if outgoing => vec![report(CallStatus::Answered, answered, None)],
         Some("busy") if outgoing => vec![report(CallStatus::Busy, ended, None)],
@@ -113,6 +99,13 @@ mod tests {
         for odd in ["", "../../messages", "31612345678", "5b2a1c3e-0000-4000-8000-00000000000/"] {
             assert!(query(&config(DEFAULT_BASE_URL), odd).is_none(), "{odd}");
         }
+    }
+
+    #[test]
+    fn an_odd_leg_or_field_hides_no_other() {
+        let odd = r#"7,null,{"direction":7,"status":{}},"\ud83d",
+            {"direction":"outgoing","status":"hangup","duration":1e999,"answeredAt":"2026-11-21T12:00:10Z","endedAt":7}"#;
+        assert_eq!(told(odd), [(CallStatus::Answered, None, true), (CallStatus::Completed, None, false)]);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Config;
 use crate::{
-    domain::{call::CallFlow, message::ProviderCode},
+    domain::{call::CallFlow, json, message::ProviderCode},
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
@@ -106,15 +107,13 @@ pub(super) fn request(config: &Config, method: Method, url: String, body: String
 }
 
 /// A response, as far as we read it. An error's description is left alone: it may repeat a number.
+///
+/// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Reply {
-    id: Option<String>,
-    errors: Option<Vec<ApiError>>,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    code: Option<u32>,
+    id: Value,
+    errors: Value,
 }
 
 /// What a response means.
@@ -125,16 +124,16 @@ struct ApiError {
 ///   answer that is not this API's), and so does a fault of theirs (99).
 /// - Other errors would come again. A bad recipient has code 9, "missing".
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
-    let error = reply.errors.as_deref().unwrap_or_default().first();
+    let reply: Reply = json::read(&response.body).unwrap_or_default();
+    let error = reply.errors.get(0).map(|error| error["code"].as_u64());
     let later = SendOutcome::TryLater { after: response.retry_after() };
-    match (response.status.as_u16(), error.map(|error| error.code)) {
+    match (response.status.as_u16(), error) {
         (429 | 503, _) => later,
         (500.., _) => SendOutcome::InDoubt,
         (401 | 403, _) | (_, Some(Some(2 | 25 | 98 | 99))) => later,
         (_, Some(code)) => SendOutcome::Rejected { code: code.and_then(|code| ProviderCode::of(&code.to_string())) },
-        (200..=299, None) => match reply.id.filter(|id| wire::is_readable_id(id)) {
-            Some(provider_id) => SendOutcome::Accepted { provider_id },
+        (200..=299, None) => match reply.id.as_str().filter(|id| wire::is_readable_id(id)) {
+            Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
             None => SendOutcome::InDoubt,
         },
         (400 | 422, None) => SendOutcome::Rejected { code: None },
@@ -240,6 +239,13 @@ mod tests {
                 r#""reportUrl":"https://proxy.example.com/webhooks/messagebird/status"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome =
+            outcome_of(201, r#"{"id":"m1","errors":{},"body":"half \ud83d","n":1e999,"recipients":{"items":7}}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "m1".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

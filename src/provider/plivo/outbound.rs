@@ -4,10 +4,14 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{CALLER_WAITS, Config, NOBODY_WAITS};
 use crate::{
-    domain::call::{CallFlow, RING_SECONDS, TALK_SECONDS},
+    domain::{
+        call::{CallFlow, RING_SECONDS, TALK_SECONDS},
+        json,
+    },
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
@@ -102,9 +106,12 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
 }
 
 /// A response, as far as we read it. An error has words alone, which may repeat a number, and no code.
-#[derive(Deserialize)]
+///
+/// A field of an odd type does not hide the other parts: a text whose id we have was sent, and must not be sent again.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Reply {
-    message_uuid: Vec<String>,
+    message_uuid: Value,
 }
 
 /// What a response means.
@@ -117,10 +124,10 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
         200..=299 => {
-            let reply = serde_json::from_slice(&response.body).ok();
-            let id = reply.and_then(|Reply { message_uuid }| message_uuid.into_iter().next());
+            let reply: Reply = json::read(&response.body).unwrap_or_default();
+            let id = reply.message_uuid.get(0).and_then(Value::as_str);
             match id.filter(|id| wire::is_readable_id(id)) {
-                Some(provider_id) => SendOutcome::Accepted { provider_id },
+                Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
                 None => SendOutcome::InDoubt,
             }
         }
@@ -224,6 +231,12 @@ mod tests {
         assert_eq!(fixture(&request), include_str!("../../../tests/fixtures/providers/plivo/send-media.http"));
         let wordless: Value = serde_json::from_str(&written("", &media).body).expect("JSON");
         assert_eq!(wordless.get("text"), None);
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome = outcome_of(202, r#"{"message_uuid":["u1",7],"message":"half \ud83d","n":1e999}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "u1".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

@@ -79,7 +79,7 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> WebhookResponse {
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
-    serde_json::from_slice(body).map_err(|_| Malformed("not the JSON of this webhook"))
+    crate::domain::json::read(body).map_err(|_| Malformed("not the JSON of this webhook"))
 }
 
 impl Provider for Simulator {

@@ -11,6 +11,7 @@ use super::texml;
 use crate::{
     domain::{
         contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        json,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
         text::Body,
@@ -21,7 +22,7 @@ use crate::{
 /// Reads a body. At the voice endpoint somebody may be waiting on the line, so what cannot be read is a call of which
 /// nothing is known.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Malformed> {
-    let is_event = body.trim_ascii_start().starts_with(b"{");
+    let is_event = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"{");
     let read = if is_event { event(body) } else { texml::parse(body) };
     match endpoint {
         Endpoint::Voice => Ok(read.unwrap_or_else(|_| ProviderEvent::Call(texml::call(body)))),
@@ -32,7 +33,7 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Ma
 /// News of any kind go to the address of the messaging profile; those of a send go to its own address first, and to the
 /// profile's when that fails (section 4).
 fn event(body: &[u8]) -> Result<ProviderEvent, Malformed> {
-    let event: Value = serde_json::from_slice(body).map_err(|_| Malformed("not JSON"))?;
+    let event: Value = json::read(body).map_err(|_| Malformed("not JSON"))?;
     match event["data"]["event_type"].as_str() {
         Some("message.received") => text(&event["data"]),
         Some("message.sent" | "message.finalized" | "message.read") => {
@@ -258,7 +259,22 @@ mod tests {
                 other => panic!("{body}: {other:?}"),
             }
         }
-        assert!(parse(Endpoint::Sms, b"{\"data\":{\"event_type\":\"caf\xe9\"}}").is_err(), "not UTF-8");
+    }
+
+    #[test]
+    fn what_is_hard_to_read_is_read() {
+        let event = received(&json!({ "text": "here HALF", "cost": "DEEP" })).to_string();
+        let (at, deep) = (event.find("HALF").expect("a mark"), format!("{}{}", "[".repeat(900), "]".repeat(900)));
+        for (half, is_read) in
+            [(&b"\\ud83d"[..], "here \u{fffd}"), (b"\xe9", "here \u{fffd}"), (b"\\\\ud83d", "here \\ud83d")]
+        {
+            let body = [b"\xef\xbb\xbf \r\n", &event.as_bytes()[..at], half, &event.as_bytes()[at + 4..]].concat();
+            let body = String::from_utf8_lossy(&body).replace("\"DEEP\"", &deep).into_bytes();
+            match parse(Endpoint::Sms, &body) {
+                Ok(ProviderEvent::Text(text)) => assert_eq!(text.body.expose(), is_read),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     /// News of a send, as section 5 writes it down.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Config, inbound::error_code};
 use crate::{
-    domain::message::ProviderCode,
+    domain::{json, message::ProviderCode},
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, wire},
 };
 
@@ -64,7 +64,7 @@ const MENDABLE: [&str; 10] = ["20012", "20100", "40100", "40305", "40312", "4031
 /// - A bad key (401, 403), no funds (402) and an address that is not this API's (404, which a missing key may give as
 ///   well) wait for an operator.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let reply: Value = json::read(&response.body).unwrap_or_default();
     let code = error_code(&reply);
     let after = response.retry_after().or_else(|| response.seconds("x-ratelimit-reset"));
     let later = SendOutcome::TryLater { after };
@@ -139,6 +139,12 @@ mod tests {
             headers: HeaderMap::from_iter(headers),
             body: Bytes::copy_from_slice(body.as_bytes()),
         })
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome = outcome_of(200, r#"{"data":{"id":"t1","text":"half \ud83d","cost":1e999}}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "t1".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

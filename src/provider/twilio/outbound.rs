@@ -6,11 +6,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Config, RETRIES, inbound::REFERENCE};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},
+        json,
         message::ProviderCode,
     },
     provider::{
@@ -95,15 +97,18 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
 }
 
 /// A response, as far as we read it. An error's message is left alone: it may repeat a number.
+///
+/// A field of an odd type does not hide the other: a text whose id we have was sent, and must not be sent again.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Reply {
-    sid: Option<String>,
-    code: Option<u32>,
+    sid: Value,
+    code: Value,
 }
 
 /// Codes of errors that pass, or that an operator can mend: bad credentials, no such account, too many requests, the
 /// number's queue is full (two codes), the account is suspended (section 4; 30002 from Twilio's list of errors).
-const LATER: [u32; 6] = [20003, 20404, 20429, 21611, 30001, 30002];
+const LATER: [u64; 6] = [20003, 20404, 20429, 21611, 30001, 30002];
 
 /// What a response means.
 ///
@@ -113,13 +118,13 @@ const LATER: [u32; 6] = [20003, 20404, 20429, 21611, 30001, 30002];
 /// - What an operator can mend waits for them: see [`LATER`], 401 and 403, and an answer that is not this API's.
 /// - The codes from 21000 are about this text or its numbers and would come again, whatever status they come with.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Reply = serde_json::from_slice(&response.body).unwrap_or_default();
+    let reply: Reply = json::read(&response.body).unwrap_or_default();
     let later = SendOutcome::TryLater { after: response.retry_after() };
-    match (response.status.as_u16(), reply.code) {
+    match (response.status.as_u16(), reply.code.as_u64()) {
         (429 | 503, _) => later,
         (500.., _) => SendOutcome::InDoubt,
-        (200..=299, _) => match reply.sid.filter(|sid| wire::is_readable_id(sid)) {
-            Some(provider_id) => SendOutcome::Accepted { provider_id },
+        (200..=299, _) => match reply.sid.as_str().filter(|sid| wire::is_readable_id(sid)) {
+            Some(sid) => SendOutcome::Accepted { provider_id: sid.to_owned() },
             None => SendOutcome::InDoubt,
         },
         (_, Some(code)) if LATER.contains(&code) => later,
@@ -300,6 +305,12 @@ mod tests {
         let pairs = wire::form_pairs(written("", &pictures).body.as_bytes());
         let names: Vec<_> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["To", "From", "MediaUrl", "MediaUrl", "StatusCallback"]);
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome = outcome_of(201, r#"{"sid":"SM1","code":"x","body":"half \ud83d","price":1e999,"sid":"SM2"}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "SM2".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

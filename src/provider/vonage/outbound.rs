@@ -13,6 +13,7 @@ use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},
         clock::Time,
+        json,
         message::ProviderCode,
     },
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
@@ -184,7 +185,7 @@ fn token(config: &Config, reference: &str, now: Time) -> String {
 ///   that is not this API's).
 /// - Other errors would come again.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Map<String, Value> = serde_json::from_slice(&response.body).unwrap_or_default();
+    let reply: Map<String, Value> = json::read(&response.body).unwrap_or_default();
     let code = payload::error_code(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), code.as_ref().map(ProviderCode::as_str)) {
@@ -325,6 +326,12 @@ mod tests {
         assert_eq!(first, claims(&written("Hi", &[], now())), "pure");
         let again = claims(&written("Hi", &[], now() + Duration::milliseconds(1)));
         assert_ne!(first["jti"], again["jti"]);
+    }
+
+    #[test]
+    fn a_response_with_odd_fields_is_an_acceptance_all_the_same() {
+        let outcome = outcome_of(202, r#"{"message_uuid":"v1","text":"half \ud83d","n":1e999}"#);
+        assert_eq!(outcome, SendOutcome::Accepted { provider_id: "v1".to_owned() });
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::message::ProviderCode,
+    domain::{json, message::ProviderCode},
     provider::{Malformed, wire},
 };
 
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 impl Payload {
     /// Reads a body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(body).map(Self).map_err(|_| Malformed("not a JSON object"))
+        json::read(body).map(Self).map_err(|_| Malformed("not a JSON object"))
     }
 
     /// What it is.

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration as Seconds};
 
-use super::{for_every_provider, stage::Stage, twilio};
+use super::{bandwidth, for_every_provider, stage::Stage, twilio};
 use crate::{
     harness::{
         Kind,
-        carrier::{Behaviour, Carrier, News, Recorded, Ring},
+        carrier::{Behaviour, Carrier, News, Recorded, Ring, Webhook},
         on_both_databases,
     },
     ride::{ANN, BOB, NUMBER},
@@ -28,6 +28,22 @@ for_every_provider! {
         stage.app.send_due().await;
         let arrived: Vec<_> = stage.deliver_all().await.into_iter().map(|part| part.text).collect();
         assert_eq!(arrived, odd);
+        stage.app.finish().await;
+    }
+
+    async fn half_an_emoji_costs_no_more_than_itself(carrier, kind) {
+        let stage = Stage::under_way(&carrier, kind).await;
+        let halved = |webhook: Webhook| {
+            let half = if webhook.content_type.contains("json") { "\\ud83d" } else { "%ED%A0%BD" };
+            Webhook { body: webhook.body.replace("HALF", half), path: webhook.path.replace("HALF", half), ..webhook }
+        };
+        let marked = carrier.text("t1", ANN, NUMBER, "I am at the door HALF", &[]);
+        let answer = stage.webhook(&halved(marked)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        stage.app.send_due().await;
+        let arrived = stage.deliver_all().await.remove(0).text;
+        assert_eq!(arrived.trim_end_matches('\u{fffd}'), "I am at the door ");
+        assert!(arrived.ends_with('\u{fffd}'), "{arrived}");
         stage.app.finish().await;
     }
 
@@ -189,6 +205,24 @@ for_every_provider! {
 }
 
 on_both_databases! {
+    // Bandwidth posts lists.
+    async fn one_bad_event_of_a_list_takes_no_other_with_it(kind: Kind) {
+        let carrier: Arc<dyn Carrier> = Arc::new(bandwidth::Bandwidth);
+        let stage = Stage::under_way(&carrier, kind).await;
+        let one = |key, text| carrier.text(key, ANN, NUMBER, text, &[]).body;
+        let event = |key, text| one(key, text).trim_matches(['[', ']']).to_owned();
+        let deep = format!("{{\"type\":{}1{}}}", "[".repeat(2000), "]".repeat(2000));
+        let bad = [r#"{"type":"\ud83d"}"#, r#"{"type":7,"n":1e999}"#, "null", "NaN", r#""it\'s""#, &deep];
+        let list = format!("[{},{},{}]", event("t1", "First"), bad.join(","), event("t2", "Second"));
+        let webhook = Webhook { body: list, ..carrier.text("", ANN, NUMBER, "", &[]) };
+        assert_eq!(stage.webhook(&webhook).await.status, 200);
+        stage.app.send_due().await;
+        stage.app.send_due().await;
+        let arrived: Vec<_> = stage.deliver_all().await.into_iter().map(|part| part.text).collect();
+        assert_eq!(arrived, ["First", "Second"]);
+        stage.app.finish().await;
+    }
+
     // Twilio's signature carries no time: what was taken is remembered for as long as it could be relayed again.
     async fn a_recorded_text_is_not_relayed_weeks_later(kind: Kind) {
         let carrier: Arc<dyn Carrier> = Arc::new(twilio::Twilio);
