@@ -30,4 +30,5 @@ pub mod scope;
 pub mod signature;
 pub mod target;
 pub mod text;
+pub mod version;
 pub(crate) mod words;

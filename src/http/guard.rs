@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
-use super::{fields::Strays, problem::Problem};
+use super::{etag, fields::Strays, problem::Problem};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -145,9 +145,11 @@ impl<E: Endpoint> Guarded<E> {
             // The handler checks the values of those it knows, and names all that are wrong together.
             request.set_data(Strays(unknown));
         }
-        if let Some(unreadable) = operation.and_then(|operation| unreadable_headers(&request, operation)) {
-            return Problem::of("invalid_parameter").with_errors(unreadable).into_response();
+        let wrong = operation.map(|operation| wrong_headers(&request, operation)).unwrap_or_default();
+        if !wrong.is_empty() {
+            return Problem::of("invalid_parameter").with_errors(wrong).into_response();
         }
+        join_if_match(&mut request);
         match timeout(PATIENCE, read(request.take_body())).await {
             Ok(Ok(Some(body))) => request.set_body(body),
             Ok(Ok(None)) => return Problem::of("body_too_large").into_response(),
@@ -186,20 +188,35 @@ fn unknown_parameters(request: &Request, operation: &Operation) -> Vec<FieldErro
         .collect()
 }
 
-/// The framework passes over header values that it cannot read, and takes the first of several: a key or a version that
-/// the caller did send would quietly not count.
-fn unreadable_headers(request: &Request, operation: &Operation) -> Option<Vec<FieldError>> {
+/// What is wrong with the headers of an operation, by name. The framework passes over values that it cannot read, and takes
+/// the first of several: a key or a version that the caller did send would quietly not count.
+fn wrong_headers(request: &Request, operation: &Operation) -> Vec<FieldError> {
     let wrong = |name: &String| {
-        let mut values = request.headers().get_all(name.as_str()).iter();
-        let detail = match (values.next(), values.next()) {
-            (Some(value), None) if value.to_str().is_err() => "must be visible ASCII characters",
-            (Some(_), Some(_)) => "must not be repeated",
-            _ => return None,
+        let values: Vec<_> = request.headers().get_all(name.as_str()).iter().map(HeaderValue::to_str).collect();
+        let Ok(values) = values.into_iter().collect::<Result<Vec<_>, _>>() else {
+            return Some(FieldError::new(name, "must be visible ASCII characters"));
+        };
+        let detail = match values.as_slice() {
+            [] => return None,
+            values if header::IF_MATCH == name.as_str() => {
+                etag::if_match(&values.join(",")).is_none().then_some("must be * or a list of ETags, such as \"3\"")?
+            }
+            [_] => return None,
+            _ => "must not be repeated",
         };
         Some(FieldError::new(name, detail))
     };
-    let errors: Vec<_> = operation.headers.iter().filter_map(wrong).collect();
-    (!errors.is_empty()).then_some(errors)
+    operation.headers.iter().filter_map(wrong).collect()
+}
+
+/// `If-Match` is a list, which may be spread over several headers.
+fn join_if_match(request: &mut Request) {
+    let values: Vec<_> = request.headers().get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
+    if values.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b','))
+    {
+        request.headers_mut().insert(header::IF_MATCH, joined);
+    }
 }
 
 fn allowed(known: Option<&Known>) -> HeaderValue {

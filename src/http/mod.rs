@@ -7,6 +7,7 @@
 
 mod api;
 mod auth;
+mod etag;
 mod fields;
 mod guard;
 mod problem;

@@ -16,6 +16,7 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
+    etag,
     fields::{Checked, Nullable, Parameters},
     problem::{Answer, Problem},
     scalars::{Cursor, Limit, SortOrder},
@@ -24,6 +25,7 @@ use crate::{
     domain::{
         client::Caller,
         page::{Page, PageRequest},
+        version::ExpectedVersion,
     },
     service::{RequestId, Service},
 };
@@ -63,7 +65,7 @@ impl<const STATUS: u16, T: ToJSON> IntoResponse for Reply<STATUS, T> {
         let mut response = Json(self.body).into_response();
         response.set_status(StatusCode::from_u16(STATUS).unwrap_or(StatusCode::OK));
         let headers = response.headers_mut();
-        if let Some(tag) = self.etag.and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok()) {
+        if let Some(tag) = self.etag.and_then(|version| HeaderValue::from_str(&etag::spell(version)).ok()) {
             headers.insert(header::ETAG, tag);
         }
         if let Some(location) = self.location.and_then(|path| HeaderValue::from_str(&path).ok()) {
@@ -216,14 +218,10 @@ pub(super) fn page(
     }
 }
 
-/// The version named by `If-Match`. Anything that is not one of our tags names no version at all, and so a stale one.
-pub(super) fn seen(if_match: Option<&str>) -> Option<i64> {
-    let tag = if_match?.trim();
-    if tag == "*" {
-        return None;
-    }
-    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    Some(version.unwrap_or(-1))
+/// The versions that `If-Match` names. The guard has refused what cannot be read.
+pub(super) fn expected(if_match: Option<&str>) -> ExpectedVersion {
+    let Some(if_match) = if_match else { return ExpectedVersion::Any };
+    etag::if_match(if_match).unwrap_or_else(|| ExpectedVersion::OneOf(Vec::new()))
 }
 
 /// What names this request across repeats. `scope` is what the body is about beside its words, such as the path.

@@ -28,7 +28,8 @@ customer, a driver and a number (provider `simulator`), then a ride. Both people
 `proxy_number`: look at their phones under *Simulator*, text or call that number as one of them, and look at the \
 other's phone again.\n\n\
 **Lists** go by id: pass `next` as `after` until it is null. **PATCH** leaves absent fields as they are; null clears \
-optional ones. **ETag** and **If-Match** keep concurrent edits apart. **Idempotency-Key** makes a POST safe to repeat.\n\n\
+optional ones. **ETag** and **If-Match** keep concurrent edits apart; `If-Match` takes weak tags and lists too, so proxies may \
+compress answers. **Idempotency-Key** makes a POST safe to repeat.\n\n\
 **Errors** are problem documents (RFC 9457) that name every wrong field and repeat nothing of what was sent. Their \
 codes are listed with the schema `Problem` below.";
 

@@ -14,6 +14,7 @@ use crate::{
         page::{Page, PageRequest},
         scope::Scope,
         target::TargetUrl,
+        version::ExpectedVersion,
     },
     store::{
         Tx,
@@ -88,7 +89,7 @@ impl Service {
         caller: &Caller,
         id: EndpointId,
         patch: &EndpointPatch,
-        seen: Option<i64>,
+        expected: &ExpectedVersion,
     ) -> Result<EventEndpoint> {
         if patch.include_text == Some(true) {
             require(caller, Scope::MessagesRead)?;
@@ -101,7 +102,7 @@ impl Service {
             .store
             .write(|tx| async move {
                 let before = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, before.version)?;
+                expect_version(expected, before.version)?;
                 let mut after = before.clone();
                 after.url = patch.url.clone().unwrap_or(after.url);
                 after.description = patch.description.clone().unwrap_or(after.description);
@@ -127,11 +128,11 @@ impl Service {
     }
 
     /// Deletes an endpoint, with all that was to be delivered to it.
-    pub async fn delete_endpoint(&self, caller: &Caller, id: EndpointId, seen: Option<i64>) -> Result<()> {
+    pub async fn delete_endpoint(&self, caller: &Caller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
         self.store
             .write(|tx| async move {
                 let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, endpoint.version)?;
+                expect_version(expected, endpoint.version)?;
                 endpoints::delete(&tx, id).await
             })
             .await

@@ -54,6 +54,7 @@ use crate::{
         number::{NumberMatch, ProviderName},
         ride::ContactPolicy,
         target::TargetPolicy,
+        version::ExpectedVersion,
     },
     provider::{Endpoint, registry::Registry},
     store::Store,
@@ -208,12 +209,9 @@ impl Service {
     }
 }
 
-/// Compares a version that the caller saw with the present one (`If-Match`).
-fn expect_version(seen: Option<i64>, present: i64) -> Result<()> {
-    match seen {
-        Some(seen) if seen != present => Err(Error::Stale),
-        _ => Ok(()),
-    }
+/// Compares the version of a record with those that the caller expects (`If-Match`).
+fn expect_version(expected: &ExpectedVersion, current: i64) -> Result<()> {
+    if expected.admits(current) { Ok(()) } else { Err(Error::Stale) }
 }
 
 /// A name that nobody else has, behind a prefix that tells what it names.

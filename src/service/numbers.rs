@@ -8,6 +8,7 @@ use crate::{
         ids::NumberId,
         number::{NewNumber, Number, NumberPatch, NumberStatus},
         page::{Page, PageRequest},
+        version::ExpectedVersion,
     },
     store::{
         bindings, events,
@@ -94,12 +95,12 @@ impl Service {
     }
 
     /// Edits a number. Draining or suspending it waits for rides that are being given it at this moment.
-    pub async fn edit_number(&self, id: NumberId, patch: &NumberPatch, seen: Option<i64>) -> Result<Number> {
+    pub async fn edit_number(&self, id: NumberId, patch: &NumberPatch, expected: &ExpectedVersion) -> Result<Number> {
         let now = self.now();
         self.store
             .write(|tx| async move {
                 let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, number.version)?;
+                expect_version(expected, number.version)?;
                 let mut after = number.clone();
                 after.status = patch.status.unwrap_or(number.status);
                 after.capabilities = patch.capabilities.unwrap_or(number.capabilities);
@@ -121,12 +122,12 @@ impl Service {
     }
 
     /// Takes a number out of the pool, once no contact window on it is open.
-    pub async fn delete_number(&self, id: NumberId, seen: Option<i64>) -> Result<()> {
+    pub async fn delete_number(&self, id: NumberId, expected: &ExpectedVersion) -> Result<()> {
         let now = self.now();
         self.store
             .write(|tx| async move {
                 let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, number.version)?;
+                expect_version(expected, number.version)?;
                 let open = bindings::open_rides(&tx, id, now).await?;
                 if open > 0 {
                     return Err(Error::NumberInUse(open));

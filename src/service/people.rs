@@ -9,6 +9,7 @@ use crate::{
         page::{Page, PageRequest},
         person::{NewPerson, Person, PersonPatch, PersonRef, Role},
         phone::PhoneNumber,
+        version::ExpectedVersion,
     },
     store::{
         Tx, numbers,
@@ -49,26 +50,26 @@ impl Service {
         role: Role,
         id: PersonId,
         patch: &PersonPatch,
-        seen: Option<i64>,
+        expected: &ExpectedVersion,
     ) -> Result<Person> {
         let now = self.now();
         self.store
             .write(|tx| async move {
                 // Creating a ride locks the person too, so no window opens between the question and the edit.
                 let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, person.version)?;
+                expect_version(expected, person.version)?;
                 self.change(&tx, person, patch.clone(), now).await
             })
             .await
     }
 
     /// Erases a person: name, phone and external id are gone, the id stays a tombstone.
-    pub async fn delete_person(&self, role: Role, id: PersonId, seen: Option<i64>) -> Result<()> {
+    pub async fn delete_person(&self, role: Role, id: PersonId, expected: &ExpectedVersion) -> Result<()> {
         let now = self.now();
         self.store
             .write(|tx| async move {
                 let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
-                expect_version(seen, person.version)?;
+                expect_version(expected, person.version)?;
                 if rides::has_open_contact(&tx, role, id, now).await? {
                     return Err(Conflict::ContactWindowOpen.into());
                 }

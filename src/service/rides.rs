@@ -20,6 +20,7 @@ use crate::{
         page::{Page, PageRequest},
         person::{PersonRef, Role},
         ride::{NewRide, Ride, RideEventKind, RidePatch},
+        version::ExpectedVersion,
     },
     store::{
         Tx, bindings, people,
@@ -102,14 +103,14 @@ impl Service {
     }
 
     /// Edits a ride: its plan while it is not over, its status along the allowed path.
-    pub async fn edit_ride(&self, id: RideId, patch: &RidePatch, seen: Option<i64>) -> Result<Ride> {
+    pub async fn edit_ride(&self, id: RideId, patch: &RidePatch, expected: &ExpectedVersion) -> Result<Ride> {
         let edited = self
             .store
             .write(|tx| async move {
                 let next_driver = self.lock_next_driver(&tx, id, patch.driver_id).await?;
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 let now = self.now();
-                expect_version(seen, ride.version)?;
+                expect_version(expected, ride.version)?;
                 // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
                 // its people's phones and its number may be others' by now.
                 let ride = self.end_if_overdue(&tx, ride).await?;
@@ -212,13 +213,19 @@ impl Service {
     }
 
     /// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.
-    pub async fn set_contact(&self, request: &RequestId, id: RideId, until: Time, seen: Option<i64>) -> Result<Ride> {
+    pub async fn set_contact(
+        &self,
+        request: &RequestId,
+        id: RideId,
+        until: Time,
+        expected: &ExpectedVersion,
+    ) -> Result<Ride> {
         let once = self
             .write_once(request, |tx| async move {
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 // As late as this: contact may have closed while somebody else had the lock.
                 let now = self.now();
-                expect_version(seen, ride.version)?;
+                expect_version(expected, ride.version)?;
                 let mut ride = self.end_if_overdue(&tx, ride).await?;
                 if !ride.contact_open(now) {
                     return Err(Conflict::ContactClosed.into());
@@ -248,12 +255,12 @@ impl Service {
     }
 
     /// Deletes a ride: contact closes at once, and its number cools down for both phones.
-    pub async fn delete_ride(&self, id: RideId, seen: Option<i64>) -> Result<()> {
+    pub async fn delete_ride(&self, id: RideId, expected: &ExpectedVersion) -> Result<()> {
         self.store
             .write(|tx| async move {
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 let now = self.now();
-                expect_version(seen, ride.version)?;
+                expect_version(expected, ride.version)?;
                 if ride.contact_open(now) {
                     bindings::set_window(&tx, id, self.policy.window(now)).await?;
                 }

@@ -21,6 +21,7 @@ mod parallel;
 mod people;
 mod pool;
 mod process;
+mod proxies;
 mod recovery;
 mod relay_latency;
 mod ride;

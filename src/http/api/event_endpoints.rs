@@ -26,7 +26,7 @@ use crate::{
         auth::{Allowed, EventsAdmin, EventsManage},
         fields::{Body, Checked, Clear, Keep, Parameters, request_body},
         problem::Answer,
-        reply::{Accepted, Created, Found, List, NoContent, page, request_id, seen},
+        reply::{Accepted, Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
     service::{EndpointWithSecret, Service},
@@ -185,7 +185,8 @@ impl EventEndpointsApi {
             include_text: body.value.include_text.0,
             status: body.value.status.0,
         };
-        let endpoint = self.service.edit_endpoint(&allowed.caller, id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let endpoint =
+            self.service.edit_endpoint(&allowed.caller, id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = endpoint.version;
         Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
@@ -203,7 +204,7 @@ impl EventEndpointsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_endpoint(&allowed.caller, id.0, seen(if_match.0.as_deref())).await?;
+        self.service.delete_endpoint(&allowed.caller, id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 

@@ -22,7 +22,7 @@ use crate::{
         auth::{Allowed, NumbersRead, NumbersWrite},
         fields::{Body, Checked, Keep, Many, Parameters, request_body, view},
         problem::Answer,
-        reply::{Created, Found, List, NoContent, page, request_id, seen},
+        reply::{Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Country, Cursor, Limit, SortOrder},
     },
     provider::{CallResults, Endpoint},
@@ -264,7 +264,7 @@ impl NumbersApi {
             status: body.value.status.0,
             capabilities: body.value.capabilities.0.map(|list| Capabilities::of(&list)),
         };
-        let number = self.service.edit_number(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let number = self.service.edit_number(id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = number.version;
         Ok(Found::new(number.into()).version(version))
     }
@@ -282,7 +282,7 @@ impl NumbersApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_number(id.0, seen(if_match.0.as_deref())).await?;
+        self.service.delete_number(id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 

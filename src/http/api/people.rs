@@ -20,7 +20,7 @@ use crate::{
         auth::{Allowed, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
         fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
         problem::Answer,
-        reply::{Created, Found, List, NoContent, page, request_id, seen},
+        reply::{Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder, Words},
     },
     service::Service,
@@ -141,13 +141,13 @@ impl People {
             language: body.language.0,
             external_id: body.external_id.0,
         };
-        let person = self.service.edit_person(self.role, id, &patch, seen(if_match.as_deref())).await?;
+        let person = self.service.edit_person(self.role, id, &patch, &expected(if_match.as_deref())).await?;
         let version = person.version;
         Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
     }
 
     async fn delete(&self, id: PersonId, if_match: Option<String>) -> Answer<NoContent> {
-        self.service.delete_person(self.role, id, seen(if_match.as_deref())).await?;
+        self.service.delete_person(self.role, id, &expected(if_match.as_deref())).await?;
         Ok(NoContent)
     }
 

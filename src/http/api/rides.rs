@@ -27,7 +27,7 @@ use crate::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
         fields::{Body, Checked, Clear, Inner, Keep, Parameters, request_body},
         problem::{Answer, Problem},
-        reply::{Accepted, Created, Either, Found, List, NoContent, page, request_id, seen},
+        reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
     service::Service,
@@ -298,7 +298,7 @@ impl RidesApi {
             external_id: body.value.external_id.0,
             quiet: body.value.notify.0 == Some(false),
         };
-        let ride = self.service.edit_ride(id.0, &patch, seen(if_match.0.as_deref())).await?;
+        let ride = self.service.edit_ride(id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = ride.version;
         Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
     }
@@ -326,7 +326,7 @@ impl RidesApi {
         let what = (scope.as_str(), body.canonical.as_slice());
         let request = request_id(&self.service, &allowed.caller, "set_contact", idempotency_key.0, what)?;
         let until = body.value.until.0.to_utc();
-        let ride = self.service.set_contact(&request, id.0, until, seen(if_match.0.as_deref())).await?;
+        let ride = self.service.set_contact(&request, id.0, until, &expected(if_match.0.as_deref())).await?;
         let version = ride.version;
         Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
     }
@@ -344,7 +344,7 @@ impl RidesApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_ride(id.0, seen(if_match.0.as_deref())).await?;
+        self.service.delete_ride(id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 

@@ -2,6 +2,7 @@
 
 pub mod carrier;
 pub mod daemon;
+pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod spec;

@@ -1,0 +1,3 @@
+//! What a real reverse proxy does to requests and answers.
+
+mod etags;
