@@ -20,6 +20,7 @@ mod m0005_words;
 mod m0006_pool;
 mod m0007_delivery;
 mod m0008_events;
+mod m0013_floors;
 mod m0015_endpoint_owners;
 
 /// All migrations, oldest first.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_pool::Migration),
             Box::new(m0007_delivery::Migration),
             Box::new(m0008_events::Migration),
+            Box::new(m0013_floors::Migration),
             Box::new(m0015_endpoint_owners::Migration),
         ]
     }

@@ -84,6 +84,18 @@ pub struct RideEvent {
     pub at: Time,
 }
 
+/// Contact that a ride had left when the next ride of the same two people took its number over. However that one ends,
+/// these two keep it; another driver has nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ContactFloor {
+    /// The end of that contact.
+    pub until: Time,
+    /// The ride that left it.
+    pub from: RideId,
+    /// The end of contact of the next ride without it.
+    pub own: Time,
+}
+
 /// A ride.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ride {
@@ -114,9 +126,9 @@ pub struct Ride {
     pub timeout_at: Time,
     /// When contact closes, as things stand.
     pub contact_until: Time,
-    /// Contact that a former ride of the same two phones had left when this one took its number over: however this
-    /// one ends, they keep it.
-    pub contact_floor: Option<Time>,
+    /// Contact that a former ride of the same two people had left.
+    #[serde(default)]
+    pub floor: Option<ContactFloor>,
     /// Why contact closed before its time, if it did.
     pub closed_reason: Option<CloseReason>,
     /// Contact after the ride, in seconds, where it asked for its own.
@@ -172,8 +184,18 @@ impl Ride {
             return Err(TooLong);
         }
         self.contact_until = until.max(now);
-        self.contact_floor = None;
+        self.floor = None;
         Ok(())
+    }
+
+    /// Gives the ride another driver. What the two before had left from a former ride is theirs and no longer the ride's,
+    /// nor is contact beyond what it could have been given without that. Answers what they had left.
+    pub fn pass_on(&mut self, driver: PersonId, policy: &ContactPolicy) -> Option<ContactFloor> {
+        self.driver_id = driver;
+        let floor = self.floor.take();
+        let own = floor.map_or(self.contact_until, |floor| floor.own);
+        self.contact_until = own.min(self.timeout_at + policy.grace_limit.max(policy.grace));
+        floor
     }
 
     /// Moves to another status. The same status again changes nothing and is no error.
@@ -212,14 +234,17 @@ impl Ride {
         self.datetime = datetime;
         self.timeout_at = timeout_at;
         let first = timeout_at + policy.grace;
-        self.contact_until = self.contact_floor.map_or(first, |floor| floor.max(first));
+        self.contact_until = self.floor.map_or(first, |floor| floor.until.max(first));
+        if let Some(floor) = &mut self.floor {
+            floor.own = first;
+        }
     }
 
     fn end(&mut self, status: RideStatus, at: Time, grace: Duration) {
         self.status = status;
         self.ended_by = Some(EndedBy::Platform);
         self.ended_at = Some(at);
-        let kept = self.contact_floor.map_or(at + grace, |floor| floor.max(at + grace));
+        let kept = self.floor.map_or(at + grace, |floor| floor.until.max(at + grace));
         self.contact_until = self.contact_until.min(kept);
     }
 }
@@ -291,7 +316,7 @@ mod tests {
             ended_at: None,
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
-            contact_floor: None,
+            floor: None,
             closed_reason: None,
             grace_s: None,
             max_duration_s: None,
@@ -322,10 +347,50 @@ mod tests {
 
     #[test]
     fn what_was_left_of_a_former_window_is_kept() {
-        let floor = noon() + Duration::hours(20);
-        let mut ride = Ride { contact_floor: Some(floor), ..ride() };
+        let mut ride = with_floor(noon() + Duration::hours(20));
         ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
-        assert_eq!(ride.contact_until, floor);
+        assert_eq!(ride.contact_until, noon() + Duration::hours(20));
+    }
+
+    fn with_floor(until: Time) -> Ride {
+        let ride = ride();
+        let own = ride.contact_until;
+        let floor = Some(ContactFloor { until, from: RideId(7), own });
+        Ride { contact_until: own.max(until), floor, ..ride }
+    }
+
+    #[test]
+    fn another_driver_has_nothing_of_what_was_left() {
+        for until in [Duration::hours(20), Duration::days(5), Duration::days(30)].map(|left| noon() + left) {
+            let mut ride = with_floor(until);
+            assert_eq!(
+                ride.pass_on(PersonId(3), &POLICY).map(|floor| (floor.until, floor.from)),
+                Some((until, RideId(7)))
+            );
+            assert_eq!((ride.driver_id, ride.floor), (PersonId(3), None));
+            assert_eq!(ride.contact_until, ride.timeout_at + POLICY.grace);
+            ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
+            assert_eq!(ride.contact_until, noon() + POLICY.cancel_grace);
+        }
+    }
+
+    #[test]
+    fn another_driver_has_what_the_platform_set_as_far_as_a_ride_can_have_it() {
+        let mut ride = ride();
+        ride.set_contact(noon() + Duration::days(6), noon(), &POLICY).expect("later");
+        ride.pass_on(PersonId(3), &POLICY);
+        assert_eq!(ride.contact_until, noon() + Duration::days(6));
+        // Planned for another time, the ride would close then without what was left.
+        let mut ride = with_floor(noon() + Duration::days(30));
+        let timeout_at = noon() + Duration::days(2);
+        ride.reschedule((noon() + Duration::days(1)).fixed_offset(), timeout_at, &POLICY);
+        assert_eq!(ride.contact_until, noon() + Duration::days(30));
+        let mut shortened = ride.clone();
+        shortened.set_contact(noon() + Duration::days(29), noon(), &POLICY).expect("shorter");
+        for (mut ride, own) in [(ride, POLICY.grace), (shortened, POLICY.grace_limit)] {
+            ride.pass_on(PersonId(3), &POLICY);
+            assert_eq!(ride.contact_until, timeout_at + own);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod placing;
 mod rehearsal;
 mod telling;
 
+use std::collections::BTreeSet;
+
 use chrono::Duration;
 use placing::{Contact, Placing, Subject};
 pub use rehearsal::Rehearsal;
@@ -18,8 +20,8 @@ use crate::{
         ids::{PersonId, RideId},
         notice::About,
         page::{Page, PageRequest},
-        person::{PersonRef, Role},
-        ride::{NewRide, Ride, RideEventKind, RidePatch},
+        person::{Person, PersonRef, Role},
+        ride::{ContactFloor, NewRide, Ride, RideEventKind, RidePatch},
         version::ExpectedVersion,
     },
     store::{
@@ -37,6 +39,23 @@ struct Admitted {
     placing: Placing,
     timeout_at: Time,
     contact: Contact,
+}
+
+/// An edit, worked out.
+struct Applied {
+    /// The ride after it.
+    after: Ride,
+    /// What happened to it.
+    events: Vec<RideEventKind>,
+    /// What customer and driver before had left from a former ride, if the ride has another driver now.
+    left: Option<ContactFloor>,
+}
+
+/// A ride's customer with the driver that it is to have from now on, and the driver before, all locked.
+struct NextDriver {
+    parties: Parties,
+    /// The driver before; none if that person was erased.
+    before: Option<Person>,
 }
 
 impl Service {
@@ -114,7 +133,7 @@ impl Service {
                 // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
                 // its people's phones and its number may be others' by now.
                 let ride = self.end_if_overdue(&tx, ride).await?;
-                let (mut after, events) = self.apply(&ride, patch)?;
+                let Applied { mut after, events, left } = self.apply(&ride, patch)?;
                 if events.is_empty() {
                     return Ok(ride);
                 }
@@ -123,8 +142,8 @@ impl Service {
                 }
                 let is_passed_on = after.driver_id != ride.driver_id;
                 if is_passed_on {
-                    let parties = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
-                    after = self.change_driver(&tx, after, parties).await?;
+                    let next = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
+                    after = self.change_driver(&tx, after, next, left).await?;
                 }
                 for event in events {
                     rides::record(&tx, &after, event, now).await?;
@@ -134,7 +153,7 @@ impl Service {
                     return Ok(edited);
                 }
                 match next_driver.filter(|_| is_passed_on) {
-                    Some(parties) => self.tell_of_next_driver(&tx, &edited, &parties).await?,
+                    Some(next) => self.tell_of_next_driver(&tx, &edited, &next.parties).await?,
                     None if is_replanned(&ride, &edited) => self.tell_of_change(&tx, &edited).await?,
                     None => {}
                 }
@@ -146,14 +165,20 @@ impl Service {
         Ok(edited)
     }
 
-    /// A ride's customer and the driver that it is asked to have from now on, locked; none if there is no such driver, or
-    /// nobody asks.
-    async fn lock_next_driver(&self, tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<Parties>> {
+    /// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
+    /// or nobody asks.
+    async fn lock_next_driver(&self, tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
         let Some(driver) = driver else { return Ok(None) };
         let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
         let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
-        let driver = people::find_locked(tx, Role::Driver, driver).await?;
-        Ok(customer.zip(driver).map(|(customer, driver)| Parties { customer, driver }))
+        let (mut next, mut before) = (None, None);
+        // By id, so that two edits cannot each wait for the other's second driver.
+        for id in BTreeSet::from([driver, ride.driver_id]) {
+            let found = people::find_locked(tx, Role::Driver, id).await?;
+            if id == driver { next = found } else { before = found }
+        }
+        let parties = customer.zip(next).map(|(customer, driver)| Parties { customer, driver });
+        Ok(parties.map(|parties| NextDriver { parties, before }))
     }
 
     /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
@@ -167,15 +192,14 @@ impl Service {
     }
 
     /// The ride after the edit, and what happened to it.
-    fn apply(&self, ride: &Ride, patch: &RidePatch) -> Result<(Ride, Vec<RideEventKind>)> {
+    fn apply(&self, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
         let now = self.now();
         let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
         if replaced(patch.customer_id, ride.customer_id) {
             return Err(Conflict::PartyChangeUnsupported.into());
         }
         let mut after = ride.clone();
-        after.driver_id = patch.driver_id.unwrap_or(ride.driver_id);
-        let is_passed_on = after.driver_id != ride.driver_id;
+        let is_passed_on = replaced(patch.driver_id, ride.driver_id);
         let mut events = Vec::new();
         if let Some(external_id) = &patch.external_id {
             after.external_id.clone_from(external_id);
@@ -200,6 +224,14 @@ impl Service {
         if (after.datetime != ride.datetime || is_passed_on) && !ride.contact_open(now) {
             return Err(Conflict::ContactClosed.into());
         }
+        let mut left = None;
+        if let Some(driver) = patch.driver_id.filter(|_| is_passed_on) {
+            left = after.pass_on(driver, &ride.policy(&self.policy));
+            if !after.contact_open(now) {
+                // Only what the two before had left kept it open.
+                return Err(Conflict::ContactClosed.into());
+            }
+        }
         if replanned || is_passed_on || after.external_id != ride.external_id {
             events.push(RideEventKind::Updated);
         }
@@ -209,7 +241,7 @@ impl Service {
         if after.status != ride.status {
             events.push(after.status.event());
         }
-        Ok((after, events))
+        Ok(Applied { after, events, left })
     }
 
     /// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.

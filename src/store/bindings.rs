@@ -187,6 +187,19 @@ pub async fn take_over(tx: &Tx, former: &FormerRide, pair: &Pair, ride: RideId, 
     Ok(rows.rows_affected == 2 && bind(tx, former.number_id, pair, ride, window).await?)
 }
 
+/// Hands what a ride holds to another ride of the same two people, which holds nothing, with this window.
+pub async fn pass(tx: &Tx, from: RideId, to: RideId, window: Window) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::RideId, Expr::value(to.0))
+        .col_expr(Column::ContactUntil, Expr::value(window.contact_until))
+        .col_expr(Column::BarredUntil, Expr::value(window.barred_until))
+        .filter(Column::RideId.eq(from.0))
+        .filter(present())
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Moves the end of a ride's contact. Rows that a later ride took over are no longer this ride's, and what is former
 /// stays as it is.
 pub async fn set_window(tx: &Tx, ride: RideId, window: Window) -> Result<()> {

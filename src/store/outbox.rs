@@ -340,10 +340,27 @@ async fn derive(
 /// Moves what is owed to a party of a former ride to the front of the same person's conversation of a new one that
 /// took its number over: those texts were promised while contact was open, and it still is.
 pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Time) -> Result<()> {
+    hand_on(tx, from, to, "state = 'owed'", now).await
+}
+
+/// Moves what a ride inherited and still owes to a party back to the same person's conversation of the ride before.
+pub async fn bequeath(tx: &Tx, (from, to): (RideId, RideId), party: Role, now: Time) -> Result<()> {
+    let inherited = "state = 'owed' AND NOT EXISTS (
+        SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.ride_id = outbox.ride_id)";
+    hand_on(tx, (from, party), (to, party), inherited, now).await
+}
+
+async fn hand_on(
+    tx: &Tx,
+    from: (RideId, Role),
+    to: (RideId, Role),
+    which: &'static str,
+    now: Time,
+) -> Result<()> {
     let owed = Entity::find()
         .filter(Column::RideId.eq(from.0.0))
         .filter(Column::ToRole.eq(from.1.as_str()))
-        .filter(Expr::cust("state = 'owed'"))
+        .filter(Expr::cust(which))
         .order_by_asc(Column::Seq)
         .lock_exclusive()
         .all(tx.conn())

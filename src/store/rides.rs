@@ -26,7 +26,7 @@ use crate::domain::{
     number::ProviderName,
     page::{Page, PageRequest},
     person::Role,
-    ride::{CloseReason, EndedBy, NewRide, Ride, RideStatus},
+    ride::{CloseReason, ContactFloor, EndedBy, NewRide, Ride, RideStatus},
     text::{ExternalId, Place},
 };
 
@@ -67,6 +67,8 @@ struct Row {
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
     contact_floor: Option<DateTimeUtc>,
+    floor_ride: Option<i64>,
+    floor_own: Option<DateTimeUtc>,
     closed_reason: Option<String>,
     grace_s: Option<i64>,
     max_duration_s: Option<i64>,
@@ -95,7 +97,10 @@ impl TryFrom<Row> for Ride {
             ended_at: row.ended_at,
             timeout_at: row.timeout_at,
             contact_until: row.contact_until,
-            contact_floor: row.contact_floor,
+            floor: match (row.contact_floor, row.floor_ride, row.floor_own) {
+                (Some(until), Some(from), Some(own)) => Some(ContactFloor { until, from: RideId(from), own }),
+                _ => None,
+            },
             closed_reason: row
                 .closed_reason
                 .map(|why| row::word(CloseReason::parse, "closed_reason", &why))
@@ -170,8 +175,8 @@ pub struct RideTimes {
     pub timeout_at: Time,
     /// See [`Ride::contact_until`].
     pub contact_until: Time,
-    /// See [`Ride::contact_floor`].
-    pub contact_floor: Option<Time>,
+    /// See [`Ride::floor`].
+    pub floor: Option<ContactFloor>,
 }
 
 /// Stores a new ride on this number.
@@ -194,7 +199,9 @@ pub async fn insert(
         status: Set(RideStatus::Scheduled.as_str().to_owned()),
         timeout_at: Set(times.timeout_at),
         contact_until: Set(times.contact_until),
-        contact_floor: Set(times.contact_floor),
+        contact_floor: Set(times.floor.map(|floor| floor.until)),
+        floor_ride: Set(times.floor.map(|floor| floor.from.0)),
+        floor_own: Set(times.floor.map(|floor| floor.own)),
         grace_s: Set(new.terms.grace.map(|grace| grace.num_seconds())),
         max_duration_s: Set(new.terms.max_duration.map(|longest| longest.num_seconds())),
         external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
@@ -225,7 +232,9 @@ pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
         ended_at: Set(after.ended_at),
         timeout_at: Set(after.timeout_at),
         contact_until: Set(after.contact_until),
-        contact_floor: Set(after.contact_floor),
+        contact_floor: Set(after.floor.map(|floor| floor.until)),
+        floor_ride: Set(after.floor.map(|floor| floor.from.0)),
+        floor_own: Set(after.floor.map(|floor| floor.own)),
         closed_reason: Set(after.closed_reason.map(|why| why.as_str().to_owned())),
         external_id: Set(after.external_id.as_ref().map(|id| id.as_str().to_owned())),
         version: Set(after.version + 1),
@@ -257,6 +266,16 @@ pub async fn hand_over(tx: &Tx, id: RideId, now: Time) -> Result<()> {
         .exec(tx.conn())
         .await?;
     Ok(())
+}
+
+/// Opens the contact of a ride again that was handed over, until `contact_until` and on this number. The row must be locked.
+pub async fn take_back(tx: &Tx, ride: &Ride, number: NumberId, contact_until: Time, now: Time) -> Result<Ride> {
+    let reopened = Ride { number_id: number, contact_until, ..ride.clone() };
+    update(tx, &reopened, now).await?;
+    // That it closes is to be told again.
+    let sql = "UPDATE rides SET closing_told = FALSE WHERE id = $1";
+    tx.conn().execute_raw(statement(tx, sql, [ride.id.0.into()])).await?;
+    find(tx, ride.id).await?.ok_or_else(|| crate::domain::error::Error::internal("a locked ride is not there"))
 }
 
 /// Takes the next `count` places in the conversation with one party, and answers the first. The row stays locked until
@@ -322,13 +341,15 @@ pub async fn move_to_number(
     id: RideId,
     number: NumberId,
     contact_until: Time,
-    contact_floor: Option<Time>,
+    floor: Option<ContactFloor>,
 ) -> Result<Ride> {
     let model = ActiveModel {
         id: Set(id.0),
         number_id: Set(number.0),
         contact_until: Set(contact_until),
-        contact_floor: Set(contact_floor),
+        contact_floor: Set(floor.map(|floor| floor.until)),
+        floor_ride: Set(floor.map(|floor| floor.from.0)),
+        floor_own: Set(floor.map(|floor| floor.own)),
         ..Default::default()
     };
     model.update(tx.conn()).await?;

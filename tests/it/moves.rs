@@ -8,9 +8,9 @@ use crate::{
     ride::{ANN, BOB, NUMBER, ann_and_bob},
 };
 
-const CYD: &str = "+31611111111";
+pub const CYD: &str = "+31611111111";
 const DAN: &str = "+31622222222";
-const SECOND: &str = "+3197010200002";
+pub const SECOND: &str = "+3197010200002";
 
 /// Ann rides with Bob; Cyd drives too.
 struct Three {
@@ -45,7 +45,7 @@ async fn news(app: &TestApp, phone: &str, seen: &mut usize) -> Vec<(String, Stri
 }
 
 /// Whom a text reaches: sent from a phone to a number, does it show on that other phone, and from which number?
-async fn reaches(app: &TestApp, from: &str, number: &str, to: &str) -> Option<String> {
+pub async fn reaches(app: &TestApp, from: &str, number: &str, to: &str) -> Option<String> {
     let text = format!("{from} to {to} at {}", app.now());
     app.tick();
     app.simulate_text(from, number, &text).await;

@@ -277,6 +277,9 @@ impl RidesApi {
     /// Another driver gets the confirmation, and the customer is told; the one before is cut off at once, together with
     /// texts that are still owed to or by them. The customer keeps the number, unless the next driver cannot have it:
     /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`).
+    ///
+    /// If customer and driver still had contact from a ride before this one, the two keep that contact and the number, and
+    /// this ride goes over another number. If no other number is free, this ride keeps the number and that contact ends.
     #[oai(path = "/v1/rides/:id", method = "patch", operation_id = "edit_ride")]
     async fn edit(
         &self,

@@ -111,7 +111,8 @@ fn entry(kind: EventType) -> Entry {
             ..ride(
                 "The two people of a ride can reach each other over it no longer. Told once for each ride, deleted ones \
                 included, up to a minute late; `timestamp` is when contact closed. Where another ride of the same two \
-                phones took its number over, they have contact over that.",
+                phones took its number over, they have contact over that; if that ride gets another driver, this one can \
+                open again (`ride.updated`), and its end is told again.",
                 RideStatus::ALL,
             )
         },

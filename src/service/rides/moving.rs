@@ -8,18 +8,20 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    placing::{Contact, Subject},
+    NextDriver,
+    placing::{Contact, Placed, Placing, Subject},
     telling::Parties,
 };
 use crate::{
     domain::{
+        clock::Time,
         error::{Error, FieldError, PoolLimit, Result},
         ids::RideId,
         notice::About,
         number::{NumberStatus, ProviderName},
         person::{Person, Role},
         phone::PhoneNumber,
-        ride::{CloseReason, Ride, RideEventKind},
+        ride::{CloseReason, ContactFloor, Ride, RideEventKind},
     },
     service::Service,
     store::{
@@ -41,14 +43,29 @@ enum Leaving<'a> {
 impl Service {
     /// Gives a ride its next driver: on the number that the customer knows if the driver can have
     /// it, on another otherwise. The old driver is cut off, with everything owed to or by them.
-    pub(super) async fn change_driver(&self, tx: &Tx, after: Ride, parties: &Parties) -> Result<Ride> {
+    ///
+    /// Where customer and old driver had contact left from a ride before (`floor`), they keep it and the number, and this
+    /// ride gets another one. If there is none, the present ride goes before: on one number the customer could not tell the
+    /// two drivers apart, and would answer one and reach the other.
+    pub(super) async fn change_driver(
+        &self,
+        tx: &Tx,
+        after: Ride,
+        next: &NextDriver,
+        floor: Option<ContactFloor>,
+    ) -> Result<Ride> {
         let now = self.now();
         let barred_until = self.policy.window(now).barred_until;
-        let placing = self.placing(parties);
+        let placing = self.placing(&next.parties);
         let Pair { customer, driver } = &placing.pair;
         if customer == driver {
             let same = FieldError::new("/driver_id", "has the same phone number as the other party");
             return Err(Error::Invalid("same_phone", vec![same]));
+        }
+        if let Some((former, until)) = self.lock_former(tx, &after, next, floor).await?
+            && let Some(moved) = self.leave_number_to(tx, &former, until, &after, &placing).await?
+        {
+            return Ok(moved);
         }
         outbox::cut_off(tx, after.id, Role::Driver, now).await?;
         rides::note_driver(tx, after.id, now).await?;
@@ -61,14 +78,60 @@ impl Service {
             return Ok(after);
         }
         bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
-        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?.ride;
-        Ok(Ride {
-            number_id: placed.number_id,
-            proxy_number: placed.proxy_number,
-            contact_until: placed.contact_until,
-            contact_floor: placed.contact_floor,
-            ..after
-        })
+        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
+        Ok(on_number_of(after, placed))
+    }
+
+    /// The ride that left contact to this one's customer and old driver, locked, and until when, if these two can have it
+    /// again; the next driver must not have the old one's phone.
+    async fn lock_former(
+        &self,
+        tx: &Tx,
+        after: &Ride,
+        next: &NextDriver,
+        floor: Option<ContactFloor>,
+    ) -> Result<Option<(Ride, Time)>> {
+        let now = self.now();
+        let Some(floor) = floor.filter(|floor| floor.until > now) else { return Ok(None) };
+        let Some(before) = &next.before else { return Ok(None) };
+        if self.store.phone_index(&before.phone) == self.store.phone_index(&next.parties.driver.phone) {
+            return Ok(None);
+        }
+        let Some(former) = rides::find_locked(tx, floor.from).await? else { return Ok(None) };
+        let is_theirs = (former.customer_id, former.driver_id) == (after.customer_id, before.id);
+        Ok((is_theirs && !former.contact_open(now)).then_some((former, floor.until)))
+    }
+
+    /// Leaves the ride's number to the former ride of its customer and old driver, with contact until then and what is owed
+    /// from it, and puts the ride on another number. `None`: there is no other, and everything is as it was.
+    async fn leave_number_to(
+        &self,
+        tx: &Tx,
+        former: &Ride,
+        until: Time,
+        after: &Ride,
+        placing: &Placing,
+    ) -> Result<Option<Ride>> {
+        let now = self.now();
+        bindings::pass(tx, after.id, former.id, self.policy.window(until)).await?;
+        let placed = match self.place(tx, placing, Subject::Stored(after.id), Contact::of(after)).await {
+            Ok(placed) => placed,
+            Err(Error::PoolDepleted(_)) => {
+                bindings::pass(tx, former.id, after.id, self.policy.window(after.contact_until)).await?;
+                outbox::reroute(tx, after.id, after.number_id, now).await?;
+                return Ok(None);
+            }
+            Err(cause) => return Err(cause),
+        };
+        let former = rides::take_back(tx, former, after.number_id, until, now).await?;
+        rides::record(tx, &former, RideEventKind::Updated, now).await?;
+        for &to in Role::ALL {
+            outbox::bequeath(tx, (after.id, former.id), to, now).await?;
+        }
+        outbox::reroute(tx, former.id, former.number_id, now).await?;
+        outbox::cut_off(tx, after.id, Role::Driver, now).await?;
+        rides::note_driver(tx, after.id, now).await?;
+        Ok(Some(on_number_of(after.clone(), placed)))
     }
 
     /// Lets a person's open rides go on with another phone, all of them or none.
@@ -187,7 +250,7 @@ impl Service {
                     }
                 }
                 ride.contact_until = now;
-                ride.contact_floor = None;
+                ride.floor = None;
                 ride.closed_reason = Some(CloseReason::NumberSuspended);
                 bindings::set_window(&tx, id, self.policy.window(now)).await?;
                 rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
@@ -214,5 +277,16 @@ impl Service {
         // With another driver since it was seen, its turn comes again.
         let is_same = ride.driver_id == seen.driver_id;
         Ok((is_stuck && is_same && ride.contact_open(self.now())).then_some((ride, Parties { customer, driver })))
+    }
+}
+
+/// The ride after an edit, on the number that it got.
+fn on_number_of(after: Ride, Placed { ride, .. }: Placed) -> Ride {
+    Ride {
+        number_id: ride.number_id,
+        proxy_number: ride.proxy_number,
+        contact_until: ride.contact_until,
+        floor: ride.floor,
+        ..after
     }
 }

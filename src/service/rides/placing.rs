@@ -10,12 +10,12 @@ use crate::{
         ids::{NumberId, PersonId, RideId},
         number::{NumberMatch, ProviderName},
         person::Role,
-        ride::{NewRide, Ride},
+        ride::{ContactFloor, NewRide, Ride},
     },
     service::Service,
     store::{
         Tx,
-        bindings::{self, Pair},
+        bindings::{self, FormerRide, Pair},
         outbox, pool,
         rides::{self, RideTimes},
     },
@@ -48,19 +48,24 @@ pub(super) enum Subject<'a> {
 pub(super) struct Contact {
     /// See [`Ride::contact_until`].
     pub(super) until: Time,
-    /// See [`Ride::contact_floor`].
-    pub(super) floor: Option<Time>,
+    /// See [`Ride::floor`].
+    pub(super) floor: Option<ContactFloor>,
 }
 
 impl Contact {
     /// What a stored ride has.
     pub(super) fn of(ride: &Ride) -> Self {
-        Self { until: ride.contact_until, floor: ride.contact_floor }
+        Self { until: ride.contact_until, floor: ride.floor }
     }
 
-    /// With what a former ride left to the same two.
-    fn at_least(self, open_until: Option<Time>) -> Self {
-        Self { until: open_until.map_or(self.until, |open| open.max(self.until)), floor: self.floor.max(open_until) }
+    /// With what a former ride left, if it was these two people's: others with the same phones have nothing of it.
+    fn at_least(self, former: &FormerRide, parties: (PersonId, PersonId)) -> Self {
+        let Some(until) = former.open_until.filter(|_| former.parties == parties) else { return self };
+        if self.floor.is_some_and(|floor| floor.until >= until) {
+            return self;
+        }
+        let own = self.floor.map_or(self.until, |floor| floor.own);
+        Self { until: self.until.max(until), floor: Some(ContactFloor { until, from: former.ride_id, own }) }
     }
 }
 
@@ -74,15 +79,15 @@ impl Subject<'_> {
         contact: Contact,
         now: Time,
     ) -> Result<Ride> {
-        let Contact { until: contact_until, floor: contact_floor } = contact;
+        let Contact { until: contact_until, floor } = contact;
         match self {
             Self::New(new, timeout_at) => {
-                let times = RideTimes { timeout_at, contact_until, contact_floor };
+                let times = RideTimes { timeout_at, contact_until, floor };
                 rides::insert(tx, new, parties, number, times, now).await
             }
             Self::Stored(id) => {
                 outbox::reroute(tx, id, number, now).await?;
-                rides::move_to_number(tx, id, number, contact_until, contact_floor).await
+                rides::move_to_number(tx, id, number, contact_until, floor).await
             }
         }
     }
@@ -143,7 +148,7 @@ impl Service {
         let now = self.now();
         bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
         if let Some(former) = bindings::former_of_pair(tx, pair, usable, now).await? {
-            let contact = contact.at_least(former.open_until);
+            let contact = contact.at_least(&former, parties);
             let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
             if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact.until)).await? {
                 for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {

@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub(crate) timeout_at: DateTimeUtc,
     pub(crate) contact_until: DateTimeUtc,
     pub(crate) contact_floor: Option<DateTimeUtc>,
+    pub(crate) floor_ride: Option<i64>,
+    pub(crate) floor_own: Option<DateTimeUtc>,
     pub(crate) closed_reason: Option<String>,
     pub(crate) grace_s: Option<i64>,
     pub(crate) max_duration_s: Option<i64>,

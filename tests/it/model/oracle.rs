@@ -89,6 +89,17 @@ impl Status {
     }
 }
 
+/// What a ride had left of contact when the next ride of the same two people took its number over. It goes with these
+/// two: another driver has nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Floor {
+    pub until: Time,
+    /// The former ride.
+    pub from: i64,
+    /// When contact of the next ride would close without it.
+    pub own: Time,
+}
+
 #[derive(Clone, Debug)]
 pub struct Ride {
     pub parties: [i64; 2],
@@ -100,8 +111,8 @@ pub struct Ride {
     pub ended_at: Option<Time>,
     pub timeout_at: Time,
     pub contact_until: Time,
-    /// Contact that the same pair's former ride had promised.
-    pub floor: Option<Time>,
+    /// Contact that the former ride of the same two people had left.
+    pub floor: Option<Floor>,
     pub grace: Duration,
     pub cancel_grace: Duration,
     pub max_duration: Duration,
@@ -248,9 +259,11 @@ impl Oracle {
         }
         let recent = self.rides.keys().rev().nth(40).copied().unwrap_or_default();
         let (tenures, owed) = (&self.tenures, &self.owed);
+        let floors: Vec<_> = self.rides.values().filter_map(|ride| ride.floor.map(|floor| floor.from)).collect();
         self.rides.retain(|id, ride| {
             let bars = || tenures.values().any(|tenure| tenure.ride == *id);
             *id >= recent
+                || floors.contains(id)
                 || ride.is_open(now)
                 || bars()
                 || Role::BOTH.iter().any(|role| owed.contains_key(&(*id, *role)))

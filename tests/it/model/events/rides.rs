@@ -28,6 +28,13 @@ impl World {
             let Some(person) = person else { return self.create_person().await };
             parties[role as usize] = person;
         }
+        // Two people ride again before contact of their last ride is over.
+        let (now, rides) = (self.now(), self.oracle.rides.values());
+        let left: Vec<_> =
+            rides.filter(|ride| ride.is_open(now) && ride.is_over(now)).map(|ride| ride.parties).collect();
+        if !left.is_empty() && self.dice.u32(..3) == 0 {
+            parties = self.dice.choice(left).expect("a ride");
+        }
         self.ask_for_ride(parties.map(Who::Known)).await;
     }
 
@@ -146,6 +153,11 @@ impl World {
         let (Some(id), Some(driver)) = (self.a_ride(), self.a_person(Role::Driver)) else { return };
         let driver = if self.dice.u32(..40) == 0 { self.dice.i64(1..60) } else { driver };
         let (now, quiet) = (self.now(), self.dice.u32(..4) == 0);
+        let rides = self.oracle.rides.iter();
+        let with_floor = rides.filter(|(_, ride)| ride.floor.is_some() && ride.is_open(now) && !ride.is_over(now));
+        let with_floor: Vec<_> = with_floor.map(|(id, _)| *id).collect();
+        let id = if !with_floor.is_empty() && self.dice.u32(..4) > 0 { self.dice.choice(with_floor) } else { Some(id) };
+        let id = id.expect("a ride");
         if self.oracle.rides[&id].party(Role::Driver) == driver {
             return self.look_at_ride().await;
         }
@@ -174,13 +186,21 @@ impl World {
                 self.count("drivers swapped");
             }
         }
-        self.oracle.change_driver(id, driver, number.expect("a number"), now);
+        if self.oracle.rides[&id].floor.is_some() {
+            self.count("drivers swapped after a take-over");
+        }
+        let former = self.oracle.change_driver(id, driver, number.expect("a number"), now);
         if !quiet {
             self.oracle.owe_notice((id, Role::Customer), "new driver", Kind::Other, now);
             let start = self.oracle.rides[&id].start.clone();
             self.oracle.owe_notice((id, Role::Driver), &start, Kind::Other, now);
         }
         self.compare(id, &reply);
+        if let Some(former) = former {
+            let reply = self.api("GET", &format!("/v1/rides/{former}"), None).await;
+            self.compare(former, &reply);
+            self.count("contact given back to a former ride");
+        }
     }
 
     /// The worker moves rides off suspended numbers.

@@ -1,6 +1,8 @@
 //! How open rides move: to another driver, with a person's new phone, off a suspended number.
 
-use super::{Kind, Line, Oracle, Placement, Refusal, Role, Tenure, Time};
+use std::collections::VecDeque;
+
+use super::{Floor, Kind, Line, Oracle, Placement, Refusal, Role, Tenure, Time};
 
 impl Oracle {
     /// A line that a ride put on a number is free for the same party of the same ride again, though it left it.
@@ -83,6 +85,19 @@ impl Oracle {
             return Some(Placement::Refused(vec![(422, "same_phone")]));
         }
         let mut then = self.clone();
+        then.drop_floor(id);
+        if !then.rides[&id].is_open(now) {
+            // Only what the two before had left kept it open.
+            return Some(Placement::Refused(vec![(409, "contact_closed")]));
+        }
+        if let Some(former) = self.keepers(id, line, now) {
+            let mut kept = then.clone();
+            kept.give_back(id, former, now);
+            let elsewhere = kept.on_any_of([customer, line], now);
+            if matches!(elsewhere, Placement::On(_)) {
+                return Some(elsewhere);
+            }
+        }
         then.leave(id, Role::Driver, now);
         let in_service = self.numbers[&ride.number].status != "suspended";
         if in_service && then.may_bind((ride.number, line), (id, Role::Driver), now) {
@@ -92,13 +107,55 @@ impl Oracle {
         Some(then.on_any_of([customer, line], now))
     }
 
-    /// Gives a ride another driver, on the number that the service answered.
-    pub fn change_driver(&mut self, id: i64, driver: i64, number: i64, now: Time) {
-        self.cut_off_driver(id);
-        self.leave(id, Role::Driver, now);
+    /// Another driver has nothing of what the customer and the driver before had left from a ride before, and no more
+    /// than the ride may have by itself.
+    fn drop_floor(&mut self, id: i64) {
+        let limit = self.rules.grace_limit;
+        let ride = self.rides.get_mut(&id).expect("a ride");
+        let own = ride.floor.take().map_or(ride.contact_until, |floor| floor.own);
+        ride.contact_until = own.min(ride.timeout_at + limit.max(ride.grace));
+    }
+
+    /// The former ride whose people keep the number and what was left of contact, when this ride gets a driver with this
+    /// line and finds another number.
+    fn keepers(&self, id: i64, line: Line, now: Time) -> Option<Floor> {
+        let floor = self.rides[&id].floor.filter(|floor| floor.until > now)?;
+        let former = self.rides.get(&floor.from).filter(|former| !former.deleted)?;
+        assert_eq!(former.parties, self.rides[&id].parties, "what was left is other people's");
+        (self.line(former, Role::Driver) != Some(line)).then_some(floor)
+    }
+
+    /// Gives a former ride its contact back, on the number that this ride has now, and what is owed from it.
+    fn give_back(&mut self, id: i64, floor: Floor, now: Time) {
+        let number = self.rides[&id].number;
+        let former = self.rides.get_mut(&floor.from).expect("a ride");
+        assert!(!former.is_open(now), "a number that was taken over has two rides");
+        (former.number, former.contact_until) = (number, floor.until);
+        for role in Role::BOTH {
+            let line = self.line(&self.rides[&floor.from], role).expect("a person");
+            self.tenures.insert((number, line), Tenure { ride: floor.from, role, left: None });
+            let owed = self.owed.remove(&(id, role)).unwrap_or_default();
+            let (own, theirs): (VecDeque<_>, VecDeque<_>) = owed.into_iter().partition(|text| text.ride == id);
+            self.owed.insert((id, role), own);
+            self.owed.entry((floor.from, role)).or_default().extend(theirs);
+        }
+    }
+
+    /// Gives a ride another driver, on the number that the service answered. Answers the former ride that got its contact
+    /// back, if there was one.
+    pub fn change_driver(&mut self, id: i64, driver: i64, number: i64, now: Time) -> Option<i64> {
         let stays = self.rides[&id].number == number;
-        if !stays {
-            self.leave(id, Role::Customer, now);
+        let keepers = self.keepers(id, self.people[&driver].line(), now).filter(|_| !stays);
+        if let Some(floor) = keepers {
+            self.give_back(id, floor, now);
+        }
+        self.drop_floor(id);
+        self.cut_off_driver(id);
+        if keepers.is_none() {
+            self.leave(id, Role::Driver, now);
+            if !stays {
+                self.leave(id, Role::Customer, now);
+            }
         }
         self.rides.get_mut(&id).expect("a ride").parties[Role::Driver as usize] = driver;
         if stays {
@@ -107,6 +164,7 @@ impl Oracle {
         } else {
             self.put_on(id, number, now);
         }
+        keepers.map(|floor| floor.from)
     }
 
     /// Open rides on suspended numbers, oldest first.

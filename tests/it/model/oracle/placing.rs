@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 
-use super::{Line, Oracle, Person, Refusal, Ride, Role, Status, Tenure, Time};
+use super::{Floor, Line, Oracle, Person, Refusal, Ride, Role, Status, Tenure, Time};
 
 /// A party of a new ride.
 #[derive(Clone, Debug)]
@@ -195,16 +195,22 @@ impl Oracle {
     }
 
     /// Puts a ride on a number, in place of the former ride of the same two lines there, if there is one: what that had
-    /// left of contact they keep. Answers whether there was.
+    /// left of contact the same two people keep. Answers whether there was.
     pub fn put_on(&mut self, id: i64, number: i64, now: Time) -> bool {
         let pair = Role::BOTH.map(|role| self.line(&self.rides[&id], role).expect("a person"));
         let former = self.former(number, pair, now);
         let kept = former.map(|former| &self.rides[&former]).filter(|ride| ride.is_open(now));
-        let kept = kept.map(|ride| ride.contact_until);
+        let kept = kept.map(|ride| (ride.contact_until, ride.parties));
         let ride = self.rides.get_mut(&id).expect("a ride");
         ride.number = number;
-        ride.contact_until = kept.map_or(ride.contact_until, |kept| kept.max(ride.contact_until));
-        ride.floor = ride.floor.max(kept);
+        if let (Some(from), Some((until, parties))) = (former, kept)
+            && parties == ride.parties
+            && ride.floor.is_none_or(|floor| floor.until < until)
+        {
+            let own = ride.floor.map_or(ride.contact_until, |floor| floor.own);
+            ride.floor = Some(Floor { until, from, own });
+            ride.contact_until = ride.contact_until.max(until);
+        }
         if let Some(former) = former {
             if kept.is_some() {
                 self.inherit(former, id);

@@ -30,6 +30,8 @@ impl Words {
 /// A text on its way.
 #[derive(Clone, Debug)]
 pub struct Owed {
+    /// The ride that it was written on.
+    pub ride: i64,
     pub words: Words,
     /// It may be sent from then on,
     pub earliest: Time,
@@ -73,8 +75,17 @@ impl Oracle {
         if !self.rides[&ride].is_open(now) {
             return false;
         }
-        let owed =
-            Owed { words, earliest: now, latest: now, tries: 0, doubt: false, kind, senders: Vec::new(), loose: false };
+        let owed = Owed {
+            ride,
+            words,
+            earliest: now,
+            latest: now,
+            tries: 0,
+            doubt: false,
+            kind,
+            senders: Vec::new(),
+            loose: false,
+        };
         self.owed.entry((ride, to)).or_default().push_back(owed);
         true
     }

@@ -27,13 +27,16 @@ impl Oracle {
             ride.datetime = datetime;
             ride.timeout_at = datetime + ride.max_duration;
             let first = ride.timeout_at + ride.grace;
-            ride.contact_until = ride.floor.map_or(first, |floor| floor.max(first));
+            ride.contact_until = ride.floor.map_or(first, |floor| floor.until.max(first));
+            if let Some(floor) = &mut ride.floor {
+                floor.own = first;
+            }
         }
         match change.status {
             Some(Status::InProgress) if !ended => ride.said = Status::InProgress,
             Some(status @ (Status::Completed | Status::Cancelled)) if !ended => {
                 let grace = if status == Status::Completed { ride.grace } else { ride.cancel_grace };
-                let kept = ride.floor.map_or(now + grace, |floor| floor.max(now + grace));
+                let kept = ride.floor.map_or(now + grace, |floor| floor.until.max(now + grace));
                 ride.contact_until = ride.contact_until.min(kept);
                 (ride.said, ride.ended_at) = (status, Some(now));
             }
