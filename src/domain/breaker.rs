@@ -19,6 +19,14 @@ words! {
         /// The next text, or the one under way, tries whether it works again.
         HalfOpen = "half_open",
     }
+
+    /// Why a breaker is open.
+    BreakerReason {
+        /// Several sends in a row failed.
+        ProviderUnavailable = "provider_unavailable",
+        /// The provider refused our credentials or our account.
+        ProviderRefusedUs = "provider_refused_us",
+    }
 }
 
 /// What a send says of its provider, whatever it says of the text.
@@ -30,6 +38,8 @@ pub enum Health {
     Ill,
     /// It wants us to slow down, and otherwise works.
     Throttling,
+    /// It refuses our credentials or our account: every other text would meet the same.
+    RefusingUs,
 }
 
 /// A breaker that is open, or was.
@@ -39,6 +49,8 @@ pub struct Breaker {
     pub provider: ProviderName,
     /// Nothing is sent but probes.
     pub is_open: bool,
+    /// Why it is open. None where a version before opened it.
+    pub reason: Option<BreakerReason>,
     /// Since when it has been as it is.
     pub since: Time,
     /// When the next probe is due.
@@ -60,6 +72,11 @@ impl Breaker {
     /// Nothing has told for so long whether the provider works again: whoever needs it may try.
     const UNTESTED: Duration = Duration::minutes(1);
 
+    /// The provider refuses us, and nobody has said otherwise.
+    pub fn is_refusing(&self) -> bool {
+        self.is_open && self.reason == Some(BreakerReason::ProviderRefusedUs)
+    }
+
     /// New rides should have another provider: this one has been down for longer than `threshold`, and probes say that
     /// it still is.
     pub fn is_down(&self, threshold: Duration, now: Time) -> bool {
@@ -71,7 +88,7 @@ impl Breaker {
 /// What is done about a provider that is down.
 #[derive(Clone, Copy, Debug)]
 pub struct Failover {
-    /// Failures in a row that open its breaker; 0 for never.
+    /// Failures in a row that open its breaker; 0 for never. A provider that refuses our credentials opens it anyway.
     pub breaker_failures: u32,
     /// How long it is waited for before rides should have another.
     pub after: Duration,
@@ -101,7 +118,7 @@ impl Streak {
     pub fn saw(&mut self, health: Health, text: MessageId, most: u32) -> bool {
         match health {
             Health::Well => *self = Self::default(),
-            Health::Throttling => return false,
+            Health::Throttling | Health::RefusingUs => return false,
             Health::Ill => {
                 self.failures = self.failures.saturating_add(1);
                 if self.texts.len() < 2 {
@@ -141,8 +158,14 @@ mod tests {
     fn a_provider_is_down_while_probes_say_so() {
         let since = SystemClock.now();
         let at = |seconds| since + Duration::seconds(seconds);
-        let breaker =
-            Breaker { provider: ProviderName::of("twilio"), is_open: true, since, probe_at: Some(at(150)), probes: 3 };
+        let breaker = Breaker {
+            provider: ProviderName::of("twilio"),
+            is_open: true,
+            reason: None,
+            since,
+            probe_at: Some(at(150)),
+            probes: 3,
+        };
         let is_down = |seconds| breaker.is_down(Duration::minutes(2), at(seconds));
         assert!(!is_down(119), "not for long enough");
         assert!(is_down(120) && is_down(209));

@@ -60,6 +60,13 @@ words! {
     }
 }
 
+impl MessageStatus {
+    /// Something of the text did not get through.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired | Self::Undelivered)
+    }
+}
+
 impl PartState {
     /// What a report makes of the present state. Reports come late, twice and in any order: a final state stays,
     /// and nothing goes back.
@@ -110,7 +117,7 @@ impl ProviderCode {
 }
 
 words! {
-    /// Why a text that we owed was not delivered.
+    /// Why a text that we owed was not delivered, or not yet.
     SendFailure {
         /// Contact was closed by the time it could go out.
         ContactClosed = "contact_closed",
@@ -118,6 +125,8 @@ words! {
         ProviderRejected = "provider_rejected",
         /// The provider could not be reached, or was busy, for too long.
         ProviderUnavailable = "provider_unavailable",
+        /// The provider refused our credentials or our account.
+        ProviderRefusedUs = "provider_refused_us",
         /// The number's provider is not configured here.
         ProviderNotConfigured = "provider_not_configured",
         /// The network gave it up.
@@ -162,8 +171,11 @@ pub struct Message {
     pub media_dropped: bool,
     /// Where it stands.
     pub status: MessageStatus,
-    /// Why, where it ended badly or did not reach the other party.
+    /// Why, where it ended badly or did not reach the other party, or why its last send failed while it waits.
     pub reason: Option<String>,
+    /// The HTTP status with which the provider answered that send.
+    #[serde(default)]
+    pub provider_status: Option<u16>,
     /// The provider that carries it.
     pub provider: ProviderName,
     /// The proxy number.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fields::Field;
 use crate::domain::{
-    breaker::BreakerState,
+    breaker::{BreakerReason, BreakerState},
     call::CallStatus,
     clock::Time,
     courier::PostFailure,
@@ -166,6 +166,7 @@ enums!(
     MessageKind,
     MessageStatus,
     CallResults,
+    BreakerReason,
     BreakerState,
     CallStatus,
     Role,

@@ -246,6 +246,8 @@ pub enum SendOutcome {
         /// Its code for why.
         code: Option<ProviderCode>,
     },
+    /// The provider refuses our credentials or our account, whatever the text: it waits for an operator.
+    RefusedUs,
     /// The provider did not take it now.
     TryLater {
         /// Not before this.
@@ -338,6 +340,9 @@ pub trait Provider: Send + Sync {
 
     /// Reads the response to a send.
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome;
+
+    /// The provider's own code in a response to a send that failed, for the log and the text's reason.
+    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode>;
 
     /// Builds the request that asks what became of a call; `None` if the provider tells by itself. `call_key` is
     /// [`InboundCall::key`](crate::domain::contact::InboundCall::key).

@@ -8,7 +8,7 @@ use std::{
 use super::Service;
 use crate::{
     domain::{
-        breaker::{Breaker, FIRST_PROBE, Health, Streak, probe_pause},
+        breaker::{Breaker, BreakerReason, FIRST_PROBE, Health, Streak, probe_pause},
         error::Result,
         event::{EventData, EventType},
         ids::MessageId,
@@ -53,9 +53,15 @@ impl Service {
     ) -> Result<()> {
         if is_probe {
             return match health {
-                Health::Ill => self.probe_failed(provider).await,
-                Health::Well | Health::Throttling => self.close_breaker(provider).await,
+                Health::Ill => self.probe_failed(provider, BreakerReason::ProviderUnavailable).await,
+                Health::RefusingUs => self.probe_failed(provider, BreakerReason::ProviderRefusedUs).await,
+                Health::Throttling => self.probe_was_throttled(provider).await,
+                Health::Well => self.close_breaker(provider).await,
             };
+        }
+        if health == Health::RefusingUs {
+            // No text can do better, so one is enough.
+            return self.open_breaker(provider, BreakerReason::ProviderRefusedUs).await;
         }
         let most = self.failover.breaker_failures;
         if most == 0 {
@@ -63,32 +69,35 @@ impl Service {
         }
         let opens = self.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
         if opens {
-            self.open_breaker(provider).await?;
+            self.open_breaker(provider, BreakerReason::ProviderUnavailable).await?;
             // Only now: had it failed, the next failure would try again.
             self.streaks.of_all().remove(provider);
         }
         Ok(())
     }
 
-    async fn open_breaker(&self, provider: &ProviderName) -> Result<()> {
+    pub(super) async fn open_breaker(&self, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
         let now = self.now();
         let opened = self
             .store
             .write(|tx| async move {
-                let opened = breakers::trip(&tx, provider, now + FIRST_PROBE, now).await?;
+                let opened = breakers::trip(&tx, provider, reason, now + FIRST_PROBE, now).await?;
                 if opened {
-                    events::record(&tx, EventType::ProviderDown, &about(provider), now).await?;
+                    let down = EventData { reason: Some(reason.as_str().to_owned()), ..about(provider) };
+                    events::record(&tx, EventType::ProviderDown, &down, now).await?;
+                } else if reason == BreakerReason::ProviderRefusedUs {
+                    breakers::blame(&tx, provider, reason).await?;
                 }
                 Ok(opened)
             })
             .await?;
         if opened {
-            tracing::error!(%provider, "a provider is down: its texts wait, and one tries every so often whether it works again");
+            tracing::error!(%provider, %reason, "a provider is down: its texts wait, and one tries every so often whether it works again");
         }
         Ok(())
     }
 
-    async fn close_breaker(&self, provider: &ProviderName) -> Result<()> {
+    pub(super) async fn close_breaker(&self, provider: &ProviderName) -> Result<()> {
         let now = self.now();
         let closed = self
             .store
@@ -109,15 +118,27 @@ impl Service {
         Ok(())
     }
 
-    async fn probe_failed(&self, provider: &ProviderName) -> Result<()> {
+    pub(super) async fn probe_failed(&self, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
         let now = self.now();
         self.store
             .write(|tx| async move {
                 let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
                 let probes = breaker.probes.saturating_add(1);
-                breakers::probe(&tx, provider, now + probe_pause(probes), probes).await
+                breakers::probe(&tx, provider, now + probe_pause(probes), probes).await?;
+                breakers::blame(&tx, provider, reason).await
             })
             .await
+    }
+
+    /// A provider that has to be slower works again. One that refused us has not said yet that it does no longer.
+    async fn probe_was_throttled(&self, provider: &ProviderName) -> Result<()> {
+        let open = breakers::all(&self.store).await?.into_iter().find(|breaker| breaker.provider == *provider);
+        match open {
+            Some(breaker) if breaker.is_refusing() => {
+                self.probe_failed(provider, BreakerReason::ProviderRefusedUs).await
+            }
+            _ => self.close_breaker(provider).await,
+        }
     }
 
     /// A probe was claimed and came to nothing before it was sent: the next text is the probe.

@@ -8,11 +8,18 @@ use chrono::Duration;
 
 use super::Service;
 use crate::{
-    domain::{breaker::Health, error::Result, ids::MessageId, message::SendFailure, number::ProviderName, retry},
+    domain::{
+        breaker::Health,
+        error::Result,
+        ids::MessageId,
+        message::{ProviderCode, SendFailure},
+        number::ProviderName,
+        retry,
+    },
     provider::{OutboundText, Provider, ProviderRequest, ProviderResponse, SendOutcome, Unreached},
     store::{
         breakers,
-        outbox::{self, Ask, Claim, Claimed, Ending},
+        outbox::{self, Ask, Cause, Claim, Claimed, Ending},
     },
 };
 
@@ -30,6 +37,25 @@ pub struct Dispatch {
     claim: Claim,
     message: MessageId,
     provider: Arc<dyn Provider>,
+}
+
+/// A send that failed.
+struct Failed {
+    why: SendFailure,
+    /// The provider's code for it.
+    code: Option<ProviderCode>,
+    /// The HTTP status of its answer.
+    status: Option<u16>,
+}
+
+impl Failed {
+    fn reason(&self) -> String {
+        self.why.with_code(self.code.as_ref())
+    }
+
+    fn cause<'a>(&self, reason: &'a str) -> Cause<'a> {
+        Cause { reason, provider_status: self.status }
+    }
 }
 
 impl Service {
@@ -92,12 +118,13 @@ impl Service {
     pub async fn prepare(&self, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
         let Some(part) = outbox::resolve(&self.store, claim, self.now()).await? else { return Ok(None) };
         let Some(way) = part.way else {
-            self.settle(part.message_id, claim, Ending::failed(SendFailure::ContactClosed.as_str())).await?;
+            self.settle(part.message_id, claim, Ending::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
             return Ok(None);
         };
         let Some(provider) = self.providers.get(&way.provider) else {
             tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
-            self.try_later(part.message_id, claim, None, false, SendFailure::ProviderNotConfigured).await?;
+            let why = Failed { why: SendFailure::ProviderNotConfigured, code: None, status: None };
+            self.try_later(part.message_id, claim, None, false, &why).await?;
             return Ok(None);
         };
         let text = OutboundText {
@@ -130,25 +157,37 @@ impl Service {
             Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
             Err(Unreached::Unknown) => SendOutcome::InDoubt,
         };
+        let answer = response.as_ref().ok();
+        let status = answer.map(|answer| answer.status.as_u16());
+        let code = answer.and_then(|answer| provider.read_code(answer));
         let provider = &provider.profile().name;
         let health = health(response, &outcome);
+        let (attempt, shown) = (claim.attempt, code.as_ref().map(ProviderCode::as_str));
         match outcome {
             SendOutcome::Accepted { provider_id } => {
                 let sent = Ending { provider_id: Some(&provider_id), ..Ending::sent() };
                 self.settle(message, claim, sent).await?;
             }
             SendOutcome::Rejected { code } => {
-                tracing::warn!(%provider, message_id = %message, code = code.as_ref().map(|code| code.as_str()), "a provider rejected a text");
-                let reason = SendFailure::ProviderRejected.with_code(code.as_ref());
-                self.settle(message, claim, Ending::failed(&reason)).await?;
+                let shown = code.as_ref().map(ProviderCode::as_str);
+                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider rejected a text");
+                let failed = Failed { why: SendFailure::ProviderRejected, code, status };
+                self.settle(message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
+            }
+            SendOutcome::RefusedUs => {
+                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider refused our credentials or account");
+                let failed = Failed { why: SendFailure::ProviderRefusedUs, code, status };
+                self.try_later(message, claim, None, false, &failed).await?;
             }
             SendOutcome::TryLater { after } => {
-                tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "a provider did not take a text");
-                self.try_later(message, claim, after, false, SendFailure::ProviderUnavailable).await?;
+                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider did not take a text");
+                let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+                self.try_later(message, claim, after, false, &failed).await?;
             }
             SendOutcome::InDoubt => {
-                tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "nobody knows whether a provider took a text");
-                self.try_later(message, claim, None, true, SendFailure::ProviderUnavailable).await?;
+                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "nobody knows whether a provider took a text");
+                let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+                self.try_later(message, claim, None, true, &failed).await?;
             }
         }
         self.judge(provider, health, message, claim.is_probe).await
@@ -160,10 +199,13 @@ impl Service {
         claim: Claim,
         after: Option<Duration>,
         in_doubt: bool,
-        at_last: SendFailure,
+        failed: &Failed,
     ) -> Result<()> {
-        if claim.tries >= retry::MAX_ATTEMPTS {
-            return self.settle(message, claim, Ending { in_doubt, ..Ending::failed(at_last.as_str()) }).await;
+        let reason = failed.reason();
+        let cause = failed.cause(&reason);
+        // Where the provider refuses us, it is not the text that has to be given up.
+        if claim.tries >= retry::MAX_ATTEMPTS && failed.why != SendFailure::ProviderRefusedUs {
+            return self.settle(message, claim, Ending { in_doubt, ..Ending::failed(cause) }).await;
         }
         let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
         // Where its provider is down, a text waits for that and not for its own turn.
@@ -173,7 +215,7 @@ impl Service {
             retry::pause(tries, self.chance.unit(), after)
         };
         let due_at = self.now() + pause;
-        self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt).await }).await
+        self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt, cause).await }).await
     }
 
     async fn settle(&self, message: MessageId, claim: Claim, ending: Ending<'_>) -> Result<()> {
@@ -191,6 +233,7 @@ impl Service {
 fn health(response: &std::result::Result<ProviderResponse, Unreached>, outcome: &SendOutcome) -> Health {
     match (response, outcome) {
         (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => Health::Well,
+        (_, SendOutcome::RefusedUs) => Health::RefusingUs,
         (Ok(response), SendOutcome::TryLater { .. }) if !response.status.is_server_error() => Health::Throttling,
         _ => Health::Ill,
     }

@@ -3,15 +3,24 @@
 //! Like the outbox: the worker owns the network, here is everything before and after the exchange. Nothing waits for an
 //! answer, so one that stays away is asked for again later and given up with the call.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::Duration;
+use http::StatusCode;
 
 use super::{Service, relay};
 use crate::{
-    domain::{clock::Time, error::Result, number::ProviderName},
+    domain::{
+        breaker::{Breaker, BreakerReason},
+        clock::Time,
+        error::Result,
+        number::ProviderName,
+    },
     provider::{CallResults, Provider, ProviderRequest, ProviderResponse, Unreached},
-    store::calls,
+    store::{
+        Tx, breakers,
+        calls::{self, Question},
+    },
 };
 
 /// Before the other phone has rung there is nothing to learn.
@@ -22,6 +31,8 @@ const LEASE: Duration = Duration::minutes(1);
 
 /// A question on its way to its provider.
 pub struct Asking {
+    /// It tries whether the provider still refuses us.
+    is_probe: bool,
     call: i64,
     call_key: String,
     started_at: Time,
@@ -38,15 +49,27 @@ impl Service {
     /// Takes the questions that are due.
     pub async fn take_questions(&self, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
         let now = self.now();
-        let due =
-            self.store.write(|tx| async move { calls::take_questions(&tx, limit, now + LEASE, now).await }).await?;
+        let (due, refusing) = self
+            .store
+            .write(|tx| async move {
+                let due = calls::take_questions(&tx, limit, now + LEASE, now).await?;
+                let refusing = probe_refusing(&tx, &due, now).await?;
+                Ok((due, refusing))
+            })
+            .await?;
         let mut questions = Vec::with_capacity(due.len());
         for question in due {
-            let Some(provider) = self.providers.get(&question.provider()?) else { continue };
+            let name = question.provider()?;
+            let is_probe = match refusing.get(&name) {
+                // It waits for the end of its lease.
+                Some(probe) if *probe != Some(question.id) => continue,
+                probe => probe.is_some(),
+            };
+            let Some(provider) = self.providers.get(&name) else { continue };
             let Some(request) = provider.build_call_query(&question.provider_call_id, now) else { continue };
             let (call, started_at) = (question.id, question.started_at);
             let call_key = question.provider_call_id;
-            questions.push((request, Asking { call, call_key, started_at, provider: Arc::clone(provider) }));
+            questions.push((request, Asking { is_probe, call, call_key, started_at, provider: Arc::clone(provider) }));
         }
         Ok(questions)
     }
@@ -68,9 +91,12 @@ impl Service {
                 tracing::warn!(%provider, call = asking.call, %why, "a provider could not be asked about a call")
             }
         }
+        let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
+        self.judge_answer(asking, response, is_refused).await?;
         let news = response.as_ref().map(|response| asking.provider.read_call_query(&asking.call_key, response));
         let news = news.unwrap_or_default();
         let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
+        let pause = if is_refused { LONGEST_PAUSE } else { pause };
         let news = &news;
         self.store
             .write(|tx| async move {
@@ -81,4 +107,39 @@ impl Service {
             })
             .await
     }
+
+    /// Takes note of what an answer says of our credentials, which are the same as for texts.
+    async fn judge_answer(
+        &self,
+        asking: &Asking,
+        response: &std::result::Result<ProviderResponse, Unreached>,
+        is_refused: bool,
+    ) -> Result<()> {
+        let (provider, refused) = (&asking.provider.profile().name, BreakerReason::ProviderRefusedUs);
+        match response {
+            _ if asking.is_probe && is_refused => self.probe_failed(provider, refused).await,
+            _ if is_refused => self.open_breaker(provider, refused).await,
+            Ok(answer) if asking.is_probe && !answer.status.is_server_error() => self.close_breaker(provider).await,
+            _ if asking.is_probe => self.probe_failed(provider, refused).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Providers that refuse us, of those that are to be asked, each with the one question that may try whether they still do.
+async fn probe_refusing(tx: &Tx, due: &[Question], now: Time) -> Result<HashMap<ProviderName, Option<i64>>> {
+    let mut refusing = HashMap::new();
+    for question in due {
+        let provider = question.provider()?;
+        if refusing.contains_key(&provider) {
+            continue;
+        }
+        let Some(breaker) = breakers::open_locked(tx, &provider).await?.filter(Breaker::is_refusing) else { continue };
+        let is_due = breaker.probe_at.is_none_or(|at| at <= now);
+        if is_due {
+            breakers::probe(tx, &provider, now + LEASE, breaker.probes).await?;
+        }
+        refusing.insert(provider, is_due.then_some(question.id));
+    }
+    Ok(refusing)
 }

@@ -3,22 +3,29 @@
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
 use super::{Db, Tx, lock, row, statement};
-use crate::domain::{breaker::Breaker, clock::Time, error::Result, number::ProviderName};
+use crate::domain::{
+    breaker::{Breaker, BreakerReason},
+    clock::Time,
+    error::Result,
+    number::ProviderName,
+};
 
 #[derive(FromQueryResult)]
 struct Row {
     provider: String,
     is_open: bool,
+    reason: Option<String>,
     since: Time,
     probe_at: Option<Time>,
     probes: i32,
 }
 
-const COLUMNS: &str = "provider, is_open, since, probe_at, probes";
+const COLUMNS: &str = "provider, is_open, reason, since, probe_at, probes";
 
 fn breaker(row: Row) -> Result<Breaker> {
-    let Row { provider, is_open, since, probe_at, probes } = row;
-    Ok(Breaker { provider: row::provider(&provider)?, is_open, since, probe_at, probes })
+    let Row { provider, is_open, reason, since, probe_at, probes } = row;
+    let reason = reason.map(|why| row::word(BreakerReason::parse, "reason", &why)).transpose()?;
+    Ok(Breaker { provider: row::provider(&provider)?, is_open, reason, since, probe_at, probes })
 }
 
 /// All of them.
@@ -36,12 +43,21 @@ pub async fn open_locked(tx: &Tx, provider: &ProviderName) -> Result<Option<Brea
 }
 
 /// Opens a breaker; `false` if it was open.
-pub async fn trip(tx: &Tx, provider: &ProviderName, probe_at: Time, now: Time) -> Result<bool> {
-    let sql = "INSERT INTO breakers (provider, is_open, since, probe_at, probes) VALUES ($1, TRUE, $2, $3, 0)
-        ON CONFLICT (provider) DO UPDATE SET is_open = TRUE, since = excluded.since, probe_at = excluded.probe_at, probes = 0
+pub async fn trip(tx: &Tx, provider: &ProviderName, reason: BreakerReason, probe_at: Time, now: Time) -> Result<bool> {
+    let sql = "INSERT INTO breakers (provider, is_open, reason, since, probe_at, probes)
+        VALUES ($1, TRUE, $4, $2, $3, 0)
+        ON CONFLICT (provider) DO UPDATE SET is_open = TRUE, reason = excluded.reason, since = excluded.since,
+            probe_at = excluded.probe_at, probes = 0
         WHERE NOT breakers.is_open";
-    let values = [provider.as_str().into(), now.into(), probe_at.into()];
+    let values = [provider.as_str().into(), now.into(), probe_at.into(), reason.as_str().into()];
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
+}
+
+/// Says why a breaker is open, as the last send showed.
+pub async fn blame(tx: &Tx, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
+    let sql = "UPDATE breakers SET reason = $2 WHERE provider = $1 AND is_open";
+    tx.conn().execute_raw(statement(tx, sql, [provider.as_str().into(), reason.as_str().into()])).await?;
+    Ok(())
 }
 
 /// Says when the next probe is due and how many failed, while the breaker is open.
@@ -53,7 +69,7 @@ pub async fn probe(tx: &Tx, provider: &ProviderName, probe_at: Time, probes: i32
 
 /// Closes a breaker; `false` if it was closed.
 pub async fn close(tx: &Tx, provider: &ProviderName, now: Time) -> Result<bool> {
-    let sql = "UPDATE breakers SET is_open = FALSE, since = $2, probe_at = NULL, probes = 0
+    let sql = "UPDATE breakers SET is_open = FALSE, reason = NULL, since = $2, probe_at = NULL, probes = 0
         WHERE provider = $1 AND is_open";
     let values = [provider.as_str().into(), now.into()];
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)

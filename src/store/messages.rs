@@ -49,6 +49,7 @@ fn message(db: &impl Db, model: Model) -> Result<Message> {
         media,
         status: row::word(MessageStatus::parse, "status", &model.status)?,
         reason: model.reason,
+        provider_status: model.provider_status.and_then(|status| u16::try_from(status).ok()),
         provider: row::provider(&model.provider)?,
         number_id: model.number_id.map(NumberId),
         parts: model.parts,
@@ -165,6 +166,7 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
 pub(super) struct Progress {
     pub(super) status: MessageStatus,
     pub(super) reason: Option<String>,
+    pub(super) provider_status: Option<i32>,
     pub(super) sent_at: Option<Time>,
     pub(super) delivered_at: Option<Time>,
     /// Nothing of it is owed any more.
@@ -178,6 +180,7 @@ pub(super) async fn lock(tx: &Tx, id: MessageId) -> Result<Progress> {
     Ok(Progress {
         status: row::word(MessageStatus::parse, "status", &model.status)?,
         reason: model.reason,
+        provider_status: model.provider_status,
         sent_at: model.sent_at,
         delivered_at: model.delivered_at,
         paid: false,
@@ -196,6 +199,7 @@ pub(super) async fn progress(
         id: Set(id.0),
         status: Set(progress.status.as_str().to_owned()),
         reason: Set(progress.reason),
+        provider_status: Set(progress.provider_status),
         sent_at: Set(progress.sent_at),
         delivered_at: Set(progress.delivered_at),
         // A phone that nothing is sent to any more is not kept.

@@ -185,6 +185,22 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     }))
 }
 
+/// Why a part was not sent.
+#[derive(Clone, Copy)]
+pub struct Cause<'a> {
+    /// See [`Message::reason`](crate::domain::message::Message::reason).
+    pub reason: &'a str,
+    /// The HTTP status with which the provider answered, if it did.
+    pub provider_status: Option<u16>,
+}
+
+impl<'a> Cause<'a> {
+    /// One that no provider had a part in.
+    pub fn of(reason: &'a str) -> Self {
+        Self { reason, provider_status: None }
+    }
+}
+
 /// How a claimed part ended.
 pub struct Ending<'a> {
     /// Sent, or given up.
@@ -192,7 +208,7 @@ pub struct Ending<'a> {
     /// The provider's id of it.
     pub provider_id: Option<&'a str>,
     /// Why it was given up.
-    pub reason: Option<&'a str>,
+    pub cause: Option<Cause<'a>>,
     /// It was given up, and may have been sent all the same.
     pub in_doubt: bool,
 }
@@ -200,12 +216,12 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// The provider has it.
     pub fn sent() -> Ending<'static> {
-        Ending { state: PartState::Sent, provider_id: None, reason: None, in_doubt: false }
+        Ending { state: PartState::Sent, provider_id: None, cause: None, in_doubt: false }
     }
 
     /// Given up, and certainly not sent.
-    pub fn failed(reason: &str) -> Ending<'_> {
-        Ending { state: PartState::Failed, provider_id: None, reason: Some(reason), in_doubt: false }
+    pub fn failed(cause: Cause<'_>) -> Ending<'_> {
+        Ending { state: PartState::Failed, provider_id: None, cause: Some(cause), in_doubt: false }
     }
 }
 
@@ -237,13 +253,20 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
             .exec(tx.conn())
             .await?;
     }
-    derive(tx, message, before, ending.reason, now).await?;
+    derive(tx, message, before, ending.cause, now).await?;
     Ok(true)
 }
 
 /// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it: that counts as an attempt, whatever
-/// it was for.
-pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, in_doubt: bool) -> Result<()> {
+/// it was for. The text says why it waits.
+pub async fn postpone(
+    tx: &Tx,
+    message: MessageId,
+    claim: Claim,
+    due_at: Time,
+    in_doubt: bool,
+    cause: Cause<'_>,
+) -> Result<()> {
     let before = messages::lock(tx, message).await?;
     let moved = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(due_at))
@@ -255,7 +278,7 @@ pub async fn postpone(tx: &Tx, message: MessageId, claim: Claim, due_at: Time, i
         .exec(tx.conn())
         .await?;
     if moved.rows_affected > 0 {
-        derive(tx, message, before, None, due_at).await?;
+        derive(tx, message, before, Some(cause), due_at).await?;
     }
     Ok(())
 }
@@ -304,7 +327,7 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
             ..Default::default()
         };
         moved.update(tx.conn()).await?;
-        derive(tx, message, before, reason, now).await?;
+        derive(tx, message, before, reason.map(Cause::of), now).await?;
     }
     Ok(true)
 }
@@ -314,7 +337,7 @@ async fn derive(
     tx: &Tx,
     message: MessageId,
     before: messages::Progress,
-    reason: Option<&str>,
+    cause: Option<Cause<'_>>,
     now: Time,
 ) -> Result<()> {
     let parts = Entity::find().filter(Column::MessageId.eq(message.0)).all(tx.conn()).await?;
@@ -326,10 +349,23 @@ async fn derive(
     let all_there = present.len() == 1 && present.contains(&PartState::Delivered);
     let ended_badly = [PartState::Failed, PartState::Expired, PartState::Undelivered];
     let ended_badly = ended_badly.iter().any(|state| present.contains(state));
+    let was_lost = before.status.is_lost();
+    let known = before.reason.map(|reason| (reason, before.provider_status));
+    let new = cause.map(|cause| (cause.reason.to_owned(), cause.provider_status.map(i32::from)));
+    let cause = if ended_badly {
+        // The first part that ended badly says why; news of the others do not take that back.
+        known.filter(|_| was_lost).or(new)
+    } else if present.contains(&PartState::Owed) {
+        // Why it waits: the last send that failed says that.
+        new.or(known.filter(|_| !was_lost))
+    } else {
+        None
+    };
+    let (reason, provider_status) = cause.map_or((None, None), |(reason, status)| (Some(reason), status));
     let progress = messages::Progress {
         status: status_of_parts(&states),
-        // The first part that ended badly says why; news of the others do not take that back.
-        reason: before.reason.or_else(|| reason.map(str::to_owned)).filter(|_| ended_badly),
+        reason,
+        provider_status,
         sent_at: before.sent_at.or(all_out.then_some(now)),
         delivered_at: before.delivered_at.or(all_there.then_some(now)),
         paid: !present.contains(&PartState::Owed),
@@ -350,13 +386,7 @@ pub async fn bequeath(tx: &Tx, (from, to): (RideId, RideId), party: Role, now: T
     hand_on(tx, (from, party), (to, party), inherited, now).await
 }
 
-async fn hand_on(
-    tx: &Tx,
-    from: (RideId, Role),
-    to: (RideId, Role),
-    which: &'static str,
-    now: Time,
-) -> Result<()> {
+async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'static str, now: Time) -> Result<()> {
     let owed = Entity::find()
         .filter(Column::RideId.eq(from.0.0))
         .filter(Column::ToRole.eq(from.1.as_str()))
@@ -394,7 +424,7 @@ pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()
     let messages: BTreeSet<_> = cut.iter().map(|row| row.message_id).collect();
     for message in messages.into_iter().map(MessageId) {
         let before = messages::lock(tx, message).await?;
-        derive(tx, message, before, Some(SendFailure::ContactClosed.as_str()), now).await?;
+        derive(tx, message, before, Some(Cause::of(SendFailure::ContactClosed.as_str())), now).await?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod failover;
 mod health;
 mod lifespan;
 mod pace;
+mod refusal;
 
 async fn ride_over_messagebird(kind: Kind) -> Stage {
     let carrier: Arc<dyn Carrier> = Arc::new(MessageBird);

@@ -11,7 +11,7 @@ use poem_openapi::{
 use super::{Group, pool::PoolView, views::NumberView};
 use crate::{
     domain::{
-        breaker::BreakerState,
+        breaker::{BreakerReason, BreakerState},
         clock::Time,
         ids::NumberId,
         number::{Capabilities, Capability, NewNumber, NumberPatch, NumberStatus, ProviderName},
@@ -121,8 +121,11 @@ view! {
         /// Texts that all its numbers together may send in a second; null if only its numbers limit it.
         texts_per_second: Option<u32>,
         /// Whether its circuit breaker lets texts through: `closed` does; `open` lets them wait, because several sends in a
-        /// row failed; `half_open` lets one try whether it works again.
+        /// row failed or the provider refused your credentials; `half_open` lets one try whether it works again.
         breaker: BreakerState,
+        /// Why the breaker is not closed: several sends in a row failed (`provider_unavailable`), or the provider refused your
+        /// credentials or your account with it (`provider_refused_us`); null if it is closed.
+        breaker_reason: Option<BreakerReason>,
         /// Since when it has been down; null if it is not.
         down_since: Option<Time>,
         /// Whether it tells what became of a text.
@@ -330,6 +333,9 @@ impl NumbersApi {
             texts_per_minute: self.service.providers().throughput(profile).texts_per_minute,
             texts_per_second: self.service.providers().throughput(profile).texts_per_second,
             breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
+            breaker_reason: breaker_of(&profile.name)
+                .filter(|breaker| breaker.is_open)
+                .map(|breaker| breaker.reason.unwrap_or(BreakerReason::ProviderUnavailable)),
             down_since: breaker_of(&profile.name).filter(|breaker| breaker.is_open).map(|breaker| breaker.since),
             delivery_reports: profile.delivery_reports,
             call_results: profile.call_results,

@@ -196,10 +196,13 @@ view! {
         media_dropped: bool,
         /// Where it stands.
         status: MessageStatus,
-        /// Why, where it ended badly; the provider's own code stands behind a colon. Of a rejected text
+        /// Why it ended badly, or, while it waits, why its last send failed; the provider's own code stands behind a colon.
+        /// `provider_refused_us`: the provider refused your credentials or your account with it. Of a rejected text
         /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number`,
         /// `keyword` or `blocked`.
         reason: Option<String>,
+        /// HTTP status with which the provider answered the send that `reason` is about; absent if there was no answer.
+        provider_status: Option<u16>,
         /// The provider that carries it.
         provider: ProviderName,
         /// The proxy number.
@@ -230,6 +233,7 @@ impl MessageView {
             media_dropped: message.media_dropped,
             status: message.status,
             reason: message.reason,
+            provider_status: message.provider_status,
             provider: message.provider,
             number_id: message.number_id,
             parts: message.parts,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
+        breaker::BreakerReason,
         call::CallStatus,
         contact::Refusal,
         error::PoolLimit,
@@ -171,7 +172,15 @@ fn entry(kind: EventType) -> Entry {
             statuses: vec![NumberStatus::Suspended.as_str()],
             reasons: Vec::new(),
         },
-        EventType::ProviderDown => provider("A provider takes no texts: they wait."),
+        EventType::ProviderDown => Entry {
+            required: &["provider", "reason"],
+            optional: &[],
+            reasons: all!(BreakerReason),
+            ..provider(
+                "A provider takes no texts: they wait. `provider_refused_us`: it refused your credentials or your account with \
+                it, and waits for you; otherwise several sends in a row failed.",
+            )
+        },
         EventType::ProviderUp => provider("A provider takes texts again."),
     }
 }

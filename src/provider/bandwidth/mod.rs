@@ -21,6 +21,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
     number::{Capabilities, ProviderName},
 };
 
@@ -123,6 +124,10 @@ impl Provider for Bandwidth {
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
+    }
+
+    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+        outbound::code(response)
     }
 
     fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {

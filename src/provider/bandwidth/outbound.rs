@@ -118,20 +118,31 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
+fn field_at_fault(reply: &Value) -> Option<&str> {
+    reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"))
+}
+
+/// The field at fault, or the type of the error.
+pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+    let reply: Value = json::read(&response.body).unwrap_or_default();
+    field_at_fault(&reply).or_else(|| string(&reply, "type")).and_then(ProviderCode::of)
+}
+
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
 /// - 429 says that the queue is full, 503 that nothing was done (RFC 9110, 15.6.4). Any other 5xx may come from the way
 ///   back.
-/// - What an operator can mend waits for them: credentials (401, 403), the application's id, the account's (404), or an
-///   answer that is not this API's.
+/// - Bad credentials (401) and missing rights (403 with the type `forbidden`) are about us, not the text.
+/// - What else an operator can mend waits for them: the application's id, the account's (404), or an answer that is not
+///   this API's.
 /// - Other errors would come again. They have no code, but a field at fault.
 ///
 /// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
 /// Descriptions are left alone: they may repeat a number.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
-    let field = reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"));
+    let field = field_at_fault(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
         200..=299 => match string(&reply, "id").filter(|id| wire::is_readable_id(id)) {
@@ -140,7 +151,9 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
         },
         503 => later,
         500.. => SendOutcome::InDoubt,
-        401 | 403 | 404 | 429 => later,
+        401 => SendOutcome::RefusedUs,
+        403 if string(&reply, "type") == Some("forbidden") => SendOutcome::RefusedUs,
+        403 | 404 | 429 => later,
         400..=499 if string(&reply, "type").is_some() && field != Some("applicationId") => {
             SendOutcome::Rejected { code: field.and_then(ProviderCode::of) }
         }
@@ -317,11 +330,14 @@ mod tests {
     #[test]
     fn errors_say_whether_to_wait() {
         let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
-        for (status, kind) in
-            [(401, "unauthorized"), (403, "forbidden"), (429, "max-message-queue-size-exceeded"), (503, "unavailable")]
-        {
+        for (status, kind) in [(403, "limit"), (429, "max-message-queue-size-exceeded"), (503, "unavailable")] {
             assert_eq!(outcome_of(status, &error(kind, "from")), later, "{status}");
         }
+        for (status, kind) in [(401, "unauthorized"), (401, "forbidden"), (403, "forbidden")] {
+            assert_eq!(outcome_of(status, &error(kind, "from")), SendOutcome::RefusedUs, "{status} {kind}");
+        }
+        assert_eq!(outcome_of(401, ""), SendOutcome::RefusedUs);
+        assert_eq!(outcome_of(403, ""), later);
         assert_eq!(outcome_of(400, &error("request-validation", "applicationId")), later, "an operator can mend it");
         let not_found = r#"{"timestamp":"2019-09-09T19:02:19.253+0000","status":404,"error":"Not Found","path":"/x"}"#;
         assert_eq!(outcome_of(404, not_found), later);

@@ -22,6 +22,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
     number::{Capabilities, ProviderName},
 };
 
@@ -114,6 +115,10 @@ impl Provider for MessageBird {
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
+    }
+
+    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+        outbound::code(response)
     }
 
     fn build_call_query(&self, call_key: &str, _: Time) -> Option<ProviderRequest> {

@@ -116,22 +116,40 @@ struct Reply {
     errors: Value,
 }
 
+impl Reply {
+    fn of(response: &ProviderResponse) -> Self {
+        json::read(&response.body).unwrap_or_default()
+    }
+
+    /// The first error, with its code if that is one.
+    fn error(&self) -> Option<Option<u64>> {
+        self.errors.get(0).map(|error| error["code"].as_u64())
+    }
+}
+
+/// MessageBird's code for what went wrong.
+pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+    Reply::of(response).error().flatten().and_then(|code| ProviderCode::of(&code.to_string()))
+}
+
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
 /// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
-/// - What an operator can mend waits for them: a bad key (2, 401, 403), no balance (25), a wrong address (98, or an
-///   answer that is not this API's), and so does a fault of theirs (99).
+/// - A bad key (2, 401) and no balance (25) are about us, not the text.
+/// - What else an operator can mend waits for them: a wrong address (98, or an answer that is not this API's), 403, and so
+///   does a fault of theirs (99).
 /// - Other errors would come again. A bad recipient has code 9, "missing".
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Reply = json::read(&response.body).unwrap_or_default();
-    let error = reply.errors.get(0).map(|error| error["code"].as_u64());
+    let reply = Reply::of(response);
+    let error = reply.error();
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), error) {
         (429 | 503, _) => later,
         (500.., _) => SendOutcome::InDoubt,
-        (401 | 403, _) | (_, Some(Some(2 | 25 | 98 | 99))) => later,
-        (_, Some(code)) => SendOutcome::Rejected { code: code.and_then(|code| ProviderCode::of(&code.to_string())) },
+        (401, _) | (_, Some(Some(2 | 25))) => SendOutcome::RefusedUs,
+        (403, _) | (_, Some(Some(98 | 99))) => later,
+        (_, Some(_)) => SendOutcome::Rejected { code: code(response) },
         (200..=299, None) => match reply.id.as_str().filter(|id| wire::is_readable_id(id)) {
             Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
             None => SendOutcome::InDoubt,
@@ -283,12 +301,19 @@ mod tests {
     #[test]
     fn errors_say_whether_to_wait() {
         let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
-        for status in [401, 403, 429, 503] {
+        for status in [403, 429, 503] {
             assert_eq!(outcome_of(status, &error(9)), later, "{status}");
         }
-        for code in [2, 25, 98, 99] {
-            assert_eq!(outcome_of(422, &error(code)), later, "{code}");
-            assert_eq!(outcome_of(200, &error(code)), later, "{code}");
+        for status in [200, 422] {
+            for code in [98, 99] {
+                assert_eq!(outcome_of(status, &error(code)), later, "{status} {code}");
+            }
+            for code in [2, 25] {
+                assert_eq!(outcome_of(status, &error(code)), SendOutcome::RefusedUs, "{status} {code}");
+            }
+        }
+        for body in [error(9), error(2), "<html>".to_owned(), String::new()] {
+            assert_eq!(outcome_of(401, &body), SendOutcome::RefusedUs, "{body}");
         }
         for (status, body) in [(404, "<html>"), (405, ""), (408, ""), (302, "")] {
             assert_eq!(outcome_of(status, body), later, "{status}: not this API");

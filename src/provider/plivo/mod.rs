@@ -20,6 +20,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
     number::{Capabilities, ProviderName},
 };
 
@@ -124,6 +125,10 @@ impl Provider for Plivo {
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
+    }
+
+    fn read_code(&self, _: &ProviderResponse) -> Option<ProviderCode> {
+        None
     }
 
     fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {

@@ -118,8 +118,9 @@ struct Reply {
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
 /// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
-/// - 400 is a text that Plivo will never take.
-/// - What an operator can mend waits for them: credentials (401), permissions (403), a wrong address (404, 405).
+/// - 400 is a text that Plivo will never take, and so is 403: the account has no permission for the recipient's country.
+/// - Bad credentials (401) are about us, not the text.
+/// - What else an operator can mend waits for them: a wrong address (404, 405).
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
@@ -131,7 +132,8 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
                 None => SendOutcome::InDoubt,
             }
         }
-        400 | 422 => SendOutcome::Rejected { code: None },
+        401 => SendOutcome::RefusedUs,
+        400 | 403 | 422 => SendOutcome::Rejected { code: None },
         429 | 503 => later,
         500.. => SendOutcome::InDoubt,
         _ => later,
@@ -279,13 +281,16 @@ mod tests {
     #[test]
     fn errors_say_whether_to_wait() {
         let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
-        for status in [302, 401, 402, 403, 404, 405, 408, 429, 503] {
-            for body in [r#"{"api_id":"1","error":"31612345678"}"#, "Could not verify your access level", ""] {
+        for body in [r#"{"api_id":"1","error":"31612345678"}"#, "Could not verify your access level", ""] {
+            for status in [302, 402, 404, 405, 408, 429, 503] {
                 assert_eq!(outcome_of(status, body), later, "{status} {body}");
             }
+            assert_eq!(outcome_of(401, body), SendOutcome::RefusedUs, "{body}");
         }
         for body in [r#"{"error":"31612345678"}"#, r#"{"error":{"dst":["invalid"]}}"#, "", "<html>"] {
-            assert_eq!(outcome_of(400, body), SendOutcome::Rejected { code: None }, "{body}");
+            for status in [400, 403] {
+                assert_eq!(outcome_of(status, body), SendOutcome::Rejected { code: None }, "{status} {body}");
+            }
         }
     }
 

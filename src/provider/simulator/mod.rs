@@ -17,7 +17,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
-    message::PartState,
+    message::{PartState, ProviderCode},
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
     text::Body,
@@ -194,6 +194,10 @@ impl Provider for Simulator {
             (status, _) if status.is_client_error() => SendOutcome::Rejected { code: None },
             _ => SendOutcome::TryLater { after: None },
         }
+    }
+
+    fn read_code(&self, _: &ProviderResponse) -> Option<ProviderCode> {
+        None
     }
 
     fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {

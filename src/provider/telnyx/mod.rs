@@ -23,6 +23,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
     number::{Capabilities, ProviderName},
 };
 
@@ -112,6 +113,10 @@ impl Provider for Telnyx {
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
+    }
+
+    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+        outbound::code(response)
     }
 
     /// Telnyx tells by itself.

@@ -49,10 +49,18 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
-/// What an operator can mend, or time: an account without funds (20012, 20100), a number that is not set up for texts
-/// yet or not on the profile (40100, 40305, 40320), a profile or account that is off, has no countries, or has spent
-/// its limit (40312, 40314, 40331, 40333), a full queue (40318).
-const MENDABLE: [&str; 10] = ["20012", "20100", "40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
+/// The account has no funds.
+const OURS: [&str; 2] = ["20012", "20100"];
+/// What an operator can mend, or time: a number that is not set up for texts yet or not on the profile (40100, 40305,
+/// 40320), a profile that is off, has no countries, or has spent its limit, which other numbers may not have (40312, 40314,
+/// 40331, 40333), a full queue (40318).
+const MENDABLE: [&str; 8] = ["40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
+
+/// Telnyx's code for what went wrong.
+pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+    let reply: Value = json::read(&response.body).unwrap_or_default();
+    error_code(&reply).and_then(|code| ProviderCode::of(&code))
+}
 
 /// What a response means.
 ///
@@ -61,8 +69,9 @@ const MENDABLE: [&str; 10] = ["20012", "20100", "40100", "40305", "40312", "4031
 ///   come from the way back.
 /// - A code about texts (403xx) says more than the status: what can be mended waits, the rest would come again. Among
 ///   these is 40300, a recipient who sent STOP.
-/// - A bad key (401, 403), no funds (402) and an address that is not this API's (404, which a missing key may give as
-///   well) wait for an operator.
+/// - A bad key (401) and no funds (402) are about us, not the text.
+/// - Missing rights (403) and an address that is not this API's (404, which a missing key may give as well) wait for an
+///   operator.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     let code = error_code(&reply);
@@ -75,9 +84,11 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
         },
         (429 | 503, _) => later,
         (408 | 500.., _) => SendOutcome::InDoubt,
+        (401 | 402, _) => SendOutcome::RefusedUs,
+        (_, Some(code)) if OURS.contains(&code) => SendOutcome::RefusedUs,
         (_, Some(code)) if MENDABLE.contains(&code) => later,
         (_, Some(code)) if code.starts_with("403") => SendOutcome::Rejected { code: ProviderCode::of(code) },
-        (401..=404, _) => later,
+        (403 | 404, _) => later,
         (_, Some(code)) => SendOutcome::Rejected { code: ProviderCode::of(code) },
         (400 | 422, None) => SendOutcome::Rejected { code: None },
         (_, None) => later,
@@ -198,24 +209,24 @@ mod tests {
 
     #[test]
     fn errors_say_whether_to_wait() {
-        for (status, code) in [
-            (401, "10009"),
-            (402, "20100"),
-            (403, "10010"),
-            (404, "10005"),
-            (429, "10011"),
-            (503, "10037"),
-            (429, "40300"),
-        ] {
+        for (status, code) in [(403, "10010"), (404, "10005"), (429, "10011"), (503, "10037"), (429, "40300")] {
             assert_eq!(outcome_of(status, &error(code)), later(), "{status} {code}");
         }
         for code in MENDABLE {
             assert_eq!(outcome_of(400, &error(code)), later(), "{code}");
             assert_eq!(outcome_of(403, &error(code)), later(), "{code}");
         }
-        for (status, body) in [(404, "<html>"), (405, ""), (302, ""), (401, "")] {
+        for (status, body) in [(404, "<html>"), (405, ""), (302, "")] {
             assert_eq!(outcome_of(status, body), later(), "{status}: not this API");
         }
+    }
+
+    #[test]
+    fn errors_say_whether_we_are_refused() {
+        for (status, code) in [(401, "10009"), (402, "20100"), (400, "20012"), (403, "20100"), (401, "40300")] {
+            assert_eq!(outcome_of(status, &error(code)), SendOutcome::RefusedUs, "{status} {code}");
+        }
+        assert_eq!(outcome_of(401, ""), SendOutcome::RefusedUs);
     }
 
     #[test]

@@ -106,19 +106,33 @@ struct Reply {
     code: Value,
 }
 
-/// Codes of errors that pass, or that an operator can mend: bad credentials, no such account, too many requests, the
-/// number's queue is full (two codes), the account is suspended (section 4; 30002 from Twilio's list of errors).
-const LATER: [u64; 6] = [20003, 20404, 20429, 21611, 30001, 30002];
+impl Reply {
+    fn of(response: &ProviderResponse) -> Self {
+        json::read(&response.body).unwrap_or_default()
+    }
+}
+
+/// Twilio's code for what went wrong.
+pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+    Reply::of(response).code.as_u64().and_then(|code| ProviderCode::of(&code.to_string()))
+}
+
+/// Codes by which Twilio refuses us: bad credentials, no such account, the account is suspended (section 4; 30002 from
+/// Twilio's list of errors).
+const OURS: [u64; 3] = [20003, 20404, 30002];
+/// Codes of errors that pass: too many requests, the number's queue is full (two codes).
+const LATER: [u64; 3] = [20429, 21611, 30001];
 
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
 /// - 429 was never processed (section 4) and 503 says the same (RFC 9110, 15.6.4). Any other 5xx may come from the way
 ///   back.
-/// - What an operator can mend waits for them: see [`LATER`], 401 and 403, and an answer that is not this API's.
+/// - Bad credentials (401) and [`OURS`] are about us, not the text.
+/// - What else an operator can mend waits for them: 403, and an answer that is not this API's.
 /// - The codes from 21000 are about this text or its numbers and would come again, whatever status they come with.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Reply = json::read(&response.body).unwrap_or_default();
+    let reply = Reply::of(response);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), reply.code.as_u64()) {
         (429 | 503, _) => later,
@@ -127,9 +141,11 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
             Some(sid) => SendOutcome::Accepted { provider_id: sid.to_owned() },
             None => SendOutcome::InDoubt,
         },
+        (401, _) => SendOutcome::RefusedUs,
+        (_, Some(code)) if OURS.contains(&code) => SendOutcome::RefusedUs,
         (_, Some(code)) if LATER.contains(&code) => later,
-        (401 | 403, Some(code)) if code < 21000 => later,
-        (_, Some(code)) => SendOutcome::Rejected { code: ProviderCode::of(&code.to_string()) },
+        (403, Some(code)) if code < 21000 => later,
+        (_, Some(_)) => SendOutcome::Rejected { code: code(response) },
         (400 | 422, None) => SendOutcome::Rejected { code: None },
         (_, None) => later,
     }
@@ -351,23 +367,21 @@ mod tests {
     #[test]
     fn errors_say_whether_to_wait() {
         let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
-        for (status, code) in [
-            (401, 20003),
-            (403, 20003),
-            (403, 20005),
-            (400, 20003),
-            (404, 20404),
-            (429, 20429),
-            (429, 21611),
-            (400, 21611),
-            (400, 30001),
-            (503, 20503),
-        ] {
+        for (status, code) in [(403, 20005), (429, 20429), (429, 21611), (400, 21611), (400, 30001), (503, 20503)] {
             assert_eq!(outcome_of(status, &error(code)), later, "{status} {code}");
         }
-        for (status, body) in [(401, ""), (403, "<html>"), (404, "<html>"), (405, ""), (408, ""), (302, ""), (429, "")]
-        {
+        for (status, body) in [(403, "<html>"), (404, "<html>"), (405, ""), (408, ""), (302, ""), (429, "")] {
             assert_eq!(outcome_of(status, body), later, "{status}");
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_we_are_refused() {
+        for (status, code) in [(401, 20003), (403, 20003), (400, 20003), (404, 20404), (400, 30002), (401, 21211)] {
+            assert_eq!(outcome_of(status, &error(code)), SendOutcome::RefusedUs, "{status} {code}");
+        }
+        for body in ["", "<html>"] {
+            assert_eq!(outcome_of(401, body), SendOutcome::RefusedUs);
         }
     }
 

@@ -24,6 +24,7 @@ use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
+    message::ProviderCode,
     number::{Capabilities, ProviderName},
 };
 
@@ -145,6 +146,10 @@ impl Provider for Vonage {
 
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
         outbound::outcome(response)
+    }
+
+    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+        outbound::code(response)
     }
 
     /// It tells by itself.

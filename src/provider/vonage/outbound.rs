@@ -176,16 +176,25 @@ fn token(config: &Config, reference: &str, now: Time) -> String {
         .expect("the key has signed when it was read")
 }
 
+fn read(response: &ProviderResponse) -> Map<String, Value> {
+    json::read(&response.body).unwrap_or_default()
+}
+
+/// Vonage's code for what went wrong.
+pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+    payload::error_code(&read(response))
+}
+
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
 /// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4), and so do the codes of throttling. Any
 ///   other 5xx may come from the way back.
-/// - What an operator can mend waits for them: bad credentials (401, 403), no balance (402), a wrong address (an answer
-///   that is not this API's).
+/// - Bad credentials (401) and no balance (402) are about us, not the text.
+/// - What else an operator can mend waits for them: 403, a wrong address (an answer that is not this API's).
 /// - Other errors would come again.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
-    let reply: Map<String, Value> = json::read(&response.body).unwrap_or_default();
+    let reply = read(response);
     let code = payload::error_code(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), code.as_ref().map(ProviderCode::as_str)) {
@@ -195,7 +204,8 @@ pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
         },
         (429 | 503, _) => later,
         (500.., _) => SendOutcome::InDoubt,
-        (401..=403, _) | (_, Some("1000" | "1010")) => later,
+        (401 | 402, _) => SendOutcome::RefusedUs,
+        (403, _) | (_, Some("1000" | "1010")) => later,
         (400 | 422, _) | (_, Some(_)) => SendOutcome::Rejected { code },
         (_, None) => later,
     }
@@ -367,8 +377,13 @@ mod tests {
     #[test]
     fn errors_say_whether_to_wait() {
         let later = SendOutcome::TryLater { after: Some(Duration::seconds(7)) };
-        for status in [401, 402, 403, 429, 503] {
+        for status in [403, 429, 503] {
             assert_eq!(outcome_of(status, &error("1170")), later, "{status}");
+        }
+        for body in [&error("1170"), &error("1000"), "", "<html>"] {
+            for status in [401, 402] {
+                assert_eq!(outcome_of(status, body), SendOutcome::RefusedUs, "{status} {body}");
+            }
         }
         for code in ["1000", "1010"] {
             assert_eq!(outcome_of(422, &error(code)), later, "{code}");

@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub(crate) phone_sealed: Option<Vec<u8>>,
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
+    pub(crate) provider_status: Option<i32>,
     pub(crate) provider: String,
     pub(crate) number_id: Option<i64>,
     pub(crate) parts: i32,

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait as _, FromQueryResult, QueryOrder as _, entity::prelude::*};
 
-use super::derive;
+use super::{Cause, derive};
 use crate::{
     domain::{
         clock::Time,
@@ -46,7 +46,7 @@ pub async fn expire(tx: &Tx, message: MessageId, now: Time) -> Result<()> {
     );
     let expired = tx.conn().execute_raw(statement(tx, &sql, [now.into(), message.0.into()])).await?;
     if expired.rows_affected() > 0 {
-        derive(tx, message, before, Some(SendFailure::TooLate.as_str()), now).await?;
+        derive(tx, message, before, Some(Cause::of(SendFailure::TooLate.as_str())), now).await?;
     }
     Ok(())
 }

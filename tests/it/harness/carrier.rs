@@ -216,6 +216,10 @@ struct State {
     serial: usize,
     script: std::collections::VecDeque<Behaviour>,
     when_asked: HashMap<String, Value>,
+    /// Questions so far.
+    asked: usize,
+    /// The status with which questions are refused, if they are.
+    refuses_questions: Option<u16>,
 }
 
 /// A stand-in for a provider's API, on a port of its own.
@@ -251,6 +255,16 @@ impl StandIn {
         self.state.lock().expect("not poisoned").when_asked.insert(path, answer);
     }
 
+    /// Answers every question with this status from now on, or as it should.
+    pub fn refuse_questions(&self, status: Option<u16>) {
+        self.state.lock().expect("not poisoned").refuses_questions = status;
+    }
+
+    /// How many questions there were since this was last asked.
+    pub fn count_questions(&self) -> usize {
+        std::mem::take(&mut self.state.lock().expect("not poisoned").asked)
+    }
+
     /// Takes the sends so far off the record.
     pub fn take(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.state.lock().expect("not poisoned").sent)
@@ -274,7 +288,14 @@ impl Endpoint for StandIn {
         let method = request.method().to_string();
         let mut recorded = Recorded { method, path, headers, body, provider_id: String::new() };
         if recorded.method == "GET" {
-            let answer = self.state.lock().expect("not poisoned").when_asked.get(&recorded.path).cloned();
+            let (answer, refusal) = {
+                let mut state = self.state.lock().expect("not poisoned");
+                state.asked += 1;
+                (state.when_asked.get(&recorded.path).cloned(), state.refuses_questions)
+            };
+            if let Some(status) = refusal {
+                return Ok(StatusCode::from_u16(status).expect("a status").into_response());
+            }
             return Ok(match answer {
                 Some(answer) => answer.to_string().with_content_type("application/json").into_response(),
                 None => StatusCode::NOT_FOUND.into_response(),
