@@ -148,6 +148,8 @@ words! {
         PoolNumber = "pool_number",
         /// The platform was asked, and said no.
         Blocked = "blocked",
+        /// The platform was asked, and its answer did not say clearly what to do.
+        InterceptUnclear = "intercept_unclear",
     }
 }
 

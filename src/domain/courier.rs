@@ -40,22 +40,29 @@ pub struct Parcel {
 pub struct Receipt {
     /// How long it took.
     pub took: Duration,
-    /// The answer: its status, and as much of its body as we care for; or why there is none.
-    pub answer: Result<(u16, Vec<u8>), PostFailure>,
+    /// The status of the answer, if one began.
+    pub status: Option<u16>,
+    /// The answer's body up to the limit of the courier, or why there is no whole answer.
+    pub body: Result<Vec<u8>, PostFailure>,
 }
 
 impl Receipt {
-    /// The status of the answer, if there was one.
+    /// A post that got no answer.
+    pub fn unanswered(took: Duration, why: PostFailure) -> Self {
+        Self { took, status: None, body: Err(why) }
+    }
+
+    /// The status of the answer, if it came whole.
     pub fn status(&self) -> Option<u16> {
-        self.answer.as_ref().ok().map(|(status, _)| *status)
+        self.status.filter(|_| self.body.is_ok())
     }
 
     /// Why the post was not taken, unless it was.
     pub fn failure(&self) -> Option<PostFailure> {
-        match &self.answer {
-            Ok((200..=299, _)) => None,
-            Ok(_) => Some(PostFailure::HttpStatus),
-            Err(failure) => Some(*failure),
+        match (self.status, &self.body) {
+            (_, Err(failure)) => Some(*failure),
+            (Some(200..=299), Ok(_)) => None,
+            (_, Ok(_)) => Some(PostFailure::HttpStatus),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Asking the platform before a contact goes through: what its answer means.
 
-use serde::Deserialize;
+use std::{fmt, time::Duration};
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::{
     contact::{Connection, Refusal, Route},
@@ -8,8 +11,14 @@ use super::{
     words::words,
 };
 
+/// Longest time for a whole question and answer: somebody waits.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// Longest answer, in bytes. A longer one is not read.
+pub const MAX_ANSWER: usize = 32 * 1024;
+
 words! {
-    /// What becomes of a contact when the platform gives no answer that makes sense.
+    /// What becomes of a contact when the platform gives no answer.
     OnFailure {
         /// It goes through.
         FailOpen = "fail_open",
@@ -27,6 +36,8 @@ pub enum Verdict {
     Block,
     /// This goes through in place of the text.
     Replace(Body),
+    /// There is an answer, and it does not say clearly which of these: it goes nowhere.
+    Unclear,
 }
 
 impl From<OnFailure> for Verdict {
@@ -39,21 +50,69 @@ impl From<OnFailure> for Verdict {
 }
 
 impl Verdict {
-    /// Reads an answer; `None` if it makes no sense. Only a text can be replaced.
-    pub fn read(answer: &[u8], is_text: bool) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Answer {
-            action: String,
-            text: Option<String>,
+    /// Reads an answer. Only a text can be replaced, by any text that a phone could have sent.
+    ///
+    /// The bytes are read leniently, because what they say must not be lost over half an emoji. Their effect is strict:
+    /// nothing is taken for "allow" that does not say so, and members that contradict each other say nothing.
+    pub fn read(answer: &[u8], is_text: bool) -> Self {
+        if answer.len() > MAX_ANSWER {
+            return Self::Unclear;
         }
-        let answer: Answer = serde_json::from_slice(answer).ok()?;
-        match (answer.action.as_str(), answer.text) {
-            ("allow", _) => Some(Self::Allow),
-            ("block", _) => Some(Self::Block),
-            ("replace", Some(text)) if is_text => Body::parse(&text).ok().map(Self::Replace),
-            _ => None,
+        let Ok(Answer { actions, texts }) = Answer::read(answer) else { return Self::Unclear };
+        match (only(&actions).and_then(Value::as_str), only(&texts).and_then(Value::as_str)) {
+            (Some("allow"), _) => Self::Allow,
+            (Some("block"), _) => Self::Block,
+            (Some("replace"), Some(text)) if is_text => Self::Replace(Body::from_wire(text)),
+            // Nothing can go through in place of a call, and the call itself should not.
+            (Some("replace"), _) if !is_text => Self::Block,
+            _ => Self::Unclear,
         }
     }
+}
+
+/// The members of an answer that matter, as often as they are there.
+#[derive(Default)]
+struct Answer {
+    actions: Vec<Value>,
+    texts: Vec<Value>,
+}
+
+impl Answer {
+    fn read(answer: &[u8]) -> serde_json::Result<Self> {
+        let answer = String::from_utf8_lossy(answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer));
+        let mut reader = serde_json::Deserializer::from_str(&answer);
+        let read = reader.deserialize_map(AnswerVisitor)?;
+        reader.end()?;
+        Ok(read)
+    }
+}
+
+struct AnswerVisitor;
+
+impl<'de> Visitor<'de> for AnswerVisitor {
+    type Value = Answer;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+        let mut answer = Answer::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "action" => answer.actions.push(map.next_value()?),
+                "text" => answer.texts.push(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// The value, if all of them are the same.
+fn only(values: &[Value]) -> Option<&Value> {
+    let (first, others) = values.split_first()?;
+    others.iter().all(|other| other == first).then_some(first)
 }
 
 /// A contact that the platform was asked about, and what it said.
@@ -73,10 +132,10 @@ pub fn verdict_of(way: &Connection, screened: Option<&Screened>) -> Option<Verdi
     is_the_same.then(|| verdict.clone())
 }
 
-/// Where a blocked contact goes: nowhere.
-pub fn blocked(way: &Connection) -> Route {
+/// The route of a contact that goes nowhere, for this reason.
+pub fn refused(way: &Connection, refusal: Refusal) -> Route {
     let ride = Some((way.ride_id, way.from_role));
-    Route::Refused { refusal: Refusal::Blocked, number_id: Some(way.number_id), ride, language: None }
+    Route::Refused { refusal, number_id: Some(way.number_id), ride, language: None }
 }
 
 #[cfg(test)]
@@ -88,29 +147,92 @@ mod tests {
         phone::PhoneNumber,
     };
 
+    fn of_text(answer: impl AsRef<[u8]>) -> Verdict {
+        Verdict::read(answer.as_ref(), true)
+    }
+
+    fn replaced(text: &str) -> Verdict {
+        Verdict::Replace(Body::from_wire(text))
+    }
+
     #[test]
-    fn only_the_three_actions_make_sense() {
-        let text = |answer: &str| Verdict::read(answer.as_bytes(), true);
-        assert_eq!(text(r#"{"action":"allow"}"#), Some(Verdict::Allow));
-        assert_eq!(text(r#"{"action":"block","text":"unused","score":0.9}"#), Some(Verdict::Block));
-        let replaced = Body::parse("On my way.").expect("a text");
-        assert_eq!(text(r#"{"action":"replace","text":"On my way."}"#), Some(Verdict::Replace(replaced)));
-        for nonsense in [
+    fn answers_are_read_leniently() {
+        for allow in [
+            r#"{"action":"allow"}"#,
+            " {\r\n\t\"action\" : \"\\u0061llow\" }\n",
+            "\u{feff}{\"action\":\"allow\",\"text\":null,\"trace\":{\"action\":\"block\"}}",
+            r#"{"action":"allow","text":7,"action":"allow"}"#,
+        ] {
+            assert_eq!(of_text(allow), Verdict::Allow, "{allow}");
+        }
+        for block in [
+            r#"{"action":"block"}"#,
+            r#"{"action":"block","text":"unused","score":1e999}"#,
+            r#"{"text":[1],"action":"block","action":"block"}"#,
+        ] {
+            assert_eq!(of_text(block), Verdict::Block, "{block}");
+        }
+        assert_eq!(of_text(r#"{"action":"replace","text":"On my way."}"#), replaced("On my way."));
+        assert_eq!(of_text(b"{\"action\":\"replace\",\"text\":\"caf\xe9\"}"), replaced("caf\u{fffd}"));
+        let deep = format!(r#"{{"action":"block","trace":{}{}}}"#, "[".repeat(9000), "]".repeat(9000));
+        assert_eq!(of_text(deep), Verdict::Block);
+    }
+
+    #[test]
+    fn a_replacement_is_whatever_a_phone_could_send() {
+        for text in ["", " ", "\n", "bell\u{7}", "\u{202e}", &"*".repeat(1701), &"x".repeat(32_000)] {
+            let answer = serde_json::json!({ "action": "replace", "text": text });
+            assert_eq!(of_text(answer.to_string()), replaced(text));
+        }
+        let answer = |length: usize| format!(r#"{{"action":"replace","text":"{}"}}"#, "é".repeat(length / 2));
+        let frame = answer(0).len();
+        assert_eq!(of_text(answer(MAX_ANSWER - frame)), replaced(&"é".repeat((MAX_ANSWER - frame) / 2)));
+        assert_eq!(of_text(answer(MAX_ANSWER - frame + 2)), Verdict::Unclear);
+    }
+
+    #[test]
+    fn nothing_else_is_clear() {
+        for unclear in [
             "",
+            " ",
             "allow",
+            "\"allow\"",
+            "null",
             "{}",
             "[]",
+            r#"["allow"]"#,
+            r#"[{"action":"allow"}]"#,
+            r#"{"action":"allow""#,
+            r#"{"action":"allow"}{"action":"block"}"#,
+            r#"{"action":"allow"} trailing"#,
             r#"{"action":"ALLOW"}"#,
+            r#"{"action":" allow"}"#,
+            r#"{"action":"allowed"}"#,
+            r#"{"Action":"allow"}"#,
+            r#"{"action":true}"#,
             r#"{"action":null}"#,
+            r#"{"action":["allow"]}"#,
+            r#"{"action":"allow","action":"block"}"#,
+            r#"{"action":"block","action":"allow"}"#,
+            r#"{"action":"allow","action":null}"#,
             r#"{"action":"replace"}"#,
-            r#"{"action":"replace","text":""}"#,
+            r#"{"action":"replace","text":null}"#,
             r#"{"action":"replace","text":7}"#,
+            r#"{"action":"replace","text":"a","text":"b"}"#,
+            r#"{"data":{"action":"allow"}}"#,
         ] {
-            assert_eq!(text(nonsense), None, "{nonsense}");
+            assert_eq!(of_text(unclear), Verdict::Unclear, "{unclear}");
         }
-        let long = format!(r#"{{"action":"replace","text":"{}"}}"#, "a".repeat(Body::MAX_CHARS + 1));
-        assert_eq!(text(&long), None);
-        assert_eq!(Verdict::read(br#"{"action":"replace","text":"Hello"}"#, false), None, "a call has no text");
+        assert_eq!(of_text(b"{\"action\":\"allow\xff\"}"), Verdict::Unclear);
+        assert_eq!(Verdict::read(br#"{"action":"refuse"}"#, false), Verdict::Unclear);
+    }
+
+    #[test]
+    fn a_call_that_is_replaced_is_blocked() {
+        for answer in [r#"{"action":"block"}"#, r#"{"action":"replace","text":"Hello"}"#, r#"{"action":"replace"}"#] {
+            assert_eq!(Verdict::read(answer.as_bytes(), false), Verdict::Block);
+        }
+        assert_eq!(Verdict::read(br#"{"action":"allow"}"#, false), Verdict::Allow);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Asking the platform before a text is relayed or a call connected (`INTERCEPT_URL`).
 //!
 //! The question is asked with no transaction open, of the way that is open then; the transaction that takes the contact looks
-//! for the way again. What was taken before is not asked about again.
+//! for the way again. If it is another by then, that is asked about too, once. What was taken before is not asked about
+//! again.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -11,10 +12,10 @@ use super::{Service, deliveries::body, random};
 use crate::{
     domain::{
         call::Call,
-        contact::{Connection, InboundCall, InboundText, Route},
+        contact::{Connection, InboundCall, InboundText, Refusal, Route},
         courier::{Courier, Parcel},
         error::Result,
-        intercept::{OnFailure, Screened, Verdict, blocked, verdict_of},
+        intercept::{OnFailure, Screened, Verdict, refused, verdict_of},
         number::ProviderName,
         signature::{self, WebhookSecret},
     },
@@ -33,50 +34,84 @@ pub struct Intercept {
     pub url: String,
     /// Signs it.
     pub secret: WebhookSecret,
-    /// What becomes of a contact without an answer that makes sense.
+    /// What becomes of a contact without an answer.
     pub on_failure: OnFailure,
 }
 
-impl Intercept {
-    /// What is said of a contact that goes this way now.
-    fn verdict(&self, way: &Connection, screened: Option<&Screened>) -> Verdict {
-        verdict_of(way, screened).unwrap_or_else(|| {
-            let setting = self.on_failure.as_str();
-            tracing::warn!(ride_id = %way.ride_id, setting, "a contact goes another way than INTERCEPT_URL was asked about");
-            self.on_failure.into()
-        })
+/// Screenings of one contact at most: its way can change while a question is out.
+const MAX_SCREENINGS: u32 = 2;
+
+/// What has been asked about a contact so far.
+#[derive(Default)]
+pub(super) struct Inquiry {
+    screenings: u32,
+    last: Option<Screened>,
+}
+
+impl Inquiry {
+    /// What is said of a contact that goes this way now. `None` if nothing is, and it can be asked about still.
+    fn verdict(&self, way: &Connection) -> Option<Verdict> {
+        let said = verdict_of(way, self.last.as_ref());
+        if said.is_none() {
+            tracing::warn!(ride_id = %way.ride_id, screenings = self.screenings, "a contact goes another way than INTERCEPT_URL was asked about");
+        }
+        said.or((self.screenings >= MAX_SCREENINGS).then_some(Verdict::Unclear))
+    }
+
+    /// What no answer means now: as it is set, unless an answer has said already that this contact should not go through as
+    /// it is.
+    fn without_answer(&self, on_failure: OnFailure) -> Verdict {
+        match &self.last {
+            Some(Screened { verdict: Verdict::Block | Verdict::Replace(_) | Verdict::Unclear, .. }) => Verdict::Unclear,
+            Some(Screened { verdict: Verdict::Allow, .. }) | None => on_failure.into(),
+        }
     }
 }
 
 impl Service {
     /// Asks about a text, if somebody is to be asked and it would go through.
-    pub(super) async fn screen_text(&self, provider: &ProviderName, text: &InboundText) -> Result<Option<Screened>> {
-        let Some(intercept) = &self.intercept else { return Ok(None) };
+    pub(super) async fn screen_text(
+        &self,
+        provider: &ProviderName,
+        text: &InboundText,
+        inquiry: &mut Inquiry,
+    ) -> Result<()> {
+        let Some(intercept) = &self.intercept else { return Ok(()) };
+        inquiry.screenings += 1;
         if !is_for_the_other(text) || inbox::is_taken(&self.store, provider, EventKind::Text, &text.key).await? {
-            return Ok(None);
+            return Ok(());
         }
-        match self.route(&self.store, provider, &text.from, text.to.as_ref()).await? {
-            Route::Connected(way) => Ok(Some(self.ask(intercept, way, Some(text)).await)),
-            Route::Refused { .. } => Ok(None),
+        if let Route::Connected(way) = self.route(&self.store, provider, &text.from, text.to.as_ref()).await? {
+            self.ask(intercept, way, Some(text), inquiry).await;
         }
+        Ok(())
     }
 
     /// The same for a call. A repeat is told what the first was, as long as it would reach the same person.
-    pub(super) async fn screen_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<Option<Screened>> {
-        let Some(intercept) = &self.intercept else { return Ok(None) };
+    pub(super) async fn screen_call(
+        &self,
+        provider: &ProviderName,
+        call: &InboundCall,
+        inquiry: &mut Inquiry,
+    ) -> Result<()> {
+        let Some(intercept) = &self.intercept else { return Ok(()) };
+        inquiry.screenings += 1;
         let Route::Connected(way) = self.route(&self.store, provider, &call.from, call.to.as_ref()).await? else {
-            return Ok(None);
+            return Ok(());
         };
         if let Some(known) = calls::find(&self.store, provider, &call.key).await? {
             // What did not go to the other party at first never does.
             if known.reason.is_some() {
-                return Ok(Some(Screened { way, verdict: Verdict::Block }));
+                inquiry.last = Some(Screened { way, verdict: Verdict::Block });
+                return Ok(());
             }
             if self.went_this_way(&known, &way).await? {
-                return Ok(Some(Screened { way, verdict: Verdict::Allow }));
+                inquiry.last = Some(Screened { way, verdict: Verdict::Allow });
+                return Ok(());
             }
         }
-        Ok(Some(self.ask(intercept, way, None).await))
+        self.ask(intercept, way, None, inquiry).await;
+        Ok(())
     }
 
     /// Whether a call was to reach who is at the end of this way now.
@@ -85,34 +120,37 @@ impl Service {
             && rides::has_same_driver_since(&self.store, way.ride_id, known.started_at).await?)
     }
 
-    /// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures.
+    /// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures. `None` if
+    /// it must be asked about again.
     pub(super) fn screened<'a>(
         &self,
         route: Route,
         text: &'a InboundText,
-        screened: Option<&Screened>,
-    ) -> (Route, Cow<'a, InboundText>) {
-        let (Some(intercept), Route::Connected(way), true) = (&self.intercept, &route, is_for_the_other(text)) else {
-            return (route, Cow::Borrowed(text));
+        inquiry: &Inquiry,
+    ) -> Option<(Route, Cow<'a, InboundText>)> {
+        let (Some(_), Route::Connected(way), true) = (&self.intercept, &route, is_for_the_other(text)) else {
+            return Some((route, Cow::Borrowed(text)));
         };
-        match intercept.verdict(way, screened) {
+        Some(match inquiry.verdict(way)? {
             Verdict::Allow => (route, Cow::Borrowed(text)),
-            Verdict::Block => (blocked(way), Cow::Borrowed(text)),
+            Verdict::Block => (refused(way, Refusal::Blocked), Cow::Borrowed(text)),
+            Verdict::Unclear => (refused(way, Refusal::InterceptUnclear), Cow::Borrowed(text)),
             Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, media: Vec::new(), ..text.clone() })),
-        }
+        })
     }
 
-    /// A call after its screening.
-    pub(super) fn screened_call(&self, route: Route, screened: Option<&Screened>) -> Route {
-        match (&self.intercept, &route) {
-            (Some(intercept), Route::Connected(way)) if intercept.verdict(way, screened) == Verdict::Block => {
-                blocked(way)
-            }
-            _ => route,
-        }
+    /// A call after its screening. `None` if it must be asked about again.
+    pub(super) fn screened_call(&self, route: Route, inquiry: &Inquiry) -> Option<Route> {
+        let (Some(_), Route::Connected(way)) = (&self.intercept, &route) else { return Some(route) };
+        Some(match inquiry.verdict(way)? {
+            Verdict::Allow => route,
+            Verdict::Block => refused(way, Refusal::Blocked),
+            // `Verdict::read` makes no replacement of an answer about a call.
+            Verdict::Unclear | Verdict::Replace(_) => refused(way, Refusal::InterceptUnclear),
+        })
     }
 
-    async fn ask(&self, intercept: &Intercept, way: Connection, text: Option<&InboundText>) -> Screened {
+    async fn ask(&self, intercept: &Intercept, way: Connection, text: Option<&InboundText>, inquiry: &mut Inquiry) {
         let now = self.now();
         let mut data = json!({
             "ride_id": way.ride_id,
@@ -128,17 +166,22 @@ impl Service {
         let secrets = std::slice::from_ref(&intercept.secret);
         let headers = signature::headers(secrets, random::name("ask_"), now, &body);
         let receipt = intercept.courier.post(Parcel { url: intercept.url.clone(), headers, body }).await;
-        let verdict = match &receipt.answer {
-            Ok((200..=299, answer)) => Verdict::read(answer, text.is_some()),
-            _ => None,
+        let verdict = match (receipt.status, &receipt.body) {
+            (Some(200..=299), Ok(answer)) => Verdict::read(answer, text.is_some()),
+            // It began as an answer: half of a "block" must not count as none.
+            (Some(200..=299), Err(_)) => Verdict::Unclear,
+            (status, _) => {
+                let failure = receipt.failure().map(|failure| failure.as_str());
+                let setting = intercept.on_failure.as_str();
+                tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL gave no answer");
+                inquiry.without_answer(intercept.on_failure)
+            }
         };
-        let verdict = verdict.unwrap_or_else(|| {
-            let failure = receipt.failure().map_or("nonsense", |failure| failure.as_str());
-            let (status, setting) = (receipt.status(), intercept.on_failure.as_str());
-            tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL did not say what to do with a contact");
-            intercept.on_failure.into()
-        });
-        Screened { way, verdict }
+        if verdict == Verdict::Unclear {
+            let (status, is_whole) = (receipt.status, receipt.body.is_ok());
+            tracing::warn!(ride_id = %way.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
+        }
+        inquiry.last = Some(Screened { way, verdict });
     }
 }
 

@@ -4,7 +4,7 @@
 
 use chrono::Duration;
 
-use super::{Service, messages::Owing};
+use super::{Service, intercept::Inquiry, messages::Owing};
 use crate::{
     domain::{
         call::{CallFlow, CallStatus},
@@ -57,38 +57,54 @@ impl Service {
 
     /// Takes a text from a phone: stores it, and owes it to the other party.
     pub(super) async fn take_text(&self, provider: &ProviderName, text: &InboundText) -> Result<()> {
-        let screened = self.screen_text(provider, text).await?;
-        let screened = screened.as_ref();
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
-                    return Ok(());
-                }
-                let route = self.route(&tx, provider, &text.from, text.to.as_ref()).await?;
-                let (route, text) = self.screened(route, text, screened);
-                let text = text.as_ref();
-                match route {
-                    Route::Connected(way) if text.keyword => {
-                        let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
-                        self.keep(&tx, provider, text, ended).await
-                    }
-                    Route::Connected(way) if self.is_sendable(&tx, provider, text, &way).await? => {
-                        self.relay_text(&tx, provider, text, &way).await
-                    }
-                    Route::Connected(way) => {
-                        let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
-                        self.keep(&tx, provider, text, failed).await
-                    }
-                    Route::Refused { refusal, number_id, ride, language } => {
-                        self.keep(&tx, provider, text, Ended::rejected(refusal, number_id, ride)).await?;
-                        self.reply_to(&tx, provider, text, refusal, number_id, language.as_ref()).await
-                    }
-                }
-            })
-            .await?;
+        let mut inquiry = Inquiry::default();
+        loop {
+            self.screen_text(provider, text, &mut inquiry).await?;
+            let inquiry = &inquiry;
+            if self.store.write(|tx| async move { self.take_screened(&tx, provider, text, inquiry).await }).await? {
+                break;
+            }
+        }
         self.owed.ring();
         Ok(())
+    }
+
+    /// Takes a text after its screening; `false` if it must be asked about again, and nothing has changed.
+    async fn take_screened(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+        inquiry: &Inquiry,
+    ) -> Result<bool> {
+        let now = self.now();
+        if !inbox::take(tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
+            return Ok(true);
+        }
+        let route = self.route(tx, provider, &text.from, text.to.as_ref()).await?;
+        let Some((route, text)) = self.screened(route, text, inquiry) else {
+            inbox::give_back(tx, provider, EventKind::Text, &text.key).await?;
+            return Ok(false);
+        };
+        let text = text.as_ref();
+        match route {
+            Route::Connected(way) if text.keyword => {
+                let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
+                self.keep(tx, provider, text, ended).await?;
+            }
+            Route::Connected(way) if self.is_sendable(tx, provider, text, &way).await? => {
+                self.relay_text(tx, provider, text, &way).await?;
+            }
+            Route::Connected(way) => {
+                let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
+                self.keep(tx, provider, text, failed).await?;
+            }
+            Route::Refused { refusal, number_id, ride, language } => {
+                self.keep(tx, provider, text, Ended::rejected(refusal, number_id, ride)).await?;
+                self.reply_to(tx, provider, text, refusal, number_id, language.as_ref()).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
@@ -163,34 +179,16 @@ impl Service {
     /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
     /// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
     pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
-        let screened = self.screen_call(provider, call).await?;
-        let screened = screened.as_ref();
-        let now = self.now();
-        let (route, to, is_waiting) = self
-            .store
-            .write(|tx| async move {
-                let route = self.route(&tx, provider, &call.from, call.to.as_ref()).await?;
-                let route = self.screened_call(route, screened);
-                let to = match &route {
-                    Route::Connected(way) => Some(way.to.clone()),
-                    Route::Refused { refusal, .. } => self.support_for(&tx, *refusal, call).await?,
-                };
-                let ask_at = self.first_question(provider, now);
-                // The calls themselves are the inbox of calls: they are never forgotten.
-                let record = record_of(provider, call, &route, to.is_some(), ask_at);
-                if calls::insert(&tx, &record, now).await? {
-                    return Ok((route, to, true));
-                }
-                let known = calls::find_locked(&tx, provider, &call.key).await?;
-                // One that was to reach the other party never goes to support, nor the other way: the record says which.
-                let is_waiting = known.is_some_and(|known| {
-                    !known.status.is_ending()
-                        && now < known.started_at + REPEATED
-                        && known.reason.is_none() == record.reason.is_none()
-                });
-                Ok((route, to, is_waiting))
-            })
-            .await?;
+        let mut inquiry = Inquiry::default();
+        let (route, to, is_waiting) = loop {
+            self.screen_call(provider, call, &mut inquiry).await?;
+            let inquiry = &inquiry;
+            let taken =
+                self.store.write(|tx| async move { self.take_screened_call(&tx, provider, call, inquiry).await });
+            if let Some(taken) = taken.await? {
+                break taken;
+            }
+        };
         Ok(match (to, &call.to) {
             (Some(to), Some(number)) if is_waiting => CallFlow::Connect { to, caller_id: number.clone() },
             _ => {
@@ -201,6 +199,38 @@ impl Service {
                 self.words.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
             }
         })
+    }
+
+    /// Records a call after its screening: its route, the phone that it may reach, and whether its caller can still be
+    /// waiting. `None` if it must be asked about again, and nothing has changed.
+    async fn take_screened_call(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        call: &InboundCall,
+        inquiry: &Inquiry,
+    ) -> Result<Option<(Route, Option<PhoneNumber>, bool)>> {
+        let now = self.now();
+        let route = self.route(tx, provider, &call.from, call.to.as_ref()).await?;
+        let Some(route) = self.screened_call(route, inquiry) else { return Ok(None) };
+        let to = match &route {
+            Route::Connected(way) => Some(way.to.clone()),
+            Route::Refused { refusal, .. } => self.support_for(tx, *refusal, call).await?,
+        };
+        let ask_at = self.first_question(provider, now);
+        // The calls themselves are the inbox of calls: they are never forgotten.
+        let record = record_of(provider, call, &route, to.is_some(), ask_at);
+        if calls::insert(tx, &record, now).await? {
+            return Ok(Some((route, to, true)));
+        }
+        let known = calls::find_locked(tx, provider, &call.key).await?;
+        // One that was to reach the other party never goes to support, nor the other way: the record says which.
+        let is_waiting = known.is_some_and(|known| {
+            !known.status.is_ending()
+                && now < known.started_at + REPEATED
+                && known.reason.is_none() == record.reason.is_none()
+        });
+        Ok(Some((route, to, is_waiting)))
     }
 
     /// Takes news of a text that we sent.

@@ -33,6 +33,14 @@ pub async fn take(
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)
 }
 
+/// Gives an event back that this transaction took: it has had no effect yet.
+pub async fn give_back(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str) -> Result<()> {
+    let sql = "DELETE FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";
+    let values = [provider.as_str().into(), kind.as_str().into(), key.into()];
+    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    Ok(())
+}
+
 /// Whether an event was taken already.
 pub async fn is_taken(db: &impl Db, provider: &ProviderName, kind: EventKind, key: &str) -> Result<bool> {
     let sql = "SELECT 1 AS one FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";

@@ -7,12 +7,13 @@ use futures_util::future::BoxFuture;
 use reqwest::redirect;
 
 use super::posting::{USER_AGENT, post};
-use crate::domain::courier::{Courier, Parcel, Receipt};
+use crate::domain::{
+    courier::{Courier, Parcel, Receipt},
+    intercept::{MAX_ANSWER, QUESTION_TIMEOUT},
+};
 
-/// Longest time for a whole exchange.
-const TOTAL_TIMEOUT: Duration = Duration::from_millis(800);
-/// How much of an answer is read, in bytes: the longest text, with every character escaped.
-const MAX_RESPONSE: usize = 32 * 1024;
+/// How much of an answer is read, in bytes: one more than it may have, so that a longer one is told from one that fits.
+const MAX_RESPONSE: usize = MAX_ANSWER + 1;
 
 /// Posts questions.
 pub struct InterceptCourier(reqwest::Client);
@@ -21,7 +22,7 @@ impl InterceptCourier {
     /// A courier; fails only when TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
-            .timeout(TOTAL_TIMEOUT)
+            .timeout(QUESTION_TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(30))

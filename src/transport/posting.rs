@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io, time::Instant};
 
-use reqwest::{Client, header::CONTENT_TYPE};
+use reqwest::{Client, Response, header::CONTENT_TYPE};
 
 use crate::domain::courier::{Parcel, PostFailure, Receipt};
 
@@ -24,16 +24,25 @@ impl Error for Blocked {}
 /// Posts a parcel and reads so much of the answer, in bytes.
 pub(super) async fn post(client: &Client, parcel: Parcel, at_most: usize) -> Receipt {
     let began = Instant::now();
-    let answer = exchange(client, parcel, at_most).await.map_err(|failed| why(&failed));
-    Receipt { took: began.elapsed(), answer }
+    match send(client, parcel).await {
+        Ok(mut response) => {
+            let body = read(&mut response, at_most).await.map_err(|failed| why(&failed));
+            Receipt { took: began.elapsed(), status: Some(response.status().as_u16()), body }
+        }
+        Err(failed) => Receipt::unanswered(began.elapsed(), why(&failed)),
+    }
 }
 
-async fn exchange(client: &Client, parcel: Parcel, at_most: usize) -> Result<(u16, Vec<u8>), reqwest::Error> {
+/// Posts a parcel and waits for the head of the answer.
+async fn send(client: &Client, parcel: Parcel) -> Result<Response, reqwest::Error> {
     let mut request = client.post(parcel.url).header(CONTENT_TYPE, "application/json").body(parcel.body);
     for (name, value) in parcel.headers {
         request = request.header(name, value);
     }
-    let mut response = request.send().await?;
+    request.send().await
+}
+
+async fn read(response: &mut Response, at_most: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
     while body.len() < at_most
         && let Some(chunk) = response.chunk().await?
@@ -41,7 +50,7 @@ async fn exchange(client: &Client, parcel: Parcel, at_most: usize) -> Result<(u1
         body.extend_from_slice(&chunk);
     }
     body.truncate(at_most);
-    Ok((response.status().as_u16(), body))
+    Ok(body)
 }
 
 /// What failed, without the address: it may hold a secret of the platform's.

@@ -61,7 +61,7 @@ impl Courier for TargetCourier {
             // An address is not resolved, so that nobody else would look at it.
             match self.policy.admit(&TargetUrl::from_stored(parcel.url.clone())) {
                 Ok(()) => post(&self.client, parcel, MAX_RESPONSE).await,
-                Err(_) => Receipt { took: Duration::ZERO, answer: Err(PostFailure::BlockedAddress) },
+                Err(_) => Receipt::unanswered(Duration::ZERO, PostFailure::BlockedAddress),
             }
         })
     }
@@ -130,7 +130,8 @@ mod tests {
 
     async fn status_of(courier: &TargetCourier, url: String) -> Result<u16, PostFailure> {
         let headers = ["a", "b", "c"].map(|name| (name, String::new()));
-        courier.post(Parcel { url, headers, body: b"{}".to_vec() }).await.answer.map(|(status, _)| status)
+        let receipt = courier.post(Parcel { url, headers, body: b"{}".to_vec() }).await;
+        receipt.body.map(|_| receipt.status.expect("a status"))
     }
 
     fn courier(policy: TargetPolicy, lookup: Lookup) -> TargetCourier {
@@ -209,6 +210,6 @@ mod tests {
         let headers = ["a", "b", "c"].map(|name| (name, String::new()));
         let url = format!("http://127.0.0.1:{port}/");
         let receipt = courier.post(Parcel { url, headers, body: Vec::new() }).await;
-        assert_eq!(receipt.answer.map(|(status, body)| (status, body.len())), Ok((200, MAX_RESPONSE)));
+        assert_eq!((receipt.status, receipt.body.map(|body| body.len())), (Some(200), Ok(MAX_RESPONSE)));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::{
@@ -118,11 +118,8 @@ on_both_databases! {
                 (Act::Late(Real::from_secs(5)), "too late"),
                 (Act::Answer(500), "an error"),
                 (Act::Redirect(stage.asked.url.clone()), "a redirect"),
-                (Act::Answer(200), "no answer"),
-                (Act::Say(200, "<html>".to_owned()), "garbage"),
-                (Act::Say(200, json!({ "action": "maybe" }).to_string()), "an action that is none"),
-                (Act::Say(200, json!({ "action": "replace" }).to_string()), "nothing to replace it with"),
                 (Act::Say(403, json!({ "action": "allow" }).to_string()), "a refusal"),
+                (Act::Say(503, json!({ "action": "block" }).to_string()), "an outage"),
             ] {
                 stage.asked.script([failure]);
                 let began = Instant::now();
@@ -136,6 +133,190 @@ on_both_databases! {
             assert_eq!(call["outcome"] == "connected", is_open, "{call}");
             stage.app.finish().await;
         }
+    }
+
+    async fn an_answer_that_is_not_clear_blocks_whatever_is_set(kind: Kind) {
+        for setting in ["fail_open", "fail_closed"] {
+            let stage = Stage::set(kind, setting).await;
+            let long = |action: &str| json!({ "action": action, "text": "x", "trace": "x".repeat(32 * 1024) }).to_string();
+            for (at, (status, answer)) in [
+                (200, String::new()),
+                (204, String::new()),
+                (200, "<html>".to_owned()),
+                (200, json!({ "action": "maybe" }).to_string()),
+                (200, json!({ "action": "replace" }).to_string()),
+                (200, json!({ "action": "replace", "text": null }).to_string()),
+                (200, r#"{"action":"allow","action":"block"}"#.to_owned()),
+                (200, r#"{"action":"allow""#.to_owned()),
+                (201, long("allow")),
+                (200, long("replace")),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                stage.asked.script([Act::Say(status, answer.clone())]);
+                let text = format!("text {at}");
+                assert_eq!(stage.text(&text).await, None, "{setting}: {answer}");
+                let message = stage.last("message").await;
+                let expected = (json!("rejected"), json!("intercept_unclear"), json!(text));
+                assert_eq!((&message["status"], &message["reason"], &message["text"]), (&expected.0, &expected.1, &expected.2));
+            }
+            stage.asked.script([Act::Say(200, "{}".to_owned())]);
+            let call = stage.app.simulate_call(ANN, NUMBER).await;
+            assert_eq!(call["outcome"], "announced", "{call}");
+            assert_eq!(stage.last("call").await["reason"], "intercept_unclear");
+            stage.app.place_events().await;
+            let rejected = stage.app.events("type=contact.rejected").await;
+            assert_eq!(rejected.len(), 11);
+            assert!(rejected.iter().all(|event| event["data"]["reason"] == "intercept_unclear"));
+            assert!(stage.app.events("type=message.received").await.is_empty());
+            stage.app.finish().await;
+        }
+    }
+
+    async fn half_an_answer_blocks_and_none_does_as_it_is_set(kind: Kind) {
+        let platform = Platform::start().await;
+        let app = platform.app(kind, "fail_open").await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n";
+        let half = format!("{head}{{\"action\":\"bl");
+        let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12\r\n{\"action\":\"allow\"}\r\n";
+        for (at, (answer, then, expected)) in [
+            (half.as_str(), Then::Close, "intercept_unclear"),
+            (half.as_str(), Then::Hang, "intercept_unclear"),
+            (head, Then::Hang, "intercept_unclear"),
+            (chunk, Then::Close, "intercept_unclear"),
+            ("", Then::Close, ""),
+            ("", Then::Hang, ""),
+            ("HTTP/1.1 200", Then::Close, ""),
+            ("HTTP/1.1 500 No\r\ncontent-length: 60\r\n\r\n{", Then::Close, ""),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let text = format!("text {at}");
+            let answering = async {
+                let question = platform.question().await;
+                question.say(answer, then).await;
+            };
+            tokio::join!(app.simulate_text(ANN, NUMBER, &text), answering);
+            app.send_due().await;
+            let message = app.timeline(1).await.into_iter().find(|item| item["text"] == text).expect("a message");
+            assert_eq!(message["reason"].as_str().unwrap_or_default(), expected, "{answer:?}, {then:?}: {message}");
+            assert_eq!(message["status"] == "rejected", !expected.is_empty(), "{message}");
+        }
+        app.finish().await;
+    }
+
+    async fn a_replacement_goes_out_whole_or_not_at_all(kind: Kind) {
+        let stage = Stage::set(kind, "fail_open").await;
+        const SECRET_TEXT: &str = "My number is 0612345678";
+        for replacement in [
+            "*".repeat(1701),
+            "é".repeat(16_000),
+            "bell\u{7} and \u{202e}marks".to_owned(),
+            format!("{SECRET_TEXT}{}", "*".repeat(1701)),
+        ] {
+            let before = stage.app.screen(BOB).await.len();
+            stage.answers(&json!({ "action": "replace", "text": replacement }));
+            stage.app.tick();
+            stage.app.simulate_text(ANN, NUMBER, SECRET_TEXT).await;
+            stage.app.send_due().await;
+            let screen = stage.app.screen(BOB).await;
+            let read: Vec<_> = screen[before..].iter().map(|entry| entry["text"].as_str().expect("a text")).collect();
+            assert_eq!(read.concat(), replacement);
+            assert_eq!(stage.last("message").await["text"], replacement);
+        }
+        for blank in ["", "\0"] {
+            stage.answers(&json!({ "action": "replace", "text": blank }));
+            assert_eq!(stage.text(SECRET_TEXT).await, None);
+            let message = stage.last("message").await;
+            assert_eq!((&message["status"], &message["reason"]), (&json!("failed"), &json!("nothing_to_send")));
+            assert_eq!(message["text"], "", "what was written is not kept");
+        }
+        // Bytes that are no UTF-8 and a mark in front do not make it another answer.
+        let broken = Platform::start().await;
+        let app = broken.app(kind, "fail_open").await;
+        for (answer, read) in
+            [(b"\xef\xbb\xbf{\"action\":\"replace\",\"text\":\"caf\xe9\",\"text2\":null}".as_slice(), "caf\u{fffd}")]
+        {
+            let answering = async {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
+                broken.question().await.say_bytes(&[head.as_bytes(), answer].concat(), Then::Close).await;
+            };
+            tokio::join!(app.simulate_text(ANN, NUMBER, SECRET_TEXT), answering);
+            app.send_due().await;
+            assert_eq!(app.screen(BOB).await.last().expect("a text")["text"], read);
+        }
+        app.finish().await;
+        stage.app.finish().await;
+    }
+
+    async fn a_text_whose_route_changes_is_asked_about_again(kind: Kind) {
+        const CYD: &str = "+31655566677";
+        let platform = Platform::start().await;
+        let app = platform.app(kind, "fail_open").await;
+        let (bob, cyd) = (2, app.driver("Cyd", CYD).await);
+        let gives = async |driver: i64| {
+            app.patch("/v1/rides/1", &json!({ "driver_id": driver, "notify": false })).await.expect(200);
+            app.tick();
+        };
+        let (allow, block) = (json!({ "action": "allow" }), json!({ "action": "block" }));
+        let replace = json!({ "action": "replace", "text": "[removed]" });
+        // The answer about Bob, then the one about Cyd or none, and what becomes of the text.
+        for (at, (first, second, reason, read)) in [
+            (&block, Some(&allow), "", "a text"),
+            (&allow, Some(&block), "blocked", ""),
+            (&allow, Some(&replace), "", "[removed]"),
+            // Nothing is known of the way to Cyd, and of the text there is an answer.
+            (&block, None, "intercept_unclear", ""),
+            (&replace, None, "intercept_unclear", ""),
+            (&allow, None, "", "a text"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let before = app.screen(CYD).await.len();
+            let answering = async {
+                let question = platform.question().await;
+                gives(cyd).await;
+                question.answer(first).await;
+                let again = platform.question().await;
+                assert_eq!(again.body["data"]["text"], "a text");
+                match second {
+                    Some(answer) => again.answer(answer).await,
+                    None => again.say("", Then::Close).await,
+                }
+            };
+            tokio::join!(app.simulate_text(ANN, NUMBER, "a text"), answering);
+            app.send_due().await;
+            let message = app.timeline(1).await.into_iter().rfind(|item| item["type"] == "message").expect("a message");
+            assert_eq!(message["reason"].as_str().unwrap_or_default(), reason, "{at}: {message}");
+            let screen = app.screen(CYD).await;
+            let got: Vec<_> = screen[before..].iter().map(|entry| entry["text"].as_str().expect("a text")).collect();
+            assert_eq!(got.concat(), read, "{at}");
+            gives(bob).await;
+        }
+        // What changes all the time is not asked about for ever.
+        let answering = async {
+            for driver in [cyd, bob] {
+                let question = platform.question().await;
+                gives(driver).await;
+                question.answer(&allow).await;
+            }
+        };
+        tokio::join!(app.simulate_text(ANN, NUMBER, "in between"), answering);
+        let message = app.timeline(1).await.into_iter().find(|item| item["text"] == "in between").expect("a message");
+        assert_eq!((&message["status"], &message["reason"]), (&json!("rejected"), &json!("intercept_unclear")));
+        // A call likewise.
+        let answering = async {
+            let question = platform.question().await;
+            gives(cyd).await;
+            question.answer(&allow).await;
+            platform.question().await.answer(&block).await;
+        };
+        let (call, ()) = tokio::join!(app.simulate_call(ANN, NUMBER), answering);
+        assert_eq!(call["outcome"], "announced", "{call}");
+        app.finish().await;
     }
 
     async fn a_repeated_webhook_is_not_asked_about_again(kind: Kind) {
@@ -227,6 +408,84 @@ on_both_databases! {
         let log = process::log_of(&db);
         assert!(log.contains("a contact goes another way than INTERCEPT_URL was asked about"), "{log}");
         assert!([ANN, BOB, "for Bob"].iter().all(|secret| !log.contains(secret.trim_start_matches('+'))));
+    }
+}
+
+/// What follows what the platform said.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Close,
+    Hang,
+}
+
+/// Somebody who is asked, each of whose answers is in the test's hands, down to the bytes.
+struct Platform {
+    listener: TcpListener,
+    url: String,
+}
+
+/// A question that waits for its answer.
+struct Question {
+    socket: TcpStream,
+    body: Value,
+}
+
+impl Platform {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        Self { listener, url }
+    }
+
+    fn variables<'a>(&'a self, on_failure: &'a str) -> [(&'a str, &'a str); 3] {
+        [("INTERCEPT_URL", &self.url), ("INTERCEPT_SECRET", SECRET), ("INTERCEPT_ON_FAILURE", on_failure)]
+    }
+
+    /// A service that asks here, with a ride of Ann's with Bob.
+    async fn app(&self, kind: Kind, on_failure: &str) -> TestApp {
+        let app = TestApp::with(kind, &self.variables(on_failure)).await;
+        let (ann, bob, _) = ann_and_bob(&app).await;
+        app.ride(ann, bob).await.expect(201);
+        app.send_due().await;
+        app
+    }
+
+    async fn question(&self) -> Question {
+        let accepted = tokio::time::timeout(Real::from_secs(10), self.listener.accept()).await;
+        let (mut socket, _) = accepted.expect("a question in time").expect("a question");
+        let mut read = Vec::new();
+        loop {
+            assert!(socket.read_buf(&mut read).await.expect("a question") > 0, "it ends");
+            let text = String::from_utf8_lossy(&read);
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && let Ok(body) = serde_json::from_str(body)
+            {
+                return Question { socket, body };
+            }
+        }
+    }
+}
+
+impl Question {
+    async fn answer(self, answer: &Value) {
+        let answer = answer.to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+        self.say(&format!("{head}{answer}"), Then::Close).await;
+    }
+
+    async fn say(self, answer: &str, then: Then) {
+        self.say_bytes(answer.as_bytes(), then).await;
+    }
+
+    async fn say_bytes(mut self, answer: &[u8], then: Then) {
+        self.socket.write_all(answer).await.expect("an answer");
+        match then {
+            Then::Close => self.socket.shutdown().await.expect("an end"),
+            Then::Hang => drop(tokio::spawn(async move {
+                tokio::time::sleep(Real::from_secs(5)).await;
+                drop(self.socket);
+            })),
+        }
     }
 }
 

@@ -199,7 +199,7 @@ view! {
         /// Why it ended badly, or, while it waits, why its last send failed; the provider's own code stands behind a colon.
         /// `provider_refused_us`: the provider refused your credentials or your account with it. Of a rejected text
         /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number`,
-        /// `keyword` or `blocked`.
+        /// `keyword`, `blocked` or `intercept_unclear`.
         reason: Option<String>,
         /// HTTP status with which the provider answered the send that `reason` is about; absent if there was no answer.
         provider_status: Option<u16>,
@@ -257,8 +257,8 @@ view! {
         /// Where it stands.
         status: CallStatus,
         /// Why, where it did not go to the other party: `unknown_caller`, `hidden_caller`, `contact_closed`,
-        /// `number_not_ours`, `number_suspended`, `pool_number` or `blocked`. With any other status than `rejected`, it went
-        /// to the support number.
+        /// `number_not_ours`, `number_suspended`, `pool_number`, `blocked` or `intercept_unclear`. With any other status
+        /// than `rejected`, it went to the support number.
         reason: Option<String>,
         /// When it reached us.
         started_at: Timestamp,

@@ -298,14 +298,13 @@ fn question(name: &str, summary: &str, is_text: bool) -> Value {
         "properties": { "action": { "type": "string", "description": "What becomes of it.", "enum": actions } },
     });
     if is_text {
-        answer["properties"]["text"] =
-            json!({ "type": "string", "description": "With `replace`: what goes through instead, without pictures." });
+        answer["properties"]["text"] = json!({ "type": "string", "description": "With `replace`: what goes through instead, whole and without pictures. If it is blank, nothing is sent." });
     }
     let id = "Names the question: `ask_` and a word of its own. It is posted once.";
     let mut webhook = post(name, summary, &closed(name, &data), id);
     webhook["post"]["responses"] = json!({
         "200": {
-            "description": "Your verdict, within 800 milliseconds. Anything else counts as INTERCEPT_ON_FAILURE says.",
+            "description": "Your verdict, within 800 milliseconds and 32 KiB. A status of 2xx with anything else blocks the contact (`intercept_unclear`). Without an answer, or with another status, INTERCEPT_ON_FAILURE decides.",
             "content": { "application/json": { "schema": answer } },
         }
     });
