@@ -3,9 +3,13 @@
 //! The question is asked with no transaction open, of the way that is open then; the transaction that takes the contact looks
 //! for the way again. If it is another by then, that is asked about too, once. What was taken before is not asked about
 //! again.
+//!
+//! Before a text is asked about it gets its position in the conversation, and later texts wait for it (`store::arrivals`): the
+//! order of a conversation is that of arrival, whatever the platform answers first.
 
 use std::{borrow::Cow, sync::Arc};
 
+use chrono::Duration;
 use serde_json::json;
 
 use super::{Service, deliveries::body, random};
@@ -15,11 +19,13 @@ use crate::{
         contact::{Connection, InboundCall, InboundText, Refusal, Route},
         courier::{Courier, Parcel},
         error::Result,
-        intercept::{OnFailure, Screened, Verdict, refused, verdict_of},
+        intercept::{OnFailure, QUESTION_TIMEOUT, Screened, Verdict, refused, verdict_of},
         number::ProviderName,
         signature::{self, WebhookSecret},
     },
     store::{
+        Tx,
+        arrivals::{self, Arrival},
         calls,
         inbox::{self, EventKind},
         rides,
@@ -40,6 +46,9 @@ pub struct Intercept {
 
 /// Screenings of one contact at most: its way can change while a question is out.
 const MAX_SCREENINGS: u32 = 2;
+
+/// How long later texts wait for one that is being asked about: as long as a question takes, and the transactions around it.
+const HOLD: Duration = Duration::milliseconds(QUESTION_TIMEOUT.as_millis() as i64 + 200);
 
 /// What has been asked about a contact so far.
 #[derive(Default)]
@@ -81,10 +90,54 @@ impl Service {
         if !is_for_the_other(text) || inbox::is_taken(&self.store, provider, EventKind::Text, &text.key).await? {
             return Ok(());
         }
-        if let Route::Connected(way) = self.route(&self.store, provider, &text.from, text.to.as_ref()).await? {
+        let arrived = self.store.write(|tx| async move { self.enter_conversation(&tx, provider, text).await });
+        if let Some(way) = arrived.await? {
             self.ask(intercept, way, Some(text), inquiry).await;
         }
         Ok(())
+    }
+
+    /// Gives a text its position in the conversation that it goes to now, if it goes to one.
+    async fn enter_conversation(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+    ) -> Result<Option<Connection>> {
+        let Route::Connected(way) = self.route(tx, provider, &text.from, text.to.as_ref()).await? else {
+            return Ok(None);
+        };
+        let conversation = (way.ride_id, way.from_role.other());
+        let (ride, to) = conversation;
+        let seq = rides::take_places(tx, ride, Some(way.driver_id), to, arrivals::POSITIONS, self.now()).await?;
+        if let Some(seq) = seq {
+            // The time is that of the position, however long the lock of the ride took.
+            let arrival = Arrival { conversation, seq, at: self.now() };
+            arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
+        }
+        Ok(Some(way))
+    }
+
+    /// When and where in its conversation a text arrived, if it was asked about.
+    pub(super) async fn arrival_of(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+    ) -> Result<Option<Arrival>> {
+        match self.intercept {
+            Some(_) => arrivals::find(tx, provider, &text.key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Lets what waits for a text go on. The last step of a transaction: a repeat has the lock of the ride when it comes to
+    /// the arrival, so nobody may want that lock after the arrival's.
+    pub(super) async fn leave_conversation(&self, tx: &Tx, provider: &ProviderName, text: &InboundText) -> Result<()> {
+        match self.intercept {
+            Some(_) => arrivals::remove(tx, provider, &text.key).await,
+            None => Ok(()),
+        }
     }
 
     /// The same for a call. A repeat is told what the first was, as long as it would reach the same person.

@@ -45,6 +45,8 @@ pub(super) struct Owing {
     /// See [`NewMessage::unbound`].
     pub(super) unbound: bool,
     pub(super) received_at: Option<Time>,
+    /// Where it stands in the conversation, if it got its positions when it arrived.
+    pub(super) position: Option<i64>,
 }
 
 /// One entry of a ride's timeline.
@@ -61,7 +63,7 @@ impl TimelineItem {
     /// When it happened.
     pub fn at(&self) -> Time {
         match self {
-            Self::Message(message) => message.created_at,
+            Self::Message(message) => message.received_at.unwrap_or(message.created_at),
             Self::Call(call) => call.started_at,
             Self::Event(event) => event.at,
         }
@@ -84,9 +86,11 @@ impl Service {
         let parts = parts(&owing.body, &owing.media, limit, media_limit).len();
         let parts = i32::try_from(parts).map_err(Error::internal)?;
         let driver = Some(owing.driver_id);
-        let Some(first) = rides::take_places(tx, owing.ride_id, driver, owing.to, parts, now).await? else {
+        let wanted = if owing.position.is_some() { 0 } else { parts };
+        let Some(next) = rides::take_places(tx, owing.ride_id, driver, owing.to, wanted, now).await? else {
             return Ok(None);
         };
+        let first = owing.position.unwrap_or(next);
         let message = NewMessage {
             ride_id: Some(owing.ride_id),
             kind: owing.kind,
@@ -184,6 +188,7 @@ impl Service {
                     number_id,
                     unbound: false,
                     received_at: None,
+                    position: None,
                 };
                 let id = self.owe(&tx, owing, now).await?.ok_or(Conflict::ContactClosed)?;
                 messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just stored is not there"))

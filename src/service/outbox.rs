@@ -73,7 +73,8 @@ impl Service {
                 }
                 let is_probe = open.is_some();
                 let limit = if is_probe { 1 } else { limit };
-                let ask = Ask { provider, throughput, limit, lease: LEASE, is_probe };
+                let minds_arrivals = self.intercept.is_some();
+                let ask = Ask { provider, throughput, limit, lease: LEASE, is_probe, minds_arrivals };
                 let claimed = outbox::claim(&tx, &ask, now).await?;
                 if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
                     // Until its outcome is known, or the lease is over.

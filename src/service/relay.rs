@@ -24,6 +24,7 @@ use crate::{
     },
     store::{
         Db, Tx,
+        arrivals::Arrival,
         calls::{self, NewCall},
         inbox::{self, EventKind},
         messages, numbers, outbox, routing,
@@ -79,6 +80,7 @@ impl Service {
     ) -> Result<bool> {
         let now = self.now();
         if !inbox::take(tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
+            self.leave_conversation(tx, provider, text).await?;
             return Ok(true);
         }
         let route = self.route(tx, provider, &text.from, text.to.as_ref()).await?;
@@ -87,23 +89,26 @@ impl Service {
             return Ok(false);
         };
         let text = text.as_ref();
+        let arrival = self.arrival_of(tx, provider, text).await?;
+        let arrived_at = arrival.map_or(now, |arrival| arrival.at);
         match route {
             Route::Connected(way) if text.keyword => {
                 let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
-                self.keep(tx, provider, text, ended).await?;
+                self.keep(tx, provider, text, ended, arrived_at).await?;
             }
             Route::Connected(way) if self.is_sendable(tx, provider, text, &way).await? => {
-                self.relay_text(tx, provider, text, &way).await?;
+                self.relay_text(tx, provider, text, &way, arrival).await?;
             }
             Route::Connected(way) => {
                 let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
-                self.keep(tx, provider, text, failed).await?;
+                self.keep(tx, provider, text, failed, arrived_at).await?;
             }
             Route::Refused { refusal, number_id, ride, language } => {
-                self.keep(tx, provider, text, Ended::rejected(refusal, number_id, ride)).await?;
+                self.keep(tx, provider, text, Ended::rejected(refusal, number_id, ride), arrived_at).await?;
                 self.reply_to(tx, provider, text, refusal, number_id, language.as_ref()).await?;
             }
         }
+        self.leave_conversation(tx, provider, text).await?;
         Ok(true)
     }
 
@@ -127,33 +132,50 @@ impl Service {
             || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
     }
 
-    async fn relay_text(&self, tx: &Tx, provider: &ProviderName, text: &InboundText, way: &Connection) -> Result<()> {
+    async fn relay_text(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+        way: &Connection,
+        arrival: Option<Arrival>,
+    ) -> Result<()> {
         let now = self.now();
+        let arrived_at = arrival.map_or(now, |arrival| arrival.at);
+        let conversation = (way.ride_id, way.from_role.other());
         let owing = Owing {
             ride_id: way.ride_id,
             driver_id: way.driver_id,
             kind: MessageKind::Relay,
             from: Some(way.from_role),
-            to: way.from_role.other(),
+            to: conversation.1,
             body: text.body.clone(),
             media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
             provider: provider.clone(),
             number_id: way.number_id,
             unbound: false,
-            received_at: Some(now),
+            received_at: Some(arrived_at),
+            position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
         };
         if self.owe(tx, owing, now).await?.is_none() {
             // Between the lookup and now the ride was deleted, or got another driver.
             let ride = Some((way.ride_id, way.from_role));
             let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
-            self.keep(tx, provider, text, closed).await?;
+            self.keep(tx, provider, text, closed, arrived_at).await?;
         }
         Ok(())
     }
 
     /// Records a text that goes nowhere. The words are kept only where a ride's timeline will show them.
-    async fn keep(&self, tx: &Tx, provider: &ProviderName, text: &InboundText, ended: Ended) -> Result<()> {
-        let (known, now) = (ended.ride.is_some(), self.now());
+    async fn keep(
+        &self,
+        tx: &Tx,
+        provider: &ProviderName,
+        text: &InboundText,
+        ended: Ended,
+        arrived_at: Time,
+    ) -> Result<()> {
+        let known = ended.ride.is_some();
         let message = NewMessage {
             ride_id: ended.ride.map(|(id, _)| id),
             kind: MessageKind::Relay,
@@ -170,9 +192,9 @@ impl Service {
             part_limit: 0,
             media_limit: 0,
             unbound: false,
-            received_at: Some(now),
+            received_at: Some(arrived_at),
         };
-        messages::insert(tx, &message, now).await?;
+        messages::insert(tx, &message, self.now()).await?;
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use super::{Service, pool, relay, strangers};
 use crate::{
     domain::error::Result,
     store::{
-        Tx, auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, jobs, outbox, simulator,
+        Tx, arrivals, auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, jobs, outbox,
+        simulator,
     },
 };
 
@@ -23,6 +24,8 @@ const SCREENS_KEPT: Duration = Duration::days(7);
 const LONGEST_CALL: Duration = Duration::hours(4);
 /// How long attempts to deliver events are shown.
 const ATTEMPTS_KEPT: Duration = Duration::days(30);
+/// How long the position of a text is kept that its provider has not repeated. None repeats one for longer than a day.
+const ARRIVALS_KEPT: Duration = Duration::days(1);
 /// How much is done in one transaction: a backlog of one job must not take the database from everybody else.
 const BATCH: u64 = 5000;
 /// Transactions of one run of a job that forgets something, and the pause in which others come to their turn.
@@ -61,6 +64,7 @@ const TIDYING: &[Job] = &[
     Job::every(15, "prune_inbox", |service| Box::pin(service.prune_inbox())),
     Job::every(15, "prune_answers", |service| Box::pin(service.prune_answers())),
     Job::every(15, "prune_auto_replies", |service| Box::pin(service.prune_auto_replies())),
+    Job::every(60, "prune_arrivals", |service| Box::pin(service.prune_arrivals())),
     Job::every(60, "prune_screens", |service| Box::pin(service.prune_screens())),
     Job::every(60, "prune_events", |service| Box::pin(service.prune_events())),
     Job::every(60, "prune_attempts", |service| Box::pin(service.prune_attempts())),
@@ -153,6 +157,11 @@ impl Service {
     async fn prune_auto_replies(&self) -> Result<()> {
         let before = self.now() - strangers::ONCE_IN;
         self.store.write(|tx| async move { auto_replies::prune(&tx, before, BATCH).await }).await.map(drop)
+    }
+
+    async fn prune_arrivals(&self) -> Result<()> {
+        let before = self.now() - ARRIVALS_KEPT;
+        self.forget(|tx| async move { arrivals::prune(&tx, before, BATCH).await }).await
     }
 
     async fn prune_screens(&self) -> Result<()> {

@@ -157,7 +157,7 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
     };
     let stored = model.insert(tx.conn()).await?;
     if new.kind == MessageKind::Relay {
-        tell_arrival(tx, &stored, new.status, now).await?;
+        tell_arrival(tx, &stored, new.status, new.received_at.unwrap_or(now)).await?;
     }
     Ok(MessageId(stored.id))
 }

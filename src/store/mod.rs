@@ -11,6 +11,7 @@ mod pooled;
 mod row;
 mod vault;
 
+pub mod arrivals;
 pub mod auto_replies;
 pub mod bindings;
 pub mod breakers;

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 
 use super::{
-    Db, Tx,
+    Db, Tx, arrivals,
     entity::outbox::{ActiveModel, Column, Entity},
     error::UnknownValue,
     messages, rides, row, statement,
@@ -374,7 +374,7 @@ async fn derive(
 }
 
 /// Moves what is owed to a party of a former ride to the front of the same person's conversation of a new one that
-/// took its number over: those texts were promised while contact was open, and it still is.
+/// took its number over, with what has arrived for them: those texts were promised while contact was open, and it still is.
 pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Time) -> Result<()> {
     hand_on(tx, from, to, "state = 'owed'", now).await
 }
@@ -395,17 +395,29 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
         .lock_exclusive()
         .all(tx.conn())
         .await?;
-    let count = i32::try_from(owed.len()).map_err(Error::internal)?;
-    let Some(first) = rides::take_places(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
-    for (seq, part) in (first..).zip(owed) {
+    let arrived = arrivals::positions(tx, from).await?;
+    let count = owed.len() + arrived.len() * usize::try_from(arrivals::POSITIONS).map_err(Error::internal)?;
+    let count = i32::try_from(count).map_err(Error::internal)?;
+    let Some(mut next) = rides::take_places(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
+    let mut arrived = arrived.into_iter().peekable();
+    for part in owed {
+        while let Some(seq) = arrived.next_if(|seq| *seq < part.seq) {
+            arrivals::hand_on(tx, (from, seq), (to, next)).await?;
+            next += i64::from(arrivals::POSITIONS);
+        }
         let moved = ActiveModel {
             id: Set(part.id),
             ride_id: Set(Some(to.0.0)),
             to_role: Set(Some(to.1.as_str().to_owned())),
-            seq: Set(seq),
+            seq: Set(next),
             ..Default::default()
         };
         moved.update(tx.conn()).await?;
+        next += 1;
+    }
+    for seq in arrived {
+        arrivals::hand_on(tx, (from, seq), (to, next)).await?;
+        next += i64::from(arrivals::POSITIONS);
     }
     Ok(())
 }

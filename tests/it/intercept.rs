@@ -1,6 +1,8 @@
 //! The platform is asked before a text is relayed or a call connected, and its answer counts; so does what is set for when it
 //! gives none.
 
+mod order;
+
 use std::{
     sync::Arc,
     time::{Duration as Real, Instant},

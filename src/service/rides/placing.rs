@@ -151,6 +151,8 @@ impl Service {
             let contact = contact.at_least(&former, parties);
             let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
             if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact.until)).await? {
+                // From now on nothing more is owed there that would stay behind.
+                rides::hand_over(tx, former.ride_id, now).await?;
                 for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
                     let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
                     let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
@@ -160,7 +162,6 @@ impl Service {
                         outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
                     }
                 }
-                rides::hand_over(tx, former.ride_id, now).await?;
                 return Ok(Some(Placed { ride: placed, is_pairs_own: true }));
             }
             // Other people with the same two phones were faster.

@@ -67,6 +67,7 @@ impl Service {
             number_id,
             unbound: about == About::Stranded,
             received_at: None,
+            position: None,
         };
         self.owe(tx, owing, self.now()).await?;
         Ok(())

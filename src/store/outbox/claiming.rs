@@ -12,7 +12,7 @@ use crate::{
         pace::Throughput,
     },
     store::{
-        Db as _, Tx, lock, messages,
+        Db as _, Tx, arrivals, lock, messages,
         paces::{Allowances, Limited},
         statement,
     },
@@ -30,6 +30,8 @@ pub struct Ask<'a> {
     pub lease: Duration,
     /// It is to try whether the provider works: no attempt that counts.
     pub is_probe: bool,
+    /// Texts may be waiting for an arrival: say until when.
+    pub minds_arrivals: bool,
 }
 
 /// A claim: the right to send one part until the lease is over.
@@ -59,11 +61,11 @@ impl Claim {
 pub struct Claimed {
     /// These may be sent.
     pub claims: Vec<Claim>,
-    /// Others must wait for their number or account: the first of them until then.
+    /// Others must wait for their number or account, or for an arrival: the first of them until then.
     pub again_at: Option<Time>,
 }
 
-/// Claims parts that are due, each the earliest owed one of its conversation.
+/// Claims parts that are due, each the earliest owed one of its conversation, and none that waits for an arrival.
 ///
 /// A claimed part stays owed and is due again when the lease is over, so a process that dies gives its claims back by
 /// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
@@ -73,14 +75,15 @@ pub struct Claimed {
 /// there is no slot before the part expires, it takes none: or a number that has too much to send would send nothing in time.
 pub async fn claim(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Claimed> {
     let due = due(tx, ask, now).await?;
+    let mut again_at = if ask.minds_arrivals { arrivals::next_release(tx, now).await? } else { None };
     if due.is_empty() {
-        return Ok(Claimed::default());
+        return Ok(Claimed { claims: Vec::new(), again_at });
     }
     let is_full = due.len() >= usize::try_from(ask.limit).unwrap_or(usize::MAX);
     let account = ask.throughput.of_account().map(|pace| (Limited::Account(ask.provider.clone()), pace));
     let limited = due.iter().filter_map(Due::waits_for).chain(account.iter().map(|(name, _)| name.clone())).collect();
     let mut allowances = Allowances::lock(tx, &limited, now).await?;
-    let (mut ready, mut again_at, mut is_spent) = (Vec::new(), None, false);
+    let (mut ready, mut is_spent) = (Vec::new(), false);
     for part in due {
         if let Some(number) = part.waits_for() {
             match allowances.reserve(&number, ask.throughput.of_number(), part.horizon(now)) {
@@ -158,6 +161,9 @@ async fn due(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Vec<Due>> {
             AND NOT EXISTS (
                 SELECT 1 FROM outbox e
                 WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
+            AND NOT EXISTS (
+                SELECT 1 FROM arrivals a
+                WHERE a.ride_id = o.ride_id AND a.to_role = o.to_role AND a.held_after < o.seq AND a.held_until > $2)
         ORDER BY o.due_at LIMIT $3 {}",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
