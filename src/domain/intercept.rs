@@ -1,12 +1,12 @@
 //! Asking the platform before a contact goes through: what its answer means.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{
     contact::{Connection, Refusal, Route},
+    json,
     text::Body,
     words::words,
 };
@@ -58,8 +58,8 @@ impl Verdict {
         if answer.len() > MAX_ANSWER {
             return Self::Unclear;
         }
-        let Ok(Answer { actions, texts }) = Answer::read(answer) else { return Self::Unclear };
-        match (only(&actions).and_then(Value::as_str), only(&texts).and_then(Value::as_str)) {
+        let Ok(members) = json::read_members(answer) else { return Self::Unclear };
+        match (text_of(&members, "action"), text_of(&members, "text")) {
             (Some("allow"), _) => Self::Allow,
             (Some("block"), _) => Self::Block,
             (Some("replace"), Some(text)) if is_text => Self::Replace(Body::from_wire(text)),
@@ -70,49 +70,14 @@ impl Verdict {
     }
 }
 
-/// The members of an answer that matter, as often as they are there.
-#[derive(Default)]
-struct Answer {
-    actions: Vec<Value>,
-    texts: Vec<Value>,
-}
-
-impl Answer {
-    fn read(answer: &[u8]) -> serde_json::Result<Self> {
-        let answer = String::from_utf8_lossy(answer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer));
-        let mut reader = serde_json::Deserializer::from_str(&answer);
-        let read = reader.deserialize_map(AnswerVisitor)?;
-        reader.end()?;
-        Ok(read)
+/// The text of a member that is there once, or as often with the same value.
+fn text_of<'a>(members: &'a [(String, Value)], name: &str) -> Option<&'a str> {
+    let mut values = members.iter().filter(|(member, _)| member == name).map(|(_, value)| value);
+    let first = values.next()?;
+    if values.any(|other| other != first) {
+        return None;
     }
-}
-
-struct AnswerVisitor;
-
-impl<'de> Visitor<'de> for AnswerVisitor {
-    type Value = Answer;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
-        let mut answer = Answer::default();
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "action" => answer.actions.push(map.next_value()?),
-                "text" => answer.texts.push(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// The value, if all of them are the same.
-fn only(values: &[Value]) -> Option<&Value> {
-    let (first, others) = values.split_first()?;
-    others.iter().all(|other| other == first).then_some(first)
+    first.as_str()
 }
 
 /// A contact that the platform was asked about, and what it said.
@@ -174,6 +139,8 @@ mod tests {
         }
         assert_eq!(of_text(r#"{"action":"replace","text":"On my way."}"#), replaced("On my way."));
         assert_eq!(of_text(b"{\"action\":\"replace\",\"text\":\"caf\xe9\"}"), replaced("caf\u{fffd}"));
+        assert_eq!(of_text(r#"{"action":"replace","text":"at the door \ud83d"}"#), replaced("at the door \u{fffd}"));
+        assert_eq!(of_text(r#"{"trace":"\ud83d","action":"block"}"#), Verdict::Block);
         let deep = format!(r#"{{"action":"block","trace":{}{}}}"#, "[".repeat(9000), "]".repeat(9000));
         assert_eq!(of_text(deep), Verdict::Block);
     }

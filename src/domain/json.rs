@@ -11,9 +11,12 @@
 //!
 //! What is left open or is out of order is still an error.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::Value;
 
 /// How deep arrays and objects are read: as deep as `serde_json` would.
@@ -24,9 +27,44 @@ const REPLACEMENT: &str = "\\ufffd";
 
 /// Reads a document.
 pub fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
-    let text = String::from_utf8_lossy(document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document));
     // By way of a value, because types refuse a name that is there twice.
-    serde_json::from_value(serde_json::from_str(&mended(&text))?)
+    serde_json::from_value(serde_json::from_str(&mended(&text_of(document)))?)
+}
+
+/// Reads all members of an object, in order, for a reader to whom it matters that a name is there twice.
+pub fn read_members(document: &[u8]) -> serde_json::Result<Vec<(String, Value)>> {
+    let Members(members) = serde_json::from_str(&mended(&text_of(document)))?;
+    Ok(members)
+}
+
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = object.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+fn text_of(document: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document))
 }
 
 /// The same document in terms that `serde_json` reads; unchanged if it reads it already.
@@ -156,7 +194,6 @@ impl<'a> Mender<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
@@ -235,6 +272,17 @@ mod tests {
             a: i64,
         }
         assert_eq!(read::<Typed>(br#"{"a":1,"b":[],"a":2}"#).expect("a value").a, 2);
+    }
+
+    #[test]
+    fn members_are_read_as_often_as_they_are_there() {
+        let members =
+            read_members("\u{feff}{\"a\":\"\\ud83d\",\"b\":{\"a\":1},\"a\":2}".as_bytes()).expect("an object");
+        let expected = [("a", json!("\u{fffd}")), ("b", json!({"a": 1})), ("a", json!(2))];
+        assert_eq!(members, expected.map(|(name, value)| (name.to_owned(), value)));
+        for odd in ["", "[]", "null", "{", "{}{}", "[{}]"] {
+            assert!(read_members(odd.as_bytes()).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -235,12 +235,13 @@ on_both_databases! {
             assert_eq!((&message["status"], &message["reason"]), (&json!("failed"), &json!("nothing_to_send")));
             assert_eq!(message["text"], "", "what was written is not kept");
         }
-        // Bytes that are no UTF-8 and a mark in front do not make it another answer.
+        // Half an emoji, bytes that are no UTF-8 and a mark in front do not make it another answer.
         let broken = Platform::start().await;
         let app = broken.app(kind, "fail_open").await;
-        for (answer, read) in
-            [(b"\xef\xbb\xbf{\"action\":\"replace\",\"text\":\"caf\xe9\",\"text2\":null}".as_slice(), "caf\u{fffd}")]
-        {
+        for (answer, read) in [
+            (b"\xef\xbb\xbf{\"action\":\"replace\",\"text\":\"caf\xe9\",\"text2\":null}".as_slice(), "caf\u{fffd}"),
+            (br#"{"action":"replace","text":"at the door \ud83d"}"#.as_slice(), "at the door \u{fffd}"),
+        ] {
             let answering = async {
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
                 broken.question().await.say_bytes(&[head.as_bytes(), answer].concat(), Then::Close).await;
