@@ -90,13 +90,13 @@ pub async fn remove(tx: &Tx, provider: &ProviderName, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Positions of the arrivals of a conversation, in order.
+/// Positions of the arrivals of a conversation, in order: not more than a crowd.
 pub(super) async fn positions(tx: &Tx, (ride, to): (RideId, Role)) -> Result<Vec<i64>> {
     #[derive(FromQueryResult)]
     struct Row {
         seq: i64,
     }
-    let sql = "SELECT seq FROM arrivals WHERE ride_id = $1 AND to_role = $2 ORDER BY seq";
+    let sql = "SELECT seq FROM arrivals WHERE ride_id = $1 AND to_role = $2 ORDER BY seq LIMIT 1000";
     let rows = Row::find_by_statement(statement(tx, sql, [ride.0.into(), to.as_str().into()])).all(tx.conn()).await?;
     Ok(rows.into_iter().map(|row| row.seq).collect())
 }
