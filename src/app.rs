@@ -69,6 +69,7 @@ pub struct App {
     simulator: Option<Arc<Simulator>>,
     transport: Arc<dyn Transport>,
     first_client: Option<FirstClient>,
+    limits: http::Limits,
 }
 
 impl App {
@@ -89,6 +90,7 @@ impl App {
         let plans = tokio::task::spawn_blocking(PhoneNumber::warm_up);
         let store = open(&config).await?;
         let issuer = config.issuer();
+        let limits = http::Limits::new(config.max_connections, config.keep_alive);
         let mut accounts = config.accounts;
         accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
         let shared = accounts.simulator.clone();
@@ -122,7 +124,7 @@ impl App {
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
-        Ok(Self { listener, address, base_url, service, simulator, transport, first_client })
+        Ok(Self { listener, address, base_url, service, simulator, transport, first_client, limits })
     }
 
     /// Where it listens.
@@ -156,7 +158,7 @@ impl App {
         }
         let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.service, self.simulator);
-        let server = tokio::spawn(http::serve(self.listener, routes, close, DRAIN));
+        let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close, DRAIN));
         let (outbox, deliveries) = by_hand;
         Running {
             address: self.address,

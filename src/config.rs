@@ -3,6 +3,7 @@
 //! Nothing is printed and no value is repeated in an error: it may be a secret.
 
 mod accounts;
+mod connections;
 mod intercept;
 mod local_keys;
 mod templates;
@@ -35,6 +36,10 @@ pub struct Config {
     pub listen_addr: SocketAddr,
     /// `PUBLIC_BASE_URL` without a slash at the end; without it, the listening address.
     pub public_base_url: Option<String>,
+    /// `MAX_CONNECTIONS`.
+    pub(crate) max_connections: usize,
+    /// `KEEP_ALIVE`.
+    pub(crate) keep_alive: std::time::Duration,
     /// `DATABASE_URL`.
     pub(crate) database: DatabaseOptions,
     /// The database is the embedded one: what is missing is made up.
@@ -147,6 +152,7 @@ impl Reader<'_> {
             |text| text.parse().ok(),
         );
         let public_base_url = self.base_url("PUBLIC_BASE_URL");
+        let (max_connections, keep_alive) = (self.max_connections(), self.keep_alive());
         let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
         let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
@@ -209,6 +215,8 @@ impl Reader<'_> {
         Some(Config {
             listen_addr: listen_addr?,
             public_base_url,
+            max_connections: max_connections?,
+            keep_alive: keep_alive?,
             database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 }, pooler: pooler? },
             embedded,
             jwt_secret,

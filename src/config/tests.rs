@@ -43,6 +43,8 @@ fn a_whole_configuration_has_the_defaults_of_the_design() {
 fn every_mistake_is_named_at_once_and_no_value_repeated() {
     let said = mistakes(&[
         ("LISTEN_ADDR", "canary"),
+        ("MAX_CONNECTIONS", "canary"),
+        ("KEEP_ALIVE", "canary"),
         ("GRACE_PERIOD", "canary"),
         ("COOL_DOWN", "9999999d"),
         ("POOL_LOW_WATER", "canary"),
@@ -68,6 +70,8 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
     ]);
     for name in [
         "LISTEN_ADDR",
+        "MAX_CONNECTIONS",
+        "KEEP_ALIVE",
         "GRACE_PERIOD",
         "COOL_DOWN",
         "POOL_LOW_WATER",
@@ -94,6 +98,24 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         assert!(said.contains(name), "{name} in {said}");
     }
     assert!(!said.contains("canary"), "{said}");
+}
+
+#[test]
+fn connections_have_sensible_bounds() {
+    for (name, value) in [
+        ("MAX_CONNECTIONS", "0"),
+        ("MAX_CONNECTIONS", "15"),
+        ("MAX_CONNECTIONS", "-1"),
+        ("MAX_CONNECTIONS", "1.5"),
+        ("MAX_CONNECTIONS", "4000000000000"),
+        ("MAX_CONNECTIONS", "18446744073709551616"),
+        ("KEEP_ALIVE", "0s"),
+        ("KEEP_ALIVE", "90"),
+        ("KEEP_ALIVE", "61m"),
+    ] {
+        assert!(mistakes(&[(name, value)]).contains(&format!("{name} must be")), "{name}={value}");
+    }
+    assert_eq!(mistakes(&[("MAX_CONNECTIONS", "16"), ("KEEP_ALIVE", "1h")]), "");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
-use super::{etag, fields::Strays, problem::Problem};
+use super::{etag, fields::Strays, problem::Problem, server::Exchange};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -154,6 +154,11 @@ impl<E: Endpoint> Guarded<E> {
             Ok(Ok(Some(body))) => request.set_body(body),
             Ok(Ok(None)) => return Problem::of("body_too_large").into_response(),
             Ok(Err(_)) | Err(_) => return Problem::of("malformed_body").into_response(),
+        }
+        // Whether the process is alive has to be said however busy it is, and takes no time.
+        let is_spare = operation.is_some_and(|operation| operation.id == "live");
+        if request.data::<Exchange>().is_some_and(|exchange| !exchange.begin_work(is_spare)) {
+            return Problem::too_many_requests().into_response();
         }
         match self.inner.call(request).await {
             Ok(response) => response.into_response(),

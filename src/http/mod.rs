@@ -3,7 +3,7 @@
 //! Handlers in [`mod@api`] are glue. Everything that all operations share stands around them: authentication as a parameter
 //! type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the guard
 //! that gives every request an id, a size and a line in the log ([`guard`]). The OpenAPI document is made from the
-//! same types ([`spec`]).
+//! same types ([`spec`]). Connections are served by [`mod@server`].
 
 mod api;
 mod auth;
@@ -13,25 +13,21 @@ mod guard;
 mod problem;
 mod reply;
 mod scalars;
+mod server;
 pub mod spec;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, Server,
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route,
     endpoint::make_sync,
     http::{HeaderValue, header},
-    listener::TcpAcceptor,
     middleware::CatchPanic,
 };
 use poem_openapi::OpenApiService;
 
-use tokio::net::TcpListener;
-
-use crate::{lifecycle::Stop, service::Service, simulator::Simulator};
-
-/// A connection on which nothing moves for so long is closed.
-const IDLE: Duration = Duration::from_secs(60);
+pub(crate) use self::server::{Limits, serve};
+use crate::{service::Service, simulator::Simulator};
 
 /// All operations, as one value.
 type Api = (
@@ -83,20 +79,6 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
         .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
         .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
         .with(guard)
-}
-
-/// Serves until asked to stop; requests under way then get `drain` to end.
-pub async fn serve(
-    listener: TcpListener,
-    routes: impl Endpoint<Output = Response> + 'static,
-    mut stop: Stop,
-    drain: Duration,
-) -> std::io::Result<()> {
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
-    Server::new_with_acceptor(acceptor)
-        .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(routes, async move { stop.requested().await }, Some(drain))
-        .await
 }
 
 fn page(content_type: &'static str, body: String) -> Response {

@@ -39,7 +39,11 @@ pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
     ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),
     ("internal", 500, "Our fault. The request id finds it in the log."),
-    ("unavailable", 503, "The database does not answer or takes no writes, or this process is not ready."),
+    (
+        "unavailable",
+        503,
+        "The database does not answer or takes no writes, or this process is not ready or has too much to do.",
+    ),
 ];
 
 /// An error on its way out.
@@ -118,6 +122,12 @@ impl Problem {
     pub(super) fn not_ready(why: NotReady) -> Self {
         let more = Some(Box::new(More::Reason(why)));
         Self { detail: why.detail().to_owned(), more, retry_after: Some(1), ..Self::of("unavailable") }
+    }
+
+    /// As many requests as can be are being worked on.
+    pub(super) fn too_many_requests() -> Self {
+        let detail = "This process has too many requests to work on.".to_owned();
+        Self { detail, retry_after: Some(1), ..Self::of("unavailable") }
     }
 
     fn conflict(conflict: Conflict, more: Option<More>) -> Self {

@@ -5,6 +5,7 @@ mod auth;
 mod bad_input;
 mod carriers;
 mod chaos;
+mod connections;
 mod contact;
 mod country;
 mod delivery;
