@@ -10,13 +10,13 @@ use std::{
 
 use poem::{
     Body, Endpoint, IntoResponse as _, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::Authority},
 };
 use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
-use super::{etag, fields::Strays, problem::Problem, server::Exchange};
+use super::{etag, fields::Strays, pages::PATHS, problem::Problem, server::Exchange};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -46,6 +46,16 @@ struct Operation {
 }
 
 impl Known {
+    fn operation(&self, method: &Method) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.method == method)
+    }
+
+    /// Whether HEAD is answered as GET is, without the body. Webhooks have effects, which HEAD must not have.
+    fn takes_head(&self) -> bool {
+        let is_webhook = matches!(self.segments.first(), Some(Segment::Is(first)) if first == "webhooks");
+        !is_webhook && self.operation(&Method::GET).is_some()
+    }
+
     fn matches(&self, path: &str) -> bool {
         let mut asked = path.trim_start_matches('/').split('/');
         self.segments.iter().all(|segment| match (segment, asked.next()) {
@@ -87,7 +97,16 @@ impl Guard {
                 })
                 .collect(),
         });
-        let mut known: Vec<_> = known.collect();
+        let pages = PATHS.map(|(path, id)| Known {
+            segments: vec![Segment::Is(path.trim_start_matches('/').to_owned())],
+            operations: vec![Operation {
+                method: Method::GET,
+                id: id.to_owned(),
+                parameters: Vec::new(),
+                headers: Vec::new(),
+            }],
+        });
+        let mut known: Vec<_> = known.chain(pages).collect();
         // `/customers/search` before `/customers/{id}`.
         known.sort_by_key(|known| known.segments.iter().filter(|segment| matches!(segment, Segment::Any)).count());
         Self(Arc::new(known))
@@ -111,14 +130,22 @@ pub(super) struct Guarded<E> {
 impl<E: Endpoint> Endpoint for Guarded<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    async fn call(&self, mut request: Request) -> Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
         let known = self.known.iter().find(|known| known.matches(request.uri().path()));
-        let operation = known.and_then(|known| known.operations.iter().find(|op| op.method == request.method()));
+        if request.method() == Method::HEAD && known.is_some_and(Known::takes_head) {
+            // The body is left out where the response is written, which knows of HEAD.
+            request.set_method(Method::GET);
+        }
+        let operation = known.and_then(|known| known.operation(request.method()));
         let span = tracing::info_span!("request", id, operation = operation.map(|operation| operation.id.as_str()));
         async {
-            let mut response = self.answer(request, operation).await;
+            let mut response = match known {
+                // The framework would answer it as GET.
+                Some(_) if request.method() == Method::HEAD => Problem::of("method_not_allowed").into_response(),
+                _ => self.answer(request, operation).await,
+            };
             if response.status() == StatusCode::METHOD_NOT_ALLOWED {
                 response.headers_mut().insert(header::ALLOW, allowed(known));
             }
@@ -137,6 +164,10 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn answer(&self, mut request: Request, operation: Option<&Operation>) -> Response {
+        if !names_host(&request) {
+            let error = FieldError::new("Host", "must be there once, as a host and perhaps a port");
+            return Problem::of("invalid_parameter").with_errors(vec![error]).into_response();
+        }
         if let Some(operation) = operation.filter(|_| request.uri().path().starts_with("/v1/")) {
             let unknown = unknown_parameters(&request, operation);
             if operation.parameters.is_empty() && !unknown.is_empty() {
@@ -178,6 +209,21 @@ async fn read(body: Body) -> std::io::Result<Option<Vec<u8>>> {
     }
     tokio::io::copy(&mut reader.take(DROPPED), &mut tokio::io::sink()).await?;
     Ok(None)
+}
+
+/// Whether the request has one valid `Host` (RFC 9112, section 3.2); HTTP/1.0 can do without. An empty one is valid.
+fn names_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (None, _) => return request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => return false,
+    };
+    let is_valid = |host: Authority| {
+        let port = host.as_str().strip_prefix(host.host()).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    host.is_empty() || Authority::try_from(host).is_ok_and(is_valid)
 }
 
 /// A misspelt filter must not quietly list everything.
@@ -225,7 +271,11 @@ fn join_if_match(request: &mut Request) {
 }
 
 fn allowed(known: Option<&Known>) -> HeaderValue {
-    let methods: Vec<_> = known.into_iter().flat_map(|known| &known.operations).map(|op| op.method.as_str()).collect();
+    let mut methods: Vec<_> =
+        known.into_iter().flat_map(|known| &known.operations).map(|operation| operation.method.as_str()).collect();
+    if known.is_some_and(Known::takes_head) {
+        methods.push(Method::HEAD.as_str());
+    }
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 

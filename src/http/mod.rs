@@ -10,6 +10,7 @@ mod auth;
 mod etag;
 mod fields;
 mod guard;
+mod pages;
 mod problem;
 mod reply;
 mod scalars;
@@ -19,13 +20,12 @@ pub mod spec;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route,
-    endpoint::make_sync,
-    http::{HeaderValue, header},
+    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, endpoint::make_sync, get,
     middleware::CatchPanic,
 };
 use poem_openapi::OpenApiService;
 
+use self::pages::Page;
 pub(crate) use self::server::{Limits, serve};
 use crate::{service::Service, simulator::Simulator};
 
@@ -68,21 +68,19 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
     let api = OpenApiService::new(api(service, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
     let document = spec::document();
     let guard = guard::Guard::new(&document);
-    let (json, yaml) = (spec::json(&document), spec::yaml(&document));
-    let docs = spec::swagger_page(&api.swagger_ui_html());
+    let docs = Page::new("text/html; charset=utf-8", spec::swagger_page(&api.swagger_ui_html()));
+    let json = Page::new("application/json", spec::json(&document));
+    let yaml = Page::new("application/yaml", spec::yaml(&document));
+    let page = |page: Page| get(make_sync(move |request| page.answer(&request)));
     Route::new()
-        .at("/docs", make_sync(move |_| page("text/html; charset=utf-8", docs.clone())))
-        .at("/openapi.json", make_sync(move |_| page("application/json", json.clone())))
-        .at("/openapi.yaml", make_sync(move |_| page("application/yaml", yaml.clone())))
+        .at("/docs", page(docs))
+        .at("/openapi.json", page(json))
+        .at("/openapi.yaml", page(yaml))
         .nest("/", api)
         .data(Arc::clone(service))
         .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
         .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
         .with(guard)
-}
-
-fn page(content_type: &'static str, body: String) -> Response {
-    Response::builder().header(header::CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
 }
 
 /// The service that [`routes`] put beside every request.

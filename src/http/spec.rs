@@ -31,7 +31,7 @@ other's phone again.\n\n\
 optional ones. **ETag** and **If-Match** keep concurrent edits apart; `If-Match` takes weak tags and lists too, so proxies may \
 compress answers. **Idempotency-Key** makes a POST safe to repeat.\n\n\
 **Errors** are problem documents (RFC 9457) that name every wrong field and repeat nothing of what was sent. Their \
-codes are listed with the schema `Problem` below.";
+codes are listed with the schema `Problem` below. A request whose head cannot be read has no document: 400, 414 or 431.";
 
 /// The groups of operations, in the order in which somebody new needs them.
 const GROUPS: [&str; 11] = [
@@ -220,8 +220,8 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
             || id.starts_with("create_")
             || matches!(id, "send_text" | "retry_message" | "set_contact" | "rotate_client" | "revoke_client"));
     let rules = [
-        // Every operation under /v1 refuses parameters that it does not know.
-        (400, has("query") || has("header") || body || webhook || secured),
+        // No operation takes a request without `Host`, or a body that does not arrive whole.
+        (400, true),
         (401, secured || webhook),
         (403, secured),
         (404, has("path") || path.starts_with("/v1/simulator/")),

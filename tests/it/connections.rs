@@ -2,7 +2,7 @@
 //! figures that the tests print (`--nocapture`) are in `docs/connections.md`.
 
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read as _},
     time::{Duration, Instant},
 };
 
@@ -200,5 +200,104 @@ async fn responses_that_are_not_read_cost_little_memory() {
     drop(unread);
     eventually("the end of the connections", async || (Figures::of(&service).sockets < 40).then_some(())).await;
     Figures::of(&service).print("after");
+    service.terminate();
+}
+
+/// Sends a request and reads the response, whose connection ends with it.
+async fn exchange(service: &Service, request: &str) -> (String, Vec<u8>) {
+    let mut stream = send(service, request.as_bytes()).await;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end + 4..].to_vec())
+}
+
+async fn fetch(service: &Service, method: &str, path: &str, more: &str) -> (String, Vec<u8>) {
+    exchange(service, &format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{more}\r\n")).await
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_sent_compressed_once_and_only_by_get_and_head() {
+    let db = TestDatabase::fresh(Kind::Sqlite).await;
+    let service = Service::start(&db, &[]).await;
+    for path in ["/docs", "/openapi.json", "/openapi.yaml"] {
+        let (head, plain) = fetch(&service, "GET", path, "").await;
+        assert!(head.starts_with("http/1.1 200") && header(&head, "cache-control") == Some("no-cache"), "{head}");
+        assert!(header(&head, "content-encoding").is_none() && header(&head, "vary") == Some("accept-encoding"));
+        let etag = header(&head, "etag").expect("an etag").to_owned();
+        let (head, packed) = fetch(&service, "GET", path, "accept-encoding: br, gzip;q=0.5\r\n").await;
+        assert_eq!(header(&head, "content-encoding"), Some("gzip"), "{head}");
+        assert_ne!(header(&head, "etag"), Some(&*etag), "another encoding has other bytes");
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("gzip");
+        assert!(unpacked == plain && packed.len() * 3 < plain.len());
+
+        for encoding in ["", "accept-encoding: gzip\r\n"] {
+            let (head, body) = fetch(&service, "HEAD", path, encoding).await;
+            let length = if encoding.is_empty() { plain.len() } else { packed.len() };
+            assert!(head.starts_with("http/1.1 200") && body.is_empty(), "{head}");
+            assert_eq!(header(&head, "content-length"), Some(&*length.to_string()), "{head}");
+        }
+
+        let (head, body) = fetch(&service, "GET", path, "if-none-match: *\r\n").await;
+        assert!(head.starts_with("http/1.1 304") && header(&head, "etag") == Some(&*etag), "{head}");
+        assert!(body.is_empty() && header(&head, "cache-control") == Some("no-cache"), "{head}");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CANARY"] {
+            let (head, body) = fetch(&service, method, path, "").await;
+            assert!(head.starts_with("http/1.1 405") && header(&head, "allow") == Some("get, head"), "{method} {head}");
+            assert!(String::from_utf8_lossy(&body).contains("method_not_allowed"));
+        }
+    }
+    let (head, _) = fetch(&service, "POST", "/", "").await;
+    assert!(head.starts_with("http/1.1 405") && header(&head, "allow") == Some("get, head"), "{head}");
+    let client = reqwest::Client::new();
+    let page = client.get(format!("{}/docs", service.base)).send().await.expect("an answer");
+    let etag = page.headers()["etag"].to_str().expect("text").to_owned();
+    for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}")] {
+        let asked = client.get(format!("{}/docs", service.base)).header("if-none-match", known).send().await;
+        assert_eq!(asked.expect("an answer").status(), 304);
+    }
+    service.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_names_its_host_once() {
+    let db = TestDatabase::fresh(Kind::Sqlite).await;
+    let service = Service::start(&db, &[]).await;
+    for path in ["/health/live", "/docs", "/v1/customers", "/nowhere", "/webhooks/simulator/sms"] {
+        for hosts in ["", "host: a\r\nhost: a\r\n", "host: a b\r\n", "host: a/b\r\n", "host: u@a\r\n", "host: a:b\r\n"]
+        {
+            let request = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n");
+            let (head, body) = exchange(&service, &request).await;
+            assert!(head.starts_with("http/1.1 400"), "{path} {hosts:?} {head}");
+            assert!(String::from_utf8_lossy(&body).contains("\"pointer\":\"Host\""));
+        }
+    }
+    for request in [
+        "GET /health/live HTTP/1.0\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nconnection: close\r\nhost:\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nconnection: close\r\nHost: my_host.example:8080\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nconnection: close\r\nhost: [::1]:8080\r\n\r\n",
+        "GET http://a/health/live HTTP/1.1\r\nconnection: close\r\nhost: a\r\n\r\n",
+        "HEAD /health/live HTTP/1.1\r\nconnection: close\r\nhost: a\r\n\r\n",
+    ] {
+        let (head, body) = exchange(&service, request).await;
+        assert!(head.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("200")), "{request:?} {head}");
+        assert_eq!(body.is_empty(), request.starts_with("HEAD"));
+    }
+    for request in
+        ["CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"]
+    {
+        let (head, _) = exchange(&service, request).await;
+        assert!(head.starts_with("http/1.1 404"), "{request:?} {head}");
+    }
+    let (head, _) = fetch(&service, "HEAD", "/webhooks/simulator/sms", "").await;
+    assert!(head.starts_with("http/1.1 405") && header(&head, "allow") == Some("get, post"), "{head}");
+    let (head, _) = fetch(&service, "HEAD", "/v1/customers", "").await;
+    assert!(head.starts_with("http/1.1 401"), "{head}");
     service.terminate();
 }
