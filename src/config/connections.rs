@@ -8,8 +8,9 @@ use super::{Reader, duration};
 const FEWEST: u64 = 16;
 /// Most connections by default, however many files the process may open.
 const DEFAULT: u64 = 1024;
-/// File descriptors that stay for everything else: the database, providers, event endpoints, the log.
-const RESERVED: u64 = 100;
+/// File descriptors that stay for everything else: the database, 32 sends to a provider, 64 deliveries to event endpoints, the
+/// log.
+const RESERVED: u64 = 160;
 /// What most systems allow, where the limit cannot be read.
 const USUAL_LIMIT: u64 = 1024;
 

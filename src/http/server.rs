@@ -71,7 +71,7 @@ impl Limits {
     }
 
     /// Requests that may be worked on at a time. The other connections wait for a client and can make room for a new
-    /// one, so that health checks are answered however busy the process is.
+    /// one, so that `/health/live` is answered however busy the process is.
     fn requests(&self) -> usize {
         self.connections - (self.connections / 8).max(1)
     }

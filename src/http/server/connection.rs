@@ -47,7 +47,7 @@ enum Phase {
     Head,
     /// A body is arriving. Its deadline is the guard's, which answers when it passes.
     Body,
-    /// A request is being worked on, with one of the permits for that unless it is a health check.
+    /// A request is being worked on, with one of the permits for that unless it can be spared.
     Work { _permit: Option<OwnedSemaphorePermit> },
     /// A response is being written. `buffered`: hyper has taken all of it. `stalled`: since when the client does not read.
     Response { buffered: bool, stalled: Option<Instant> },
@@ -94,11 +94,11 @@ impl Connection {
     }
 
     /// The body has arrived too, and the request can be worked on. `false`: as many as can be at a time are already, and
-    /// this one has to be refused.
-    fn work(&self, is_health_check: bool) -> bool {
+    /// this one has to be refused. `is_spare`: it is worked on all the same.
+    fn work(&self, is_spare: bool) -> bool {
         let permit = match Arc::clone(&self.requests).try_acquire_owned() {
             Ok(permit) => Some(permit),
-            Err(_) if is_health_check => None,
+            Err(_) if is_spare => None,
             Err(_) => return false,
         };
         let mut state = self.state();
@@ -210,8 +210,8 @@ impl Exchange {
     }
 
     /// The body has arrived. `false`: too many requests are being worked on, and this one has to be refused.
-    pub(in crate::http) fn begin_work(&self, is_health_check: bool) -> bool {
-        self.0.work(is_health_check)
+    pub(in crate::http) fn begin_work(&self, is_spare: bool) -> bool {
+        self.0.work(is_spare)
     }
 }
 
