@@ -24,6 +24,7 @@ mod m0011_arrivals;
 mod m0013_floors;
 mod m0014_refusals;
 mod m0015_endpoint_owners;
+mod m0016_comparisons;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_floors::Migration),
             Box::new(m0014_refusals::Migration),
             Box::new(m0015_endpoint_owners::Migration),
+            Box::new(m0016_comparisons::Migration),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::{ids::RideId, ride::TransitionRefused, scope::Scope, words::words};
+use super::{comparison::Comparison, ids::RideId, ride::TransitionRefused, scope::Scope, words::words};
 
 words! {
     /// A state that forbids what was asked: the stable `code` of a 409 answer.
@@ -148,6 +148,15 @@ pub enum Error {
         /// Not before this.
         retry_after: Duration,
     },
+    /// The client has used up a limit.
+    #[error("limited")]
+    Limited {
+        /// Not before this.
+        retry_after: Duration,
+    },
+    /// Comparisons that must be counted before they are made. Use cases answer to it among themselves.
+    #[error("{} comparisons are not counted", .0.len())]
+    Uncounted(Vec<Comparison>),
     /// The database cannot be reached, or takes no writes. The cause is logged once and never shown.
     #[error("unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod call;
 pub mod client;
 pub mod clock;
+pub mod comparison;
 pub mod contact;
 pub mod courier;
 pub mod endpoint;

@@ -38,6 +38,12 @@ pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("same_phone", 422, "Customer and driver have the same phone number."),
     ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
     ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),
+    (
+        "rate_limited",
+        429,
+        "The client has used up a limit: without `phone_numbers:reveal` it may compare 10 different phone numbers an hour \
+         with each person, and make 10 dry runs a minute. Come back after `Retry-After` seconds.",
+    ),
     ("internal", 500, "Our fault. The request id finds it in the log."),
     (
         "unavailable",
@@ -189,6 +195,13 @@ impl From<Error> for Problem {
             Error::MissingScope(scope) => Self::missing_scope(scope.as_str()),
             Error::Busy { retry_after } => {
                 Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
+            }
+            Error::Limited { retry_after } => {
+                Self { retry_after: Some(retry_after.num_seconds() + 1), ..Self::of("rate_limited") }
+            }
+            Error::Uncounted(_) => {
+                tracing::error!("a use case left comparisons uncounted");
+                Self::of("internal")
             }
             Error::Unavailable(cause) => {
                 tracing::error!(%cause, "a request failed");

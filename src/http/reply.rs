@@ -239,5 +239,5 @@ pub(super) fn request_id(
         return Err(Problem::of("invalid_parameter").with_errors(vec![wrong]));
     }
     let fingerprint = service.fingerprint(&[scope.as_bytes(), b"\n", canonical].concat());
-    Ok(RequestId { client: caller.id, operation, key, fingerprint })
+    Ok(RequestId { caller: caller.clone(), operation, key, fingerprint })
 }

@@ -6,6 +6,7 @@
 pub mod auth;
 mod bell;
 mod breakers;
+mod comparisons;
 mod deliveries;
 mod endpoints;
 mod events;

@@ -3,11 +3,13 @@
 use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
+        comparison::StoredSide,
         error::{Conflict, Error, FieldError, Result},
         event::{EventData, EventType},
         ids::NumberId,
         number::{NewNumber, Number, NumberPatch, NumberStatus},
         page::{Page, PageRequest},
+        scope::Scope,
         version::ExpectedVersion,
     },
     store::{
@@ -28,6 +30,7 @@ impl Service {
         self.write_once(request, |tx| async move {
             people::hold_phone(&tx, &new.phone).await?;
             if people::phone_is_known(&tx, owner).await? {
+                self.require_counted(&tx, &request.caller, [self.compared(StoredSide::Everybody, &new.phone)]).await?;
                 return Err(Conflict::NumberIsPersonsPhone.into());
             }
             numbers::insert(&tx, new, new.phone.country(), now).await
@@ -36,6 +39,10 @@ impl Service {
     }
 
     /// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
+    ///
+    /// An import that is refused stores nothing and so leaves no trace of what it asked. A caller who may not see phones is
+    /// therefore told of people's phones only in a short list, each of which counts, and not while the list has numbers
+    /// of the pool.
     pub async fn create_numbers(&self, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
         let unknown = |(at, number): (usize, &NewNumber)| {
             let known = self.providers.get(&number.provider).is_some();
@@ -67,6 +74,17 @@ impl Service {
                     continue;
                 };
                 conflicts.push((*at, conflict));
+            }
+            if !request.caller.scopes.has(Scope::PhoneNumbersReveal) {
+                if conflicts.iter().any(|(_, conflict)| *conflict == Conflict::NumberExists) {
+                    conflicts.retain(|(_, conflict)| *conflict == Conflict::NumberExists);
+                } else if !conflicts.is_empty() {
+                    if new.len() > StoredSide::Everybody.allowance().most {
+                        return Err(Error::MissingScope(Scope::PhoneNumbersReveal));
+                    }
+                    let compared = new.iter().map(|number| self.compared(StoredSide::Everybody, &number.phone));
+                    self.require_counted(&tx, &request.caller, compared).await?;
+                }
             }
             conflicts.sort_by_key(|(at, _)| *at);
             if let Some((_, first)) = conflicts.first() {

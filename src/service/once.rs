@@ -2,11 +2,12 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Service;
+use super::{Service, random};
 use crate::{
     domain::{
+        client::Caller,
+        comparison::{Comparison, StoredSide},
         error::{Error, FieldError, Result},
-        ids::ClientId,
     },
     store::{
         Tx,
@@ -17,7 +18,7 @@ use crate::{
 /// What names a request across repeats, if its sender gave it a key.
 pub struct RequestId {
     /// Whose request.
-    pub client: ClientId,
+    pub caller: Caller,
     /// The operation.
     pub operation: &'static str,
     /// The key, if there is one.
@@ -41,25 +42,33 @@ impl Service {
     }
 
     /// Runs a unit of work in a transaction, or answers as the first time if this request was answered before. The
-    /// answer is kept, sealed, in the same transaction.
+    /// answer is kept, sealed, in the same transaction. Phones that the work compares are counted first, and so is what
+    /// the body is compared with: under a key that somebody used, it could be guessed.
     pub(super) async fn write_once<T, F>(&self, request: &RequestId, work: impl Fn(Tx) -> F) -> Result<Once<T>>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T>>,
     {
         let (now, work) = (self.now(), &work);
-        self.store
-            .write(|tx| async move {
+        let attempt = || {
+            self.store.write(move |tx| async move {
                 let Some(key) = &request.key else {
                     return Ok(Once { value: work(tx.clone()).await?, repeated: false });
                 };
                 let key = RequestKey {
-                    client: request.client,
+                    client: request.caller.id,
                     operation: request.operation,
                     key: key.clone(),
                     fingerprint: request.fingerprint.clone(),
                 };
-                match idempotency::take(&tx, &key, now).await? {
+                let taken = idempotency::take(&tx, &key, now).await?;
+                if !matches!(taken, Taken::Fresh) {
+                    let before = self.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
+                    let subject = StoredSide::Request(random::spell(&before));
+                    let compared = Comparison { subject, digest: key.fingerprint.clone() };
+                    self.require_counted(&tx, &request.caller, [compared]).await?;
+                }
+                match taken {
                     Taken::Fresh => {
                         let value = work(tx.clone()).await?;
                         idempotency::keep(&tx, &key, &serde_json::to_vec(&value).map_err(Error::internal)?).await?;
@@ -74,6 +83,7 @@ impl Service {
                     )),
                 }
             })
-            .await
+        };
+        self.counting(request.caller.id, attempt).await
     }
 }

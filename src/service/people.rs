@@ -3,6 +3,7 @@
 use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
+        client::Caller,
         clock::Time,
         error::{Conflict, Error, Result},
         ids::PersonId,
@@ -40,27 +41,33 @@ impl Service {
     }
 
     /// Everybody in this role with this phone.
-    pub async fn find_people(&self, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
+    pub async fn find_people(&self, caller: &Caller, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
+        tracing::info!(client_id = %caller.id, %role, "searched people by phone");
         people::with_phone(&self.store, role, &self.store.phone_index(phone)).await
     }
 
     /// Edits a person. With another phone, all of their open rides go on, or nothing changes.
     pub async fn edit_person(
         &self,
+        caller: &Caller,
         role: Role,
         id: PersonId,
         patch: &PersonPatch,
         expected: &ExpectedVersion,
     ) -> Result<Person> {
         let now = self.now();
-        self.store
-            .write(|tx| async move {
+        let attempt = || {
+            self.store.write(move |tx| async move {
                 // Creating a ride locks the person too, so no window opens between the question and the edit.
                 let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
                 expect_version(expected, person.version)?;
+                if let Some(phone) = &patch.phone {
+                    self.require_new_phone_counted(&tx, caller, &person, phone).await?;
+                }
                 self.change(&tx, person, patch.clone(), now).await
             })
-            .await
+        };
+        self.counting(caller.id, attempt).await
     }
 
     /// Erases a person: name, phone and external id are gone, the id stays a tombstone.

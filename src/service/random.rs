@@ -26,7 +26,12 @@ pub(super) fn webhook_secret() -> WebhookSecret {
 
 /// 96 bits that name something, in letters and digits only.
 pub(super) fn name(prefix: &str) -> String {
-    bytes::<12>().iter().fold(prefix.to_owned(), |name, byte| format!("{name}{byte:02x}"))
+    format!("{prefix}{}", spell(&bytes::<12>()))
+}
+
+/// Bytes in letters and digits only.
+pub(super) fn spell(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where decisions that nobody needs to guess come from.

@@ -15,6 +15,7 @@ use telling::Parties;
 use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
+        client::Caller,
         clock::Time,
         error::{Conflict, Error, FieldError, Result},
         ids::{PersonId, RideId},
@@ -65,7 +66,7 @@ impl Service {
         let now = self.now();
         let once = self
             .write_once(request, |tx| async move {
-                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
+                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, &request.caller, new).await?;
                 let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
                 rides::record(&tx, &ride, RideEventKind::Created, now).await?;
                 if new.notify {
@@ -80,7 +81,8 @@ impl Service {
     }
 
     /// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
-    async fn admit(&self, tx: &Tx, new: &NewRide) -> Result<Admitted> {
+    async fn admit(&self, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
+        self.require_ride_counted(tx, caller, new).await?;
         let now = self.now();
         let policy = self.policy.with(&new.terms);
         let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
@@ -122,10 +124,15 @@ impl Service {
     }
 
     /// Edits a ride: its plan while it is not over, its status along the allowed path.
-    pub async fn edit_ride(&self, id: RideId, patch: &RidePatch, expected: &ExpectedVersion) -> Result<Ride> {
-        let edited = self
-            .store
-            .write(|tx| async move {
+    pub async fn edit_ride(
+        &self,
+        caller: &Caller,
+        id: RideId,
+        patch: &RidePatch,
+        expected: &ExpectedVersion,
+    ) -> Result<Ride> {
+        let attempt = || {
+            self.store.write(move |tx| async move {
                 let next_driver = self.lock_next_driver(&tx, id, patch.driver_id).await?;
                 let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
                 let now = self.now();
@@ -143,6 +150,8 @@ impl Service {
                 let is_passed_on = after.driver_id != ride.driver_id;
                 if is_passed_on {
                     let next = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
+                    self.require_counted(&tx, caller, self.pair_compared(&next.parties.customer, &next.parties.driver))
+                        .await?;
                     after = self.change_driver(&tx, after, next, left).await?;
                 }
                 for event in events {
@@ -159,8 +168,8 @@ impl Service {
                 }
                 Ok(edited)
             })
-            .await;
-        let edited = self.noting_depletion(edited).await?;
+        };
+        let edited = self.noting_depletion(self.counting(caller.id, attempt).await).await?;
         self.owed.ring();
         Ok(edited)
     }

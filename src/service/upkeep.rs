@@ -9,10 +9,10 @@ use chrono::Duration;
 
 use super::{Service, pool, relay, strangers};
 use crate::{
-    domain::error::Result,
+    domain::{comparison::Allowance, error::Result},
     store::{
-        Tx, arrivals, auto_replies, bindings, calls, deliveries, endpoints, events, idempotency, inbox, jobs, outbox,
-        simulator,
+        Tx, arrivals, auto_replies, bindings, calls, comparisons, deliveries, endpoints, events, idempotency, inbox,
+        jobs, outbox, simulator,
     },
 };
 
@@ -65,6 +65,7 @@ const TIDYING: &[Job] = &[
     Job::every(15, "prune_answers", |service| Box::pin(service.prune_answers())),
     Job::every(15, "prune_auto_replies", |service| Box::pin(service.prune_auto_replies())),
     Job::every(60, "prune_arrivals", |service| Box::pin(service.prune_arrivals())),
+    Job::every(60, "prune_comparisons", |service| Box::pin(service.prune_comparisons())),
     Job::every(60, "prune_screens", |service| Box::pin(service.prune_screens())),
     Job::every(60, "prune_events", |service| Box::pin(service.prune_events())),
     Job::every(60, "prune_attempts", |service| Box::pin(service.prune_attempts())),
@@ -162,6 +163,11 @@ impl Service {
     async fn prune_arrivals(&self) -> Result<()> {
         let before = self.now() - ARRIVALS_KEPT;
         self.forget(|tx| async move { arrivals::prune(&tx, before, BATCH).await }).await
+    }
+
+    async fn prune_comparisons(&self) -> Result<()> {
+        let before = self.now() - Allowance::LONGEST;
+        self.forget(|tx| async move { comparisons::prune(&tx, before, BATCH).await }).await
     }
 
     async fn prune_screens(&self) -> Result<()> {

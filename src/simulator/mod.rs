@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::{
     domain::{
         call::CallStatus,
+        client::Caller,
         error::{Error, Result},
         phone::PhoneNumber,
         text::Body,
@@ -93,6 +94,11 @@ impl Simulator {
             }
             _ => Err(Error::internal("the simulator's webhook was refused")),
         }
+    }
+
+    /// Counts that a caller acts as a phone, or looks at one: either tells whether it is somebody's.
+    pub async fn admit(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
+        self.service.count_simulated(caller, phone).await
     }
 
     /// A phone sends a text to a number.

@@ -17,6 +17,7 @@ pub mod bindings;
 pub mod breakers;
 pub mod calls;
 pub mod clients;
+pub mod comparisons;
 pub mod deliveries;
 pub mod endpoints;
 pub mod events;

@@ -279,6 +279,11 @@ for_every_provider! {
         api.json("POST", "/v1/customers", &with_key, &body).await.expect(201);
         api.json("POST", "/v1/customers", &with_key, &body).await.expect(201);
         api.post("/v1/customers/search", &json!({ "phone_number": PHONE })).await.expect(200);
+        let narrow = Api::sign_in(&service.base, CLIENT, Some("rides:write drivers:write")).await;
+        let guess = json!({ "external_id": "guess", "name": TEXT, "phone_number": "+31651234987" });
+        let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
+        let ride = json!({ "customer_id": 1, "driver": guess, "start": TEXT, "destination": TEXT, "datetime": soon });
+        narrow.post("/v1/rides?dry_run=true", &ride).await;
         api.get(&format!("/v1/customers?external_id={PHONE}")).await;
         api.get(&format!("/v1/customers?{ann_digits}={PHONE}")).await.expect_problem(400, "invalid_parameter");
         api.raw("GET", &format!("/nowhere/{PHONE}"), &[("x-request-id", PHONE)], Vec::new()).await;
@@ -305,6 +310,9 @@ for_every_provider! {
 
         let log = log_of(&db);
         assert!(log.contains("\"answered\"") && log.contains("a webhook was refused"), "the log says something");
+        for counted in ["searched people by phone", "\"person:1\"", "\"dry_run\""] {
+            assert!(log.lines().any(|line| line.contains(counted) && line.contains("\"client_id\":\"1\"")), "{counted}");
+        }
         assert!(log.lines().all(|line| line.matches("\"message\":").count() <= 1), "a key twice in one line");
         let dump = dump(&db, kind).await;
         for (place, text) in [("log", &log), ("database", &dump)] {

@@ -47,7 +47,8 @@ request_body! {
     PersonPatchBody {
         /// Another name.
         name: Keep<Name>,
-        /// Another phone number. 409 while a ride of theirs has its contact window open.
+        /// A new phone number. Their open rides move to it; 409 `phone_barred` if it cannot be used on one of their numbers.
+        /// Limited without the scope `phone_numbers:reveal`.
         phone_number: Keep<PhoneNumber>,
         /// Another language, or null for none.
         language: Clear<Language>,
@@ -141,7 +142,8 @@ impl People {
             language: body.language.0,
             external_id: body.external_id.0,
         };
-        let person = self.service.edit_person(self.role, id, &patch, &expected(if_match.as_deref())).await?;
+        let person =
+            self.service.edit_person(&allowed.caller, self.role, id, &patch, &expected(if_match.as_deref())).await?;
         let version = person.version;
         Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
     }
@@ -151,8 +153,8 @@ impl People {
         Ok(NoContent)
     }
 
-    async fn search(&self, phone: &PhoneNumber) -> Answer<Found<PeopleFound>> {
-        let people = self.service.find_people(self.role, phone).await?;
+    async fn search<R>(&self, allowed: Allowed<R>, phone: &PhoneNumber) -> Answer<Found<PeopleFound>> {
+        let people = self.service.find_people(&allowed.caller, self.role, phone).await?;
         let items = people.into_iter().map(|person| PersonView::of(person, true)).collect();
         Ok(Found::new(PeopleFound { items }))
     }
@@ -270,10 +272,10 @@ macro_rules! people_api {
             #[oai(path = $search, method = "post", operation_id = $search_id)]
             async fn search(
                 &self,
-                #[oai(scope = "Scope::PhoneNumbersReveal")] _allowed: Allowed<PhoneNumbersReveal>,
+                #[oai(scope = "Scope::PhoneNumbersReveal")] allowed: Allowed<PhoneNumbersReveal>,
                 body: Body<PhoneSearchBody>,
             ) -> Answer<Found<PeopleFound>> {
-                self.0.search(&body.value.phone_number).await
+                self.0.search(allowed, &body.value.phone_number).await
             }
         }
     };

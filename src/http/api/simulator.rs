@@ -115,14 +115,16 @@ impl SimulatorApi {
     /// Send a text as a phone
     ///
     /// Goes the way of a real one: a signed webhook to us, and from us to the other party's phone. 404 where the
-    /// simulator is off.
+    /// simulator is off. Without the scope `phone_numbers:reveal`, a client acts as and looks at 10 different phones an
+    /// hour.
     #[oai(path = "/v1/simulator/texts", method = "post", operation_id = "simulate_text")]
     async fn text(
         &self,
-        #[oai(scope = "Scope::SimulatorUse")] _allowed: Allowed<SimulatorUse>,
+        #[oai(scope = "Scope::SimulatorUse")] allowed: Allowed<SimulatorUse>,
         body: Body<SimulatedTextBody>,
     ) -> Answer<Accepted<SimulatedText>> {
         let SimulatedTextBody { from, to, text } = body.value;
+        self.simulator()?.admit(&allowed.caller, &from).await?;
         let id = self.simulator()?.send_text(&from, &to, &text).await?;
         Ok(Accepted::new(SimulatedText { id }))
     }
@@ -138,6 +140,7 @@ impl SimulatorApi {
         body: Body<SimulatedCallBody>,
     ) -> Answer<Found<SimulatedCall>> {
         let SimulatedCallBody { from, to } = body.value;
+        self.simulator()?.admit(&allowed.caller, &from).await?;
         let (id, heard) = self.simulator()?.call(&from, &to).await?;
         Ok(Found::new(match heard {
             Heard::Connected { rang, caller_id } => SimulatedCall {
@@ -163,12 +166,13 @@ impl SimulatorApi {
     #[oai(path = "/v1/simulator/phones/:phone_number", method = "get", operation_id = "simulated_phone")]
     async fn phone(
         &self,
-        #[oai(scope = "Scope::SimulatorUse")] _allowed: Allowed<SimulatorUse>,
+        #[oai(scope = "Scope::SimulatorUse")] allowed: Allowed<SimulatorUse>,
         /// The phone, in international form.
         phone_number: Path<String>,
     ) -> Answer<Found<Screen>> {
         let simulator = self.simulator()?;
         let phone = PhoneNumber::parse(&phone_number.0).map_err(|_| Problem::of("not_found"))?;
+        simulator.admit(&allowed.caller, &phone).await?;
         let entries = simulator.screen(&phone).await?;
         Ok(Found::new(Screen { items: entries.into_iter().map(ScreenItem::from).collect() }))
     }

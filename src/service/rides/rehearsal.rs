@@ -6,6 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
+        client::Caller,
+        comparison::StoredSide,
         error::{Error, PoolLimit, Result},
         ids::NumberId,
         number::NumberMatch,
@@ -13,7 +15,7 @@ use crate::{
         pool::{Preference, Rejection},
         ride::NewRide,
     },
-    service::Service,
+    service::{Service, random},
     store::{numbers, pool},
 };
 
@@ -40,13 +42,13 @@ pub struct Chosen {
 impl Service {
     /// Creates a ride as [`create_ride`](Self::create_ride) does and undoes it, people named inside of it included; no
     /// idempotency key is taken and nobody is told. Answers which number it got and counts the rest of the pool.
-    pub async fn rehearse_ride(&self, new: &NewRide) -> Result<Rehearsal> {
+    pub async fn rehearse_ride(&self, caller: &Caller, new: &NewRide) -> Result<Rehearsal> {
+        self.count_for(caller, StoredSide::DryRun, random::name("").into_bytes()).await?;
         let now = self.now();
         let usable = &self.providers.configured();
-        let (outcome, pair, countries) = self
-            .store
-            .rehearse(|tx| async move {
-                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, new).await?;
+        let attempt = || {
+            self.store.rehearse(move |tx| async move {
+                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, caller, new).await?;
                 let outcome = match self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await {
                     Ok(Placed { ride, is_pairs_own }) => {
                         let number = numbers::find(&tx, ride.number_id, now).await?;
@@ -68,7 +70,8 @@ impl Service {
                 };
                 Ok((outcome, placing.pair, placing.countries))
             })
-            .await?;
+        };
+        let (outcome, pair, countries) = self.counting(caller.id, attempt).await?;
         // After the transaction and not in it: counting reads the whole pool, and nobody should wait for that.
         let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
         let chosen = outcome.as_ref().ok().map(|chosen| chosen.id);
