@@ -52,12 +52,14 @@ impl Scope {
             Self::DriversWrite => "Create, change and delete drivers.",
             Self::NumbersRead => "Read numbers, the pool and the providers.",
             Self::NumbersWrite => "Create, change and delete numbers.",
-            Self::RidesRead => "Read rides and their timelines.",
+            Self::RidesRead => "Read rides and their timelines, without texts and calls.",
             Self::RidesWrite => "Create, change and delete rides.",
             Self::MessagesRead => "Read messages, and the texts in them and in timelines.",
             Self::MessagesWrite => "Send texts to the parties of a ride.",
-            Self::CallsRead => "Read calls.",
-            Self::PhoneNumbersReveal => "See people's phone numbers unmasked, and search by them.",
+            Self::CallsRead => "Read calls, and those in timelines.",
+            Self::PhoneNumbersReveal => {
+                "With a scope that reads people: see their phone numbers unmasked, and search by them."
+            }
             Self::EventsManage => "Read events, see all event endpoints, and manage your own.",
             Self::EventsAdmin => "Adopt event endpoints; with `events:manage`, change those of other clients too.",
             Self::ClientsManage => "Manage API clients.",

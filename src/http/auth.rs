@@ -14,9 +14,16 @@ use crate::domain::{client::Caller, scope::Scope};
 /// Name of the security scheme in the document.
 pub(super) const SCHEME: &str = "client_credentials";
 
-/// A right that a handler asks for.
+/// What a handler asks for: one right, or [`Both`] of two.
 pub(super) trait Right: Send + Sync + 'static {
-    const SCOPE: Scope;
+    const SCOPES: &'static [Scope];
+}
+
+/// Two rights, of which a caller needs both.
+pub(super) struct Both<A, B>(PhantomData<(A, B)>);
+
+impl<A: Right, B: Right> Right for Both<A, B> {
+    const SCOPES: &'static [Scope] = &[A::SCOPES[0], B::SCOPES[0]];
 }
 
 macro_rules! rights {
@@ -24,7 +31,7 @@ macro_rules! rights {
         pub(super) struct $right;
 
         impl Right for $right {
-            const SCOPE: Scope = Scope::$right;
+            const SCOPES: &'static [Scope] = &[Scope::$right];
         }
     )+};
 }
@@ -58,6 +65,11 @@ impl<R> Allowed<R> {
     /// The caller may see people's phones in clear.
     pub(super) fn reveals(&self) -> bool {
         self.caller.scopes.has(Scope::PhoneNumbersReveal)
+    }
+
+    /// The caller may read calls.
+    pub(super) fn reads_calls(&self) -> bool {
+        self.caller.scopes.has(Scope::CallsRead)
     }
 
     /// The caller may read texts.
@@ -105,8 +117,8 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
         let token = bearer(request).ok_or_else(|| Problem::of("unauthorized"))?;
         let service = super::service(request);
         let caller = service.authenticate(token).await.map_err(Problem::from)?;
-        if !caller.scopes.has(R::SCOPE) {
-            return Err(Problem::missing_scope(R::SCOPE.as_str()).into());
+        if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
+            return Err(Problem::missing_scope(missing.as_str()).into());
         }
         Ok(Self { caller, right: PhantomData })
     }

@@ -197,7 +197,8 @@ impl From<Error> for Problem {
                 Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
             }
             Error::Limited { retry_after } => {
-                Self { retry_after: Some(retry_after.num_seconds() + 1), ..Self::of("rate_limited") }
+                let seconds = (retry_after.num_milliseconds().max(1) + 999) / 1000;
+                Self { retry_after: Some(seconds), ..Self::of("rate_limited") }
             }
             Error::Uncounted(_) => {
                 tracing::error!("a use case left comparisons uncounted");

@@ -5,6 +5,7 @@
 //! every answer it sees against the result.
 
 mod events;
+mod scopes;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +16,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Api, auth, problem::CODES};
+use super::{Api, problem::CODES};
 use crate::domain::error::Conflict;
 
 /// Title of the document.
@@ -32,6 +33,9 @@ optional ones. **ETag** and **If-Match** keep concurrent edits apart; `If-Match`
 compress answers. **Idempotency-Key** makes a POST safe to repeat.\n\n\
 **Errors** are problem documents (RFC 9457) that name every wrong field and repeat nothing of what was sent. Their \
 codes are listed with the schema `Problem` below. A request whose head cannot be read has no document: 400, 414 or 431.";
+
+const SCOPES: &str = "**Scopes.** A token shows only what its scopes allow. Some operations need a further scope for some of their fields: \
+they say so, and the last column lists it under that scope.";
 
 /// The groups of operations, in the order in which somebody new needs them.
 const GROUPS: [&str; 11] = [
@@ -74,7 +78,6 @@ pub fn document() -> Value {
     document["info"] = json!({
         "title": TITLE,
         "version": env!("CARGO_PKG_VERSION"),
-        "description": DESCRIPTION,
         "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
     });
     // Without servers, addresses are relative to wherever the document is served.
@@ -88,6 +91,8 @@ pub fn document() -> Value {
             complete(path, method, operation);
         }
     }
+    let description = format!("{DESCRIPTION}\n\n{SCOPES}\n\n{}", scopes::table(&document));
+    document["info"]["description"] = description.into();
     document["components"]["schemas"]["Problem"] = problem_schema();
     events::describe(&mut document);
     document["components"]["responses"] = problem_responses();
@@ -158,20 +163,21 @@ fn allow_null(schema: &mut Map<String, Value>) {
 
 /// Puts into an operation what all operations of its kind have.
 fn complete(path: &str, method: &str, operation: &mut Value) {
-    let scope = operation["security"][0][auth::SCHEME][0].as_str().map(str::to_owned);
-    match &scope {
-        Some(scope) => {
-            let description = operation["description"].as_str().unwrap_or_default();
-            operation["description"] = format!("{description}\n\nScope: `{scope}`.").into();
-        }
-        None => operation["security"] = json!([]),
+    let scopes = scopes::scopes_of(operation).iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>();
+    let is_secured = !scopes.is_empty();
+    if is_secured {
+        let description = operation["description"].as_str().unwrap_or_default();
+        let word = if scopes.len() == 1 { "Scope" } else { "Scopes" };
+        operation["description"] = format!("{description}\n\n{word}: {}.", scopes.join(" and ")).into();
+    } else {
+        operation["security"] = json!([]);
     }
     if operation["operationId"] == "create_driver" {
         // With the customer's example, the ride of the two would have one phone on both ends.
         operation["requestBody"]["content"]["application/json"]["example"] =
             json!({ "name": "Bob de Boer", "phone_number": "+31687654321", "external_id": "driver-204" });
     }
-    let statuses = statuses(path, method, operation, scope.is_some());
+    let statuses = statuses(path, method, operation, is_secured);
     if let Some(responses) = operation["responses"].as_object_mut() {
         for status in statuses {
             let problem = if path.starts_with("/webhooks/") && matches!(status, 400 | 401 | 503) {

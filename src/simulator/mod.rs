@@ -96,6 +96,11 @@ impl Simulator {
         }
     }
 
+    /// No other provider is configured.
+    pub fn is_alone(&self) -> bool {
+        self.service.providers().configured().len() == 1
+    }
+
     /// Counts that a caller acts as a phone, or looks at one: either tells whether it is somebody's.
     pub async fn admit(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
         self.service.count_simulated(caller, phone).await

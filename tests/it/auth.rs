@@ -1,6 +1,7 @@
 //! Who may call: tokens, clients, and the scope of every operation.
 
 mod clients;
+mod shown;
 mod walk;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -85,7 +85,7 @@ fn the_document_is_openapi_3_1_and_whole() {
     for operation in spec::operations() {
         let said = |field: &str| operation.value[field].as_str().is_some_and(|text| !text.is_empty());
         assert!(said("summary") && said("description"), "{} says what it does", operation.id);
-        if let Some(scope) = &operation.scope {
+        for scope in &operation.scopes {
             assert!(operation.value["description"].as_str().unwrap().contains(scope.as_str()), "{}", operation.id);
         }
         let parameters = operation.value["parameters"].as_array().into_iter().flatten();

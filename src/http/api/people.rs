@@ -17,7 +17,7 @@ use crate::{
         text::{ExternalId, Language, Name},
     },
     http::{
-        auth::{Allowed, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
+        auth::{Allowed, Both, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
         fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
@@ -269,10 +269,13 @@ macro_rules! people_api {
             /// Search by phone
             ///
             /// Everybody in this role with this phone number. The number stays out of the address, and so out of logs.
+            /// Each search is logged with its client.
             #[oai(path = $search, method = "post", operation_id = $search_id)]
             async fn search(
                 &self,
-                #[oai(scope = "Scope::PhoneNumbersReveal")] allowed: Allowed<PhoneNumbersReveal>,
+                #[oai(scope = $read, scope = "Scope::PhoneNumbersReveal")] allowed: Allowed<
+                    Both<$Read, PhoneNumbersReveal>,
+                >,
                 body: Body<PhoneSearchBody>,
             ) -> Answer<Found<PeopleFound>> {
                 self.0.search(allowed, &body.value.phone_number).await

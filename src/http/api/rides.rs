@@ -30,7 +30,7 @@ use crate::{
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
-    service::Service,
+    service::{Service, TimelineItem},
     store::rides::RideFilter,
 };
 
@@ -281,7 +281,8 @@ impl RidesApi {
     ///
     /// Another driver gets the confirmation, and the customer is told; the one before is cut off at once, together with
     /// texts that are still owed to or by them. The customer keeps the number, unless the next driver cannot have it:
-    /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`).
+    /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`). Without the
+    /// scope `phone_numbers:reveal` this is limited as new rides are (429 `rate_limited`).
     ///
     /// If customer and driver still had contact from a ride before this one, the two keep that contact and the number, and
     /// this ride goes over another number. If no other number is free, this ride keeps the number and that contact ends.
@@ -358,7 +359,8 @@ impl RidesApi {
 
     /// Get a ride's timeline
     ///
-    /// Every text, call and event of the ride, in order. Texts show their words only with the scope `messages:read`.
+    /// Every text, call and event of the ride, in order. Texts show their words only with the scope `messages:read`, and
+    /// calls are left out without `calls:read`.
     #[oai(path = "/v1/rides/:id/timeline", method = "get", operation_id = "get_timeline")]
     async fn timeline(
         &self,
@@ -367,7 +369,8 @@ impl RidesApi {
         id: Path<RideId>,
     ) -> Answer<Found<Timeline>> {
         let items = self.service.timeline(id.0).await?.into_iter();
-        let reads_texts = allowed.reads_texts();
+        let (reads_texts, reads_calls) = (allowed.reads_texts(), allowed.reads_calls());
+        let items = items.filter(|item| reads_calls || !matches!(item, TimelineItem::Call(_)));
         Ok(Found::new(Timeline { items: items.map(|item| TimelineEntry::of(item, reads_texts)).collect() }))
     }
 

@@ -26,9 +26,8 @@ fn scopes() -> BTreeSet<&'static str> {
     flow["scopes"].as_object().expect("scopes").keys().map(String::as_str).collect()
 }
 
-fn secured() -> Vec<(Operation, String)> {
-    let with_scope = |mut operation: Operation| operation.scope.take().map(|scope| (operation, scope));
-    spec::operations().into_iter().filter_map(with_scope).collect()
+fn secured() -> Vec<Operation> {
+    spec::operations().into_iter().filter(|operation| !operation.scopes.is_empty()).collect()
 }
 
 async fn call(api: &Api, operation: &Operation) -> Answer {
@@ -49,14 +48,14 @@ async fn with_scopes<'a>(app: &TestApp, scopes: impl IntoIterator<Item = &'a str
 #[test]
 fn every_operation_is_secured_or_meant_to_be_open() {
     let open: BTreeSet<_> =
-        spec::operations().into_iter().filter(|operation| operation.scope.is_none()).map(|open| open.id).collect();
+        spec::operations().into_iter().filter(|operation| operation.scopes.is_empty()).map(|open| open.id).collect();
     assert_eq!(open, OPEN.map(str::to_owned).into());
     assert!(secured().len() > 25, "the document has operations");
 }
 
 #[test]
 fn every_scope_is_asked_for_by_some_operation() {
-    let asked: BTreeSet<_> = secured().into_iter().map(|(_, scope)| scope).collect();
+    let asked: BTreeSet<_> = secured().into_iter().flat_map(|operation| operation.scopes).collect();
     let known: BTreeSet<_> = scopes().into_iter().map(str::to_owned).collect();
     assert_eq!(asked, known);
 }
@@ -64,23 +63,29 @@ fn every_scope_is_asked_for_by_some_operation() {
 on_both_databases! {
     async fn every_secured_operation_asks_for_its_scope_and_no_other(kind: Kind) {
         let app = TestApp::start(kind).await;
-        let mut tokens = HashMap::new();
+        let mut without = HashMap::new();
         for scope in scopes() {
             let others = scopes().into_iter().filter(|other| *other != scope);
-            tokens.insert(scope, (with_scopes(&app, others).await, with_scopes(&app, [scope]).await));
+            without.insert(scope, with_scopes(&app, others).await);
         }
-        for (operation, scope) in secured() {
-            let name = &operation.id;
+        let mut only = HashMap::new();
+        for operation in secured() {
+            let (name, scopes) = (&operation.id, &operation.scopes);
             let anonymous = call(&app.with_token(""), &operation).await;
             assert_eq!(anonymous.status, 401, "{name} without a token");
             assert_eq!(anonymous.header("www-authenticate"), "Bearer");
             anonymous.expect_problem(401, "unauthorized");
-            let (without, only) = &tokens[scope.as_str()];
-            let refused = call(without, &operation).await;
-            assert_eq!(refused.status, 403, "{name} with every scope but {scope}");
-            refused.expect_problem(403, "missing_scope");
-            let allowed = call(only, &operation).await;
-            assert!(!matches!(allowed.status, 401 | 403 | 500..), "{name} with {scope}: {}", allowed.text);
+            for scope in scopes {
+                let refused = call(&without[scope.as_str()], &operation).await;
+                assert_eq!(refused.status, 403, "{name} with every scope but {scope}");
+                let problem = refused.expect_problem(403, "missing_scope");
+                assert!(problem["detail"].as_str().unwrap().contains(scope.as_str()), "{problem}");
+            }
+            if !only.contains_key(scopes) {
+                only.insert(scopes.clone(), with_scopes(&app, scopes.iter().map(String::as_str)).await);
+            }
+            let allowed = call(&only[scopes], &operation).await;
+            assert!(!matches!(allowed.status, 401 | 403 | 500..), "{name} with {scopes:?}: {}", allowed.text);
         }
         app.finish().await;
     }

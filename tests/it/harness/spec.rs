@@ -23,8 +23,8 @@ pub struct Operation {
     pub path: String,
     /// Its operation id.
     pub id: String,
-    /// The scope it asks for.
-    pub scope: Option<String>,
+    /// The scopes it asks for.
+    pub scopes: Vec<String>,
     /// What it says of itself.
     pub value: &'static Value,
 }
@@ -39,12 +39,17 @@ pub fn operations() -> Vec<Operation> {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 id: value["operationId"].as_str().expect("an id").to_owned(),
-                scope: value["security"][0]["client_credentials"][0].as_str().map(str::to_owned),
+                scopes: scopes(value),
                 value,
             });
         }
     }
     all
+}
+
+fn scopes(operation: &Value) -> Vec<String> {
+    let asked = operation["security"][0]["client_credentials"].as_array();
+    asked.into_iter().flatten().map(|scope| scope.as_str().expect("a scope").to_owned()).collect()
 }
 
 fn find(method: &str, path: &str) -> Option<Operation> {
