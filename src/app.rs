@@ -16,11 +16,11 @@ use crate::{
     http,
     lifecycle::{Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
-    service::{Chance, Intercept, Parts, Service, Strangers, SystemChance},
+    service::{Attendance, Chance, Intercept, Parts, Service, Strangers, SystemChance},
     simulator::Simulator,
-    store::{self, Store},
+    store::{self, ExclusiveUse, LockError, Store},
     transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
-    worker::{deliveries::DeliveryWorker, events, outbox::OutboxWorker, questions, upkeep},
+    worker::{deliveries::DeliveryWorker, events, outbox::OutboxWorker, presence, questions, upkeep},
 };
 
 /// A process that was asked to stop says so, as not ready, for this long before it takes no more connections: whoever
@@ -31,8 +31,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// What is under way so long after the request to stop is given up; leases give it to whoever runs next. Container
 /// runtimes wait 25 to 30 seconds before they kill.
 const STOP: Duration = Duration::from_secs(24);
-/// Then the database gets this long to say goodbye.
+/// Then the database gets this long to take back what is not finished, and as long again to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// How long a process waits for the one before it to end, where a database can have only one: longer than a stop takes.
+const TURN: Duration = Duration::from_secs(30);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum StartError {
     /// The schema is not the one this build expects, and `MIGRATE_ON_START` is off.
     #[error("the database schema is not up to date: run `maskline migrate`")]
     NotMigrated,
+    /// The embedded database belongs to another process, or its lock cannot be had.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Database(#[from] Error),
@@ -70,6 +75,8 @@ pub struct App {
     transport: Arc<dyn Transport>,
     first_client: Option<FirstClient>,
     limits: http::Limits,
+    exclusive: Option<ExclusiveUse>,
+    attendance: Option<Attendance>,
 }
 
 impl App {
@@ -78,7 +85,25 @@ impl App {
         Self::build_with(config, clock, Arc::new(SystemChance)).await
     }
 
-    /// The same, with numbers and pauses chosen from this chance.
+    /// The same for a process that serves the database until it ends: an embedded one by itself, PostgreSQL with others. It
+    /// begins with what a process that is dead left behind.
+    pub async fn build_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let exclusive = ExclusiveUse::acquire(&config.database, TURN).await?;
+        let mut app = Self { exclusive, ..Self::build(config, clock).await? };
+        if app.service.expect_peers() {
+            let mut attendance = Attendance::default();
+            if let Err(cause) = app.service.attend(&mut attendance).await {
+                // It is tried again and again, and until then nothing is claimed.
+                tracing::warn!(%cause, "failed to list this process");
+            }
+            app.attendance = Some(attendance);
+        } else {
+            app.service.serve_alone().await?;
+        }
+        Ok(app)
+    }
+
+    /// The same as [`build`](Self::build), with numbers and pauses chosen from this chance.
     pub async fn build_with(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -124,7 +149,18 @@ impl App {
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
-        Ok(Self { listener, address, base_url, service, simulator, transport, first_client, limits })
+        Ok(Self {
+            listener,
+            address,
+            base_url,
+            service,
+            simulator,
+            transport,
+            first_client,
+            limits,
+            exclusive: None,
+            attendance: None,
+        })
     }
 
     /// Where it listens.
@@ -156,6 +192,10 @@ impl App {
             tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
             tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop));
         }
+        let mut keeper = JoinSet::new();
+        if let Some(attendance) = self.attendance {
+            keeper.spawn(presence::run(Arc::clone(&self.service), attendance));
+        }
         let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.service, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close, DRAIN));
@@ -171,6 +211,8 @@ impl App {
             notice: if workers { NOTICE } else { Duration::ZERO },
             server,
             tasks,
+            keeper,
+            exclusive: self.exclusive,
         }
     }
 }
@@ -190,6 +232,9 @@ pub struct Running {
     notice: Duration,
     server: JoinHandle<std::io::Result<()>>,
     tasks: JoinSet<()>,
+    /// Keeps this process listed until it has stopped.
+    keeper: JoinSet<()>,
+    exclusive: Option<ExclusiveUse>,
 }
 
 impl Running {
@@ -264,6 +309,7 @@ impl Running {
         tokio::select! {
             _ = &mut self.server => {}
             Some(_) = self.tasks.join_next() => {}
+            Some(_) = self.keeper.join_next() => {}
         }
     }
 
@@ -276,7 +322,8 @@ impl Running {
     /// and claims that were not sent yet given back.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP;
-        let Self { service, transport, outbox, deliveries, stopper, closer, notice, mut server, mut tasks, .. } = self;
+        let Self { service, transport, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
+        let Self { mut server, mut tasks, mut keeper, .. } = self;
         service.announce_stop();
         stopper.stop();
         let orderly = async {
@@ -292,10 +339,19 @@ impl Running {
             server.abort();
             tasks.shutdown().await;
         }
+        keeper.shutdown().await;
+        match time::timeout(GOODBYE, service.leave()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => {
+                tracing::warn!(%cause, "failed to release claims: others will notice that this process is gone")
+            }
+            Err(_) => tracing::warn!("failed to release claims in time: others will notice that this process is gone"),
+        }
         drop((transport, outbox, deliveries));
         if let Ok(service) = Arc::try_unwrap(service) {
             let _ = time::timeout(GOODBYE, service.close()).await;
         }
+        drop(exclusive);
     }
 }
 

@@ -123,7 +123,7 @@ fn configure() -> Result<Config, Box<dyn std::error::Error>> {
 async fn serve() -> Outcome {
     let config = configure()?;
     let database = config.database_file();
-    let app = App::build(config, Arc::new(SystemClock)).await?;
+    let app = App::build_to_serve(config, Arc::new(SystemClock)).await?;
     println!("Maskline {} listens on {}", env!("CARGO_PKG_VERSION"), app.address());
     println!("Swagger UI  {}/docs", app.base_url());
     if let Some(database) = database {

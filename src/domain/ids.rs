@@ -43,4 +43,6 @@ ids! {
     EventId,
     /// An event endpoint.
     EndpointId,
+    /// A process that serves this database.
+    ProcessId,
 }

@@ -22,6 +22,7 @@ pub mod notice;
 pub mod number;
 pub mod pace;
 pub mod page;
+pub mod peers;
 pub mod person;
 pub mod phone;
 pub mod pool;

@@ -50,6 +50,11 @@ impl Pace {
         Duration::microseconds(micros.saturating_add(following - 1) / following)
     }
 
+    /// Whether this much can be spent where nobody reserves ahead. More was written down by a clock that is ahead of ours.
+    pub fn is_spent_at_once(self, spent_until: Time, now: Time) -> bool {
+        spent_until <= now + self.per
+    }
+
     /// The first moment from `now` on at which another text may go out.
     pub fn reserve(self, spent_until: Option<Time>, now: Time) -> Slot {
         let interval = self.interval();

@@ -14,7 +14,7 @@ use crate::{
         ids::MessageId,
         number::ProviderName,
     },
-    store::{Db, breakers, events, outbox},
+    store::{Db, breakers, events, outbox, processes::Holder},
 };
 
 /// Failures in a row that this process saw.
@@ -124,7 +124,7 @@ impl Service {
             .write(|tx| async move {
                 let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
                 let probes = breaker.probes.saturating_add(1);
-                breakers::probe(&tx, provider, now + probe_pause(probes), probes).await?;
+                breakers::probe(&tx, provider, now + probe_pause(probes), probes, Holder::Unnamed).await?;
                 breakers::blame(&tx, provider, reason).await
             })
             .await
@@ -147,7 +147,7 @@ impl Service {
         self.store
             .write(|tx| async move {
                 let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
-                breakers::probe(&tx, provider, now, breaker.probes).await
+                breakers::probe(&tx, provider, now, breaker.probes, Holder::Unnamed).await
             })
             .await
     }

@@ -38,7 +38,7 @@ const AGAIN: u64 = 8;
 const CLAIMS: usize = 8;
 /// Rounds that are written down at the same time. More would take connections from whoever relays.
 pub(super) const FINISHING: usize = 4;
-/// How long a claim is ours. A round begins nothing new after a fourth of it, and an exchange takes a sixth at most.
+/// How long a claim lasts when nothing else ends it. A round begins nothing new after a fourth of it, and an exchange takes a sixth at most.
 const LEASE: Duration = Duration::seconds(60);
 /// An endpoint that took so long for an answer is slow.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
@@ -111,10 +111,13 @@ impl Service {
     pub async fn claim_rounds(&self, lane: Lane, limit: u32) -> Result<Vec<Round>> {
         let limit = usize::try_from(limit).map_err(Error::internal)?;
         let mut rounds = Vec::new();
+        let Some(holder) = self.holder() else { return Ok(rounds) };
         for _ in 0..CLAIMS {
             let (now, free) = (self.now(), limit - rounds.len());
-            let claimed =
-                self.store.write(|tx| async move { deliveries::claim(&tx, lane, free, LEASE, now).await }).await?;
+            let claimed = self
+                .store
+                .write(|tx| async move { deliveries::claim(&tx, lane, free, holder, LEASE, now).await })
+                .await?;
             let claims = claimed.count;
             let mut idle = Vec::new();
             for endpoint in claimed.readable {
@@ -193,8 +196,11 @@ impl Service {
         let body = body(event.kind.as_str(), event.at, &data);
         let headers = signature::headers(&round.endpoint.secrets, id, now, &body);
         let url = round.endpoint.url.as_str().to_owned();
-        let receipt = self.courier.post(Parcel { url, headers, body }).await;
-        Ok(Finished::new(now, &receipt))
+        let post = self.courier.post(Parcel { url, headers, body });
+        match self.while_held(round.endpoint.holder, post).await {
+            Some(receipt) => Ok(Finished::new(now, &receipt)),
+            None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
+        }
     }
 
     /// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts

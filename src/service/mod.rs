@@ -11,6 +11,7 @@ mod deliveries;
 mod endpoints;
 mod events;
 mod health;
+mod in_hand;
 mod intake;
 mod intercept;
 mod messages;
@@ -19,6 +20,7 @@ mod once;
 mod outbox;
 mod people;
 mod pool;
+mod presence;
 mod questions;
 mod random;
 mod relay;
@@ -39,6 +41,7 @@ pub use intercept::Intercept;
 pub use messages::TimelineItem;
 pub use once::{Once, RequestId};
 pub use pool::{PoolGroup, PoolReport};
+pub use presence::{Attendance, RENEW_EVERY};
 pub use random::{Chance, SystemChance};
 pub use rides::Rehearsal;
 pub use strangers::Strangers;
@@ -75,6 +78,8 @@ pub struct Service {
     /// The last ride that was looked at on a provider that is down.
     moved_up_to: AtomicI64,
     health: health::Health,
+    presence: presence::Presence,
+    in_hand: in_hand::InHand,
     words: Arc<Catalogue>,
     strangers: Strangers,
     providers: Registry,
@@ -93,6 +98,8 @@ pub struct Service {
     owed: Bell,
     /// Rings when events got their places in the log; whoever delivers them listens.
     event_bell: Arc<Notify>,
+    /// Rings when jobs that another process did not finish are due.
+    jobs_bell: Bell,
     event_retention: Duration,
 }
 
@@ -152,6 +159,8 @@ impl Service {
             streaks: breakers::Streaks::default(),
             moved_up_to: AtomicI64::new(0),
             health: health::Health::default(),
+            presence: presence::Presence::default(),
+            in_hand: in_hand::InHand::default(),
             words: parts.words,
             strangers: parts.strangers,
             providers: parts.providers,
@@ -165,6 +174,7 @@ impl Service {
             secrets: secrets::Secrets::new(),
             owed: Bell::new(),
             event_bell: Arc::new(Notify::new()),
+            jobs_bell: Bell::new(),
             event_retention: parts.event_retention,
         }
     }

@@ -20,19 +20,26 @@ use crate::{
     store::{
         breakers,
         outbox::{self, Ask, Cause, Claim, Claimed, Ending},
+        processes::Holder,
     },
 };
 
-/// How long a claim is ours. Longer than the longest exchange, with room for what comes before and after it.
-pub const LEASE: Duration = Duration::seconds(30);
+/// An exchange begins no later than this after its claim, and takes 10 seconds at most: it must be over before the lease is.
+const BEGINS_WITHIN: Duration = Duration::seconds(18);
 
-/// An exchange is not begun with less than this left of the lease: it takes so long at most, and must be over before
-/// somebody else begins the next.
-const LEFT: Duration = Duration::seconds(12);
+/// How long a claim lasts when nothing else ends it. One that names its process is given up when that is dead; its lease can
+/// be so long that clocks may differ by half a minute.
+fn lease(holder: Holder) -> Duration {
+    match holder {
+        Holder::Unnamed => Duration::seconds(30),
+        Holder::Process(_) => Duration::seconds(60),
+    }
+}
+
 /// Texts that expire in one transaction each, at most so many in a run.
 const EXPIRED_AT_ONCE: u32 = 200;
 
-/// A part on its way to its provider: what [`Service::finish`] needs to know.
+/// A part on its way to its provider: what [`Service::write_down`] needs to know.
 pub struct Dispatch {
     claim: Claim,
     message: MessageId,
@@ -63,8 +70,15 @@ impl Service {
     pub async fn claim_due(&self, provider: &ProviderName, limit: u32) -> Result<Claimed> {
         let now = self.now();
         let Some(adapter) = self.providers.get(provider) else { return Ok(Claimed::default()) };
+        let Some(holder) = self.holder() else { return Ok(Claimed::default()) };
+        let lease = lease(holder);
+        if let Holder::Process(process) = holder {
+            self.release_lost(process).await?;
+        }
+        let _claiming = self.in_hand.claiming().await;
         let throughput = self.providers.throughput(adapter.profile());
-        self.store
+        let claimed = self
+            .store
             .write(|tx| async move {
                 let open = breakers::open_locked(&tx, provider).await?;
                 let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
@@ -74,20 +88,23 @@ impl Service {
                 let is_probe = open.is_some();
                 let limit = if is_probe { 1 } else { limit };
                 let minds_arrivals = self.intercept.is_some();
-                let ask = Ask { provider, throughput, limit, lease: LEASE, is_probe, minds_arrivals };
+                let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
                 let claimed = outbox::claim(&tx, &ask, now).await?;
                 if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
-                    // Until its outcome is known, or the lease is over.
-                    breakers::probe(&tx, provider, now + LEASE, breaker.probes).await?;
+                    // Until its outcome is known, or the claim is over.
+                    breakers::probe(&tx, provider, now + lease, breaker.probes, holder).await?;
                 }
                 Ok(claimed)
             })
-            .await
+            .await;
+        self.in_hand.take(&claimed);
+        claimed
     }
 
-    /// Whether there is time left to send a claimed part.
-    pub fn is_in_time(&self, claim: Claim) -> bool {
-        self.now() + LEFT <= claim.until
+    /// Whether a claimed part may be sent now: the claim holds, and will until that is done.
+    pub fn may_send(&self, claim: Claim) -> bool {
+        let claimed_at = claim.until - lease(claim.holder);
+        self.holds(claim.holder) && self.now() <= claimed_at + BEGINS_WITHIN
     }
 
     /// Gives up texts that have become pointless.
@@ -145,8 +162,19 @@ impl Service {
         if claim.is_probe { self.probe_again(provider).await } else { Ok(()) }
     }
 
-    /// Writes down what came of a dispatch.
-    pub async fn finish(
+    /// Writes down what came of a dispatch; `None`: it was broken off.
+    pub async fn write_down(
+        &self,
+        dispatch: &Dispatch,
+        response: Option<&std::result::Result<ProviderResponse, Unreached>>,
+    ) -> Result<()> {
+        match response {
+            Some(response) => self.finish(dispatch, response).await,
+            None => self.break_off(dispatch).await,
+        }
+    }
+
+    async fn finish(
         &self,
         dispatch: &Dispatch,
         response: &std::result::Result<ProviderResponse, Unreached>,
@@ -192,6 +220,17 @@ impl Service {
             }
         }
         self.judge(provider, health, message, claim.is_probe).await
+    }
+
+    /// Writes down that a dispatch was broken off, as the claim was lost: nobody knows whether the provider has it. That says
+    /// nothing of the provider.
+    async fn break_off(&self, dispatch: &Dispatch) -> Result<()> {
+        let Dispatch { claim, message, provider } = dispatch;
+        let provider = &provider.profile().name;
+        tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "broke off a send: this process could not renew its counter");
+        let failed = Failed { why: SendFailure::ProviderUnavailable, code: None, status: None };
+        self.try_later(*message, *claim, None, true, &failed).await?;
+        self.came_to_nothing(provider, *claim).await
     }
 
     async fn try_later(

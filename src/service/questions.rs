@@ -20,13 +20,14 @@ use crate::{
     store::{
         Tx, breakers,
         calls::{self, Question},
+        processes::Holder,
     },
 };
 
 /// Before the other phone has rung there is nothing to learn.
 const FIRST: Duration = Duration::seconds(10);
 const LONGEST_PAUSE: Duration = Duration::minutes(5);
-/// How long a question is ours: longer than the longest exchange.
+/// How long a question is ours, as long as this process lives: longer than the longest exchange.
 const LEASE: Duration = Duration::minutes(1);
 
 /// A question on its way to its provider.
@@ -49,11 +50,12 @@ impl Service {
     /// Takes the questions that are due.
     pub async fn take_questions(&self, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
         let now = self.now();
+        let Some(holder) = self.holder() else { return Ok(Vec::new()) };
         let (due, refusing) = self
             .store
             .write(|tx| async move {
-                let due = calls::take_questions(&tx, limit, now + LEASE, now).await?;
-                let refusing = probe_refusing(&tx, &due, now).await?;
+                let due = calls::take_questions(&tx, limit, holder, now + LEASE, now).await?;
+                let refusing = probe_refusing(&tx, &due, holder, now).await?;
                 Ok((due, refusing))
             })
             .await?;
@@ -127,7 +129,12 @@ impl Service {
 }
 
 /// Providers that refuse us, of those that are to be asked, each with the one question that may try whether they still do.
-async fn probe_refusing(tx: &Tx, due: &[Question], now: Time) -> Result<HashMap<ProviderName, Option<i64>>> {
+async fn probe_refusing(
+    tx: &Tx,
+    due: &[Question],
+    holder: Holder,
+    now: Time,
+) -> Result<HashMap<ProviderName, Option<i64>>> {
     let mut refusing = HashMap::new();
     for question in due {
         let provider = question.provider()?;
@@ -137,7 +144,7 @@ async fn probe_refusing(tx: &Tx, due: &[Question], now: Time) -> Result<HashMap<
         let Some(breaker) = breakers::open_locked(tx, &provider).await?.filter(Breaker::is_refusing) else { continue };
         let is_due = breaker.probe_at.is_none_or(|at| at <= now);
         if is_due {
-            breakers::probe(tx, &provider, now + LEASE, breaker.probes).await?;
+            breakers::probe(tx, &provider, now + LEASE, breaker.probes, holder).await?;
         }
         refusing.insert(provider, is_due.then_some(question.id));
     }

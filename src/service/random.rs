@@ -34,6 +34,11 @@ pub(super) fn spell(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A number that nobody else has.
+pub(super) fn number() -> i64 {
+    i64::from_be_bytes(bytes()) & i64::MAX
+}
+
 /// Where decisions that nobody needs to guess come from.
 pub trait Chance: Send + Sync {
     /// A point among all 32-bit numbers: where on the circle of numbers a choice begins.

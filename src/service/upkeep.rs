@@ -90,7 +90,9 @@ impl Service {
     /// Runs a job if it is due and no other replica has taken this period's run; answers whether it ran.
     pub async fn run_if_due(&self, job: &Job) -> Result<bool> {
         let now = self.now();
-        let mine = self.store.write(|tx| async move { jobs::claim(&tx, job.name, job.period, now).await }).await?;
+        let Some(holder) = self.holder() else { return Ok(false) };
+        let mine =
+            self.store.write(|tx| async move { jobs::claim(&tx, job.name, job.period, holder, now).await }).await?;
         if mine {
             (job.run)(self).await?;
         }

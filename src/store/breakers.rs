@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Db, Tx, lock, row, statement};
+use super::{Db, Tx, lock, processes::Holder, row, statement};
 use crate::domain::{
     breaker::{Breaker, BreakerReason},
     clock::Time,
@@ -60,16 +60,18 @@ pub async fn blame(tx: &Tx, provider: &ProviderName, reason: BreakerReason) -> R
     Ok(())
 }
 
-/// Says when the next probe is due and how many failed, while the breaker is open.
-pub async fn probe(tx: &Tx, provider: &ProviderName, probe_at: Time, probes: i32) -> Result<()> {
-    let sql = "UPDATE breakers SET probe_at = $2, probes = $3 WHERE provider = $1 AND is_open";
-    tx.conn().execute_raw(statement(tx, sql, [provider.as_str().into(), probe_at.into(), probes.into()])).await?;
+/// Says when the next probe is due, how many failed, and who has one under way, while the breaker is open.
+pub async fn probe(tx: &Tx, provider: &ProviderName, probe_at: Time, probes: i32, holder: Holder) -> Result<()> {
+    let sql = "UPDATE breakers SET probe_at = $2, probes = $3, claimed_by = $4 WHERE provider = $1 AND is_open";
+    let values = [provider.as_str().into(), probe_at.into(), probes.into(), holder.into()];
+    tx.conn().execute_raw(statement(tx, sql, values)).await?;
     Ok(())
 }
 
 /// Closes a breaker; `false` if it was closed.
 pub async fn close(tx: &Tx, provider: &ProviderName, now: Time) -> Result<bool> {
-    let sql = "UPDATE breakers SET is_open = FALSE, reason = NULL, since = $2, probe_at = NULL, probes = 0
+    let sql =
+        "UPDATE breakers SET is_open = FALSE, reason = NULL, since = $2, probe_at = NULL, probes = 0, claimed_by = NULL
         WHERE provider = $1 AND is_open";
     let values = [provider.as_str().into(), now.into()];
     Ok(tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0)

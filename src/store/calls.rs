@@ -10,7 +10,9 @@ use sea_orm::{
 use super::{
     Db, Tx,
     entity::calls::{ActiveModel, Column, Entity, Model},
-    events, lock, row, statement,
+    events, lock,
+    processes::Holder,
+    row, statement,
 };
 use crate::domain::{
     call::{Call, CallStatus},
@@ -182,6 +184,7 @@ pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<(
         ended_at: Set(after.ended_at),
         duration_s: Set(after.duration_s),
         ask_at: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
+        claimed_by: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
     let data = event_data(&model.update(tx.conn()).await?)?;
@@ -200,14 +203,14 @@ pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<(
 
 /// Takes up to about `limit` calls about which their provider is to be asked now, and puts them off until `again`: a
 /// process that dies meanwhile leaves them to another.
-pub async fn take_questions(tx: &Tx, limit: u32, again: Time, now: Time) -> Result<Vec<Question>> {
+pub async fn take_questions(tx: &Tx, limit: u32, holder: Holder, again: Time, now: Time) -> Result<Vec<Question>> {
     let sql = format!(
-        "UPDATE calls SET ask_at = $1
+        "UPDATE calls SET ask_at = $1, claimed_by = $4
          WHERE id IN (SELECT id FROM calls WHERE ask_at IS NOT NULL AND ask_at <= $2 ORDER BY ask_at LIMIT $3 {})
          RETURNING id, started_at, provider_call_id, provider",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
-    let values = [again.into(), now.into(), i64::from(limit).into()];
+    let values = [again.into(), now.into(), i64::from(limit).into(), holder.into()];
     Ok(Question::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?)
 }
 
@@ -215,6 +218,7 @@ pub async fn take_questions(tx: &Tx, limit: u32, again: Time, now: Time) -> Resu
 pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::AskAt, Expr::value(at))
+        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
         .filter(Column::Id.eq(id))
         .filter(Column::AskAt.is_not_null())
         .exec(tx.conn())
@@ -226,7 +230,7 @@ pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
 /// the platform; answers how many.
 pub async fn forget(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
     let sql = format!(
-        "UPDATE calls SET status = 'unknown', ask_at = NULL
+        "UPDATE calls SET status = 'unknown', ask_at = NULL, claimed_by = NULL
          WHERE id IN (SELECT id FROM calls WHERE status IN ('connecting', 'ringing', 'answered') AND started_at <= $1
              ORDER BY started_at LIMIT $2 {})
          RETURNING *",

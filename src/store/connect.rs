@@ -16,6 +16,7 @@ use tokio::{sync::Mutex, time::timeout};
 use super::{
     Keys, Store, Vault,
     pooled::{IDLE_TIMEOUT_S, Pool, STATEMENT_TIMEOUT_S},
+    processes::Line,
 };
 use crate::domain::error::{Error, Result};
 
@@ -24,6 +25,9 @@ const MIGRATION_LOCK: i64 = 0x6d61_736b_6c69_6e65;
 
 /// A connection that does not answer a plain question in this time is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a connection of its own may take to be there.
+const LINE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How to reach the database.
 #[derive(Clone, Debug)]
@@ -55,13 +59,8 @@ impl Store {
         if let Some(folder) = DatabaseOptions::sqlite_path(url).and_then(Path::parent) {
             std::fs::create_dir_all(folder).map_err(Error::internal)?;
         }
-        let mut connect = ConnectOptions::new(url);
+        let mut connect = connection(options, options.max_connections, Duration::from_secs(5));
         connect
-            .max_connections(options.max_connections)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_timeout(Duration::from_secs(5))
-            .set_application_name("maskline")
-            .sqlx_logging(false)
             .map_sqlx_postgres_pool_opts(|pool| {
                 // Instead of the ping: as many round trips, and it tells more.
                 pool.test_before_acquire(false).before_acquire(|connection, _| Box::pin(takes_writes(connection)))
@@ -79,23 +78,18 @@ impl Store {
                     // have acknowledged those.
                     .synchronous(SqliteSynchronous::Full)
             });
-        if options.pooler {
-            connect.map_sqlx_postgres_opts(|postgres| {
-                // Nothing that a pooler does not know when a connection begins, and no statement kept for the next
-                // transaction, which has another connection.
-                postgres.extra_float_digits(None).statement_cache_capacity(0)
-            });
-        } else {
-            connect.statement_timeout(Duration::from_secs(STATEMENT_TIMEOUT_S));
-            connect.map_sqlx_postgres_opts(|postgres| {
-                postgres.options([("idle_in_transaction_session_timeout", format!("{IDLE_TIMEOUT_S}s"))])
-            });
-        }
         let db = Pool { db: Database::connect(connect).await?, by_transaction: options.pooler };
         let embedded = db.get_database_backend() == DbBackend::Sqlite;
         let writer = embedded.then(|| Arc::new(Mutex::new(())));
         let anchor = if embedded { Some(Arc::new(anchor(url).await?)) } else { None };
-        Ok(Self { db, vault, writer, told: Arc::default(), _anchor: anchor })
+        Ok(Self { db, vault, writer, told: Arc::default(), options: options.clone(), _anchor: anchor })
+    }
+
+    /// A connection of its own, outside of the pool: to PostgreSQL.
+    pub async fn line(&self) -> Result<Line> {
+        let mut connect = connection(&self.options, 1, LINE_PATIENCE);
+        connect.min_connections(1).map_sqlx_postgres_pool_opts(|pool| pool.test_before_acquire(false));
+        Ok(Line(Pool { db: Database::connect(connect).await?, by_transaction: self.options.pooler }))
     }
 
     /// Applies what is missing of the schema. Replicas that start together wait for each other: the lock belongs to
@@ -122,6 +116,32 @@ impl Store {
         tx.commit().await?;
         Ok(pending.is_empty())
     }
+}
+
+/// What all connections have in common.
+fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> ConnectOptions {
+    use secrecy::ExposeSecret as _;
+
+    let mut connect = ConnectOptions::new(options.url.expose_secret());
+    connect
+        .max_connections(count)
+        .acquire_timeout(patience)
+        .connect_timeout(patience)
+        .set_application_name("maskline")
+        .sqlx_logging(false);
+    if options.pooler {
+        connect.map_sqlx_postgres_opts(|postgres| {
+            // Nothing that a pooler does not know when a connection begins, and no statement kept for the next
+            // transaction, which has another connection.
+            postgres.extra_float_digits(None).statement_cache_capacity(0)
+        });
+    } else {
+        connect.statement_timeout(Duration::from_secs(STATEMENT_TIMEOUT_S));
+        connect.map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("idle_in_transaction_session_timeout", format!("{IDLE_TIMEOUT_S}s"))])
+        });
+    }
+    connect
 }
 
 /// A connection that does nothing but be there: as long as one is, SQLite keeps its log and the index of it, and others can
@@ -159,7 +179,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::clock::{Clock as _, SystemClock},
-        store::{is_unwritable, jobs},
+        store::{is_unwritable, jobs, processes::Holder},
     };
 
     async fn on_one_connection(folder: &Path) -> Store {
@@ -182,7 +202,7 @@ mod tests {
         store
             .write(|tx| {
                 let name = name.clone();
-                async move { jobs::claim(&tx, &name, chrono::Duration::days(1), now).await.map(drop) }
+                async move { jobs::claim(&tx, &name, chrono::Duration::days(1), Holder::Unnamed, now).await.map(drop) }
             })
             .await
     }

@@ -1,6 +1,7 @@
 //! How endpoints are served: who reads the log for one now, what it did not take at once, and what came of each attempt.
 //!
-//! An endpoint is claimed under a lease and finished under a guard on the number of its claim, like a part of the outbox.
+//! An endpoint is claimed in the name of a process and under a lease, and finished under a guard on the number of its claim,
+//! like a part of the outbox.
 //! A claim that was lost writes nothing, and whoever has it delivers the same events again.
 
 use chrono::Duration;
@@ -15,7 +16,9 @@ use super::{
     Db, Tx, endpoints,
     entity::{event_attempts, event_endpoints, event_retries},
     error::UnknownValue,
-    lock, row, statement,
+    lock,
+    processes::Holder,
+    row, statement,
 };
 use crate::domain::{
     clock::Time,
@@ -38,12 +41,14 @@ pub enum Lane {
     Hampered,
 }
 
-/// The right to serve an endpoint until the lease is over, and what that needs.
+/// The right to serve an endpoint until the lease is over, or the process that holds it is dead; and what that needs.
 pub struct Claimed {
     /// The endpoint.
     pub id: EndpointId,
     /// Which claim this is; the guard of [`finish`].
     claim: i32,
+    /// Whose it is.
+    pub holder: Holder,
     /// Where it is.
     pub url: TargetUrl,
     /// What it hears of; all if not said.
@@ -67,13 +72,13 @@ pub struct Claims {
 }
 
 /// Claims up to about `limit` endpoints of a lane for which there is something to do.
-pub async fn claim(tx: &Tx, lane: Lane, limit: usize, lease: Duration, now: Time) -> Result<Claims> {
+pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Duration, now: Time) -> Result<Claims> {
     let which = match lane {
         Lane::Clear => "e.failures = 0 AND NOT e.is_slow",
         Lane::Hampered => "(e.failures > 0 OR e.is_slow)",
     };
     let sql = format!(
-        "UPDATE event_endpoints SET claim = claim + 1, due_at = $1
+        "UPDATE event_endpoints SET claim = claim + 1, due_at = $1, claimed_by = $4
         WHERE id IN (
             SELECT e.id FROM event_endpoints e
             WHERE e.status = 'enabled' AND e.due_at <= $2 AND {which} AND (
@@ -85,20 +90,21 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: usize, lease: Duration, now: Time
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
     let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let values = [(now + lease).into(), now.into(), limit.into()];
+    let values = [(now + lease).into(), now.into(), limit.into(), holder.into()];
     let models = event_endpoints::Model::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
     let count = models.len();
     let readable = models.into_iter().filter_map(|model| {
         let id = EndpointId(model.id);
-        readable(id, claimed(tx, model, now))
+        readable(id, claimed(tx, model, holder, now))
     });
     Ok(Claims { count, readable: readable.collect() })
 }
 
-fn claimed(tx: &Tx, model: event_endpoints::Model, now: Time) -> Result<Claimed> {
+fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) -> Result<Claimed> {
     Ok(Claimed {
         id: EndpointId(model.id),
         claim: model.claim,
+        holder,
         url: TargetUrl::from_stored(model.url.clone()),
         types: endpoints::types(model.types.as_deref())?,
         include_text: model.include_text,
@@ -174,7 +180,8 @@ pub async fn finish(tx: &Tx, claimed: &Claimed, served: &Served, now: Time) -> R
         .col_expr(Column::Position, Expr::value(served.position))
         .col_expr(Column::Failures, Expr::value(served.health.failures))
         .col_expr(Column::FailingSince, Expr::value(served.health.failing_since))
-        .col_expr(Column::DueAt, Expr::value(served.due_at));
+        .col_expr(Column::DueAt, Expr::value(served.due_at))
+        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>));
     if let Some(is_slow) = served.is_slow {
         update = update.col_expr(Column::IsSlow, Expr::value(is_slow));
     }

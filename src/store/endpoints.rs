@@ -187,7 +187,8 @@ pub async fn update(tx: &Tx, after: &EventEndpoint, afresh: bool, now: Time) -> 
             .col_expr(Column::FailingSince, Expr::value(None::<Time>))
             .col_expr(Column::IsSlow, Expr::value(false))
             .col_expr(Column::DueAt, Expr::value(now))
-            .col_expr(Column::Claim, Expr::cust("claim + 1"));
+            .col_expr(Column::Claim, Expr::cust("claim + 1"))
+            .col_expr(Column::ClaimedBy, Expr::value(None::<i64>));
     }
     update.filter(Column::Id.eq(after.id.0)).exec(tx.conn()).await?;
     find(tx, after.id).await?.ok_or_else(|| Error::internal("an endpoint under lock is not there"))

@@ -7,6 +7,7 @@
 mod connect;
 mod entity;
 mod error;
+mod exclusive;
 mod pooled;
 mod row;
 mod vault;
@@ -31,6 +32,7 @@ pub mod outbox;
 pub mod paces;
 pub mod people;
 pub mod pool;
+pub mod processes;
 pub mod rides;
 pub mod routing;
 pub mod simulator;
@@ -45,6 +47,7 @@ use std::{
 
 pub use connect::DatabaseOptions;
 pub use error::{is_unopenable, is_unwritable};
+pub use exclusive::{ExclusiveUse, LockError};
 pub use pooled::Pool;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, Value,
@@ -72,6 +75,8 @@ pub struct Store {
     writer: Option<Arc<Mutex<()>>>,
     /// See [`Store::told`].
     told: Arc<Notify>,
+    /// How to reach the database once more.
+    options: DatabaseOptions,
     /// See [`connect`]: never used, only there.
     _anchor: Option<Arc<sea_orm::sqlx::SqliteConnection>>,
 }
@@ -216,6 +221,11 @@ pub async fn time_there(db: &impl Db) -> Result<Option<Time>> {
 /// A statement in SQL that both databases understand, with `$1`-style parameters.
 fn statement(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values)
+}
+
+/// Whether other processes can serve this database at the same time.
+pub fn has_peers(store: &Store) -> bool {
+    store.db.get_database_backend() != DbBackend::Sqlite
 }
 
 /// A row lock, where the database has them; SQLite's one writer needs none.

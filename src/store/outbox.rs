@@ -1,7 +1,7 @@
 //! The outbox: parts of texts that we owe providers.
 //!
-//! A part is claimed under a lease, sent with no transaction open, and finished under a guard on the number of
-//! attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
+//! A part is claimed in the name of a process and under a lease, sent with no transaction open, and finished under a guard on
+//! the number of attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
 //! owed part can be claimed: order holds across replicas, retries and restarts.
 
 mod claiming;
@@ -19,7 +19,9 @@ use super::{
     Db, Tx, arrivals,
     entity::outbox::{ActiveModel, Column, Entity},
     error::UnknownValue,
-    messages, rides, row, statement,
+    messages,
+    processes::Holder,
+    rides, row, statement,
     vault::Purpose,
 };
 use crate::domain::{
@@ -107,9 +109,9 @@ const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o
     FROM outbox o
     JOIN messages m ON m.id = o.message_id
     LEFT JOIN numbers n ON n.id = m.number_id AND n.deleted_at IS NULL AND n.status <> 'suspended'
-    WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $2 AND o.ride_id IS NULL";
+    WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $2 AND o.claimed_by IS NOT DISTINCT FROM $3 AND o.ride_id IS NULL";
 
-/// Looks up a claimed part. `None` if it is owed no longer: a delivery report has settled it.
+/// Looks up a claimed part. `None` if it is owed no longer, as a delivery report has settled it, or if the claim is lost.
 ///
 /// The way is open while the ride's window is, and while the two parties' phones are bound to each other on a number:
 /// the recipient's own binding of this ride, or the one that a later ride of the same two phones took over. A text that
@@ -147,15 +149,15 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
             JOIN rides r ON r.id = o.ride_id
             JOIN people me ON me.id = CASE o.to_role WHEN 'customer' THEN r.customer_id ELSE r.driver_id END
             JOIN people them ON them.id = CASE o.to_role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
-            WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3
+            WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3 AND o.claimed_by IS NOT DISTINCT FROM $4
         ) q LEFT JOIN numbers n ON n.id = q.number_id AND n.deleted_at IS NULL"
     );
-    let values = [claim.id.0.into(), now.into(), claim.attempt.into()];
+    let values = [claim.id.0.into(), now.into(), claim.attempt.into(), claim.holder.into()];
     let by_ride = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await?;
     let found = match by_ride {
         Some(found) => Some(found),
         None => {
-            let values = [claim.id.0.into(), claim.attempt.into()];
+            let values = [claim.id.0.into(), claim.attempt.into(), claim.holder.into()];
             Row::find_by_statement(statement(db, WITHOUT_RIDE, values)).one(db.conn()).await?
         }
     };
@@ -232,6 +234,7 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
     let mut moving = Entity::update_many()
         .col_expr(Column::State, Expr::value(ending.state.as_str()))
         .col_expr(Column::InFlight, Expr::value(false))
+        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
         .col_expr(Column::ProviderId, Expr::value(ending.provider_id));
     if ending.in_doubt {
         moving = moving.col_expr(Column::InDoubt, Expr::value(true));
@@ -248,6 +251,7 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
     if ending.state == PartState::Failed {
         Entity::update_many()
             .col_expr(Column::State, Expr::value(PartState::Failed.as_str()))
+            .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
             .filter(Column::MessageId.eq(message.0))
             .filter(Column::State.eq(PartState::Owed.as_str()))
             .exec(tx.conn())
@@ -257,7 +261,7 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
     Ok(true)
 }
 
-/// Puts a claimed part off. With `in_doubt`, nobody knows whether the provider has it: that counts as an attempt, whatever
+/// Puts a claimed part off, unless the claim was lost. With `in_doubt`, nobody knows whether the provider has it: that counts as an attempt, whatever
 /// it was for. The text says why it waits.
 pub async fn postpone(
     tx: &Tx,
@@ -271,8 +275,13 @@ pub async fn postpone(
     let moved = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(due_at))
         .col_expr(Column::InFlight, Expr::value(in_doubt))
+        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
         .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe && in_doubt)))
         .filter(Column::Id.eq(claim.id.0))
+        .filter(match claim.holder {
+            Holder::Unnamed => Column::ClaimedBy.is_null(),
+            Holder::Process(id) => Column::ClaimedBy.eq(id.0),
+        })
         .filter(Column::Attempts.eq(claim.attempt))
         .filter(Column::State.eq(PartState::Owed.as_str()))
         .exec(tx.conn())
@@ -293,6 +302,7 @@ pub async fn give_back(tx: &Tx, claim: Claim, now: Time) -> Result<()> {
         .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe)))
         .col_expr(Column::DueAt, Expr::value(now))
         .col_expr(Column::InFlight, Expr::value(false))
+        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
         .filter(Column::Id.eq(claim.id.0))
         .filter(Column::Attempts.eq(claim.attempt))
         .filter(Column::State.eq(PartState::Owed.as_str()))
@@ -324,6 +334,7 @@ pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&s
             id: Set(found.id),
             state: Set(next.as_str().to_owned()),
             in_flight: Set(false),
+            claimed_by: Set(None),
             ..Default::default()
         };
         moved.update(tx.conn()).await?;
@@ -428,7 +439,7 @@ pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()
     struct Row {
         message_id: i64,
     }
-    let sql = "UPDATE outbox SET state = 'failed', in_flight = FALSE
+    let sql = "UPDATE outbox SET state = 'failed', in_flight = FALSE, claimed_by = NULL
         WHERE ride_id = $1 AND state = 'owed' AND (to_role = $2
             OR EXISTS (SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.kind = 'relay'))
         RETURNING message_id";

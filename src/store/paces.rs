@@ -63,7 +63,8 @@ impl Allowances {
     /// Takes the present moment for one text; or says when there will be one, and takes nothing.
     pub fn take_now(&mut self, name: &Limited, pace: Pace) -> std::result::Result<(), Time> {
         let name = name.to_string();
-        let slot = pace.reserve(self.spent.get(&name).copied(), self.now);
+        let spent = self.spent.get(&name).copied().filter(|spent| pace.is_spent_at_once(*spent, self.now));
+        let slot = pace.reserve(spent, self.now);
         if slot.at > self.now {
             return Err(slot.at);
         }

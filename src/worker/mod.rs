@@ -3,5 +3,6 @@
 pub mod deliveries;
 pub mod events;
 pub mod outbox;
+pub mod presence;
 pub mod questions;
 pub mod upkeep;

@@ -19,9 +19,11 @@ const AT_ONCE: usize = 32;
 /// stored or left behind.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Pauses between tries to write an outcome down, in milliseconds; together they are shorter than what an exchange
-/// leaves of the lease.
-const FINISH_AGAIN: [u64; 6] = [200, 500, 1000, 2000, 4000, 8000];
+/// Pauses between tries to write an outcome down: the first ones, and from then on.
+const FINISH_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
+const FINISH_LATER: Duration = Duration::from_secs(1);
+/// When it is given up: an exchange leaves this much of a lease that names its process.
+const FINISH_WITHIN: Duration = Duration::from_secs(30);
 
 /// The worker.
 pub struct OutboxWorker {
@@ -131,8 +133,9 @@ impl Lane {
     }
 
     async fn work_off(&self, claim: Claim) {
-        if let Err(cause) = self.exchange(claim).await {
-            // The lease gives the part back.
+        let done = self.exchange(claim).await;
+        self.service.let_go(claim, done.is_ok());
+        if let Err(cause) = done {
             tracing::error!(%cause, "a text could not be worked off");
         }
     }
@@ -142,18 +145,21 @@ impl Lane {
         let Some((request, dispatch)) = service.prepare(claim).await? else {
             return service.came_to_nothing(provider, claim).await;
         };
-        if service.is_stopping() || !service.is_in_time(claim) {
+        if service.is_stopping() || !service.may_send(claim) {
             return service.give_back(provider, claim).await;
         }
-        let response = transport.exchange(request).await;
+        let response = service.while_held(claim.holder, transport.exchange(request)).await;
         // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
-        for pause in FINISH_AGAIN {
-            match service.finish(&dispatch, &response).await {
-                Ok(()) => return Ok(()),
-                Err(cause) => tracing::warn!(%cause, "an outcome could not be written down yet"),
+        let deadline = time::Instant::now() + FINISH_WITHIN;
+        let mut pauses = FINISH_AGAIN.into_iter();
+        loop {
+            match service.write_down(&dispatch, response.as_ref()).await {
+                Err(cause) if time::Instant::now() < deadline => {
+                    tracing::warn!(%cause, "an outcome could not be written down yet");
+                }
+                done => return done,
             }
-            time::sleep(Duration::from_millis(pause)).await;
+            time::sleep(pauses.next().unwrap_or(FINISH_LATER)).await;
         }
-        service.finish(&dispatch, &response).await
     }
 }

@@ -30,13 +30,18 @@ pub async fn run(service: Arc<Service>, mut stop: Stop) {
 
 async fn repeat(service: Arc<Service>, job: &'static Job) {
     let period = job.period.to_std().unwrap_or(Duration::from_secs(1));
+    let mut due = service.jobs_bell().listen();
     loop {
         let ran = service.run_if_due(job).await.unwrap_or_else(|cause| {
             tracing::error!(job = job.name, %cause, "a job failed");
             true
         });
         // Whoever was not the one looks again earlier, so that the next run is not late if that one dies.
-        time::sleep(if ran { period } else { period / 2 }).await;
+        let pause = if ran { period } else { period / 2 };
+        tokio::select! {
+            () = time::sleep(pause) => {}
+            () = due.rung() => {}
+        }
     }
 }
 

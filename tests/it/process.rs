@@ -94,7 +94,7 @@ fn command_of(program: &str, db: &TestDatabase, more: &[(&str, &str)]) -> Comman
     command
 }
 
-fn run(db: &TestDatabase, arguments: &[&str], more: &[(&str, &str)]) -> (bool, String) {
+pub fn run(db: &TestDatabase, arguments: &[&str], more: &[(&str, &str)]) -> (bool, String) {
     let output = command(db, more).args(arguments).output().expect("the binary runs");
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (output.status.success(), said)

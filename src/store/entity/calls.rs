@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub(crate) ended_at: Option<DateTimeUtc>,
     pub(crate) duration_s: Option<i64>,
     pub(crate) ask_at: Option<DateTimeUtc>,
+    pub(crate) claimed_by: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

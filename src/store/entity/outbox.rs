@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub(crate) expires_at: Option<DateTimeUtc>,
     pub(crate) slot_at: Option<DateTimeUtc>,
     pub(crate) probes: i32,
+    pub(crate) claimed_by: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,7 @@ use crate::{
     store::{
         Db as _, Tx, arrivals, lock, messages,
         paces::{Allowances, Limited},
+        processes::Holder,
         statement,
     },
 };
@@ -26,15 +27,17 @@ pub struct Ask<'a> {
     pub throughput: Throughput,
     /// about so many,
     pub limit: u32,
-    /// for so long.
+    /// for so long,
     pub lease: Duration,
+    /// in this process's name.
+    pub holder: Holder,
     /// It is to try whether the provider works: no attempt that counts.
     pub is_probe: bool,
     /// Texts may be waiting for an arrival: say until when.
     pub minds_arrivals: bool,
 }
 
-/// A claim: the right to send one part until the lease is over.
+/// A claim: the right to send one part until the lease is over, or the process that holds it is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The part.
@@ -47,6 +50,8 @@ pub struct Claim {
     pub is_probe: bool,
     /// When the lease is over.
     pub until: Time,
+    /// Whose it is.
+    pub holder: Holder,
 }
 
 impl Claim {
@@ -67,8 +72,9 @@ pub struct Claimed {
 
 /// Claims parts that are due, each the earliest owed one of its conversation, and none that waits for an arrival.
 ///
-/// A claimed part stays owed and is due again when the lease is over, so a process that dies gives its claims back by
-/// doing nothing. A part that is claimed again without an outcome may have been sent: its text is marked so.
+/// A claimed part stays owed. It is due again when another process has taken over from its holder, and at the latest when
+/// the lease is over, so a process that dies gives its claims back by doing nothing. A part that is claimed again without an
+/// outcome may have been sent: its text is marked so.
 ///
 /// A number that has sent enough for the moment gives its part a slot in the future, for which the part then waits: what
 /// other numbers send is not kept waiting behind it. An account that has sent enough takes nothing more for now. Where
@@ -116,7 +122,7 @@ pub async fn claim(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Claimed> {
         again_at = Some(now);
     }
     allowances.write_down(tx).await?;
-    Ok(Claimed { claims: take(tx, &ready, now + ask.lease, ask.is_probe).await?, again_at })
+    Ok(Claimed { claims: take(tx, &ready, now, ask).await?, again_at })
 }
 
 fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
@@ -179,7 +185,7 @@ async fn give_slot(tx: &Tx, part: i64, slot: Option<Time>, due_at: Option<Time>)
 }
 
 /// Claims these parts, which are locked.
-async fn take(tx: &Tx, parts: &[i64], until: Time, is_probe: bool) -> Result<Vec<Claim>> {
+async fn take(tx: &Tx, parts: &[i64], now: Time, ask: &Ask<'_>) -> Result<Vec<Claim>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: i64,
@@ -191,14 +197,15 @@ async fn take(tx: &Tx, parts: &[i64], until: Time, is_probe: bool) -> Result<Vec
     if parts.is_empty() {
         return Ok(Vec::new());
     }
-    let marks: Vec<_> = (3..3 + parts.len()).map(|at| format!("${at}")).collect();
+    let (until, is_probe, holder) = (now + ask.lease, ask.is_probe, ask.holder);
+    let marks: Vec<_> = (4..4 + parts.len()).map(|at| format!("${at}")).collect();
     let sql = format!(
         "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE,
-            slot_at = NULL, probes = probes + $2
+            slot_at = NULL, probes = probes + $2, claimed_by = $3
         WHERE id IN ({}) RETURNING id, message_id, attempts, probes, in_doubt",
         marks.join(", ")
     );
-    let values = [until.into(), i32::from(is_probe).into()];
+    let values = [until.into(), i32::from(is_probe).into(), holder.into()];
     let values = values.into_iter().chain(parts.iter().map(|id| (*id).into()));
     let rows = Row::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
     let texts: Vec<_> = rows.iter().map(|row| row.message_id).collect();
@@ -212,6 +219,7 @@ async fn take(tx: &Tx, parts: &[i64], until: Time, is_probe: bool) -> Result<Vec
             tries: row.attempts - row.probes,
             is_probe,
             until,
+            holder,
         })
         .collect())
 }

@@ -41,7 +41,7 @@ pub async fn overdue(db: &impl Db, now: Time, limit: u32) -> Result<Vec<MessageI
 pub async fn expire(tx: &Tx, message: MessageId, now: Time) -> Result<()> {
     let before = messages::lock(tx, message).await?;
     let sql = format!(
-        "UPDATE outbox SET state = 'expired', in_doubt = (in_doubt OR in_flight), in_flight = FALSE
+        "UPDATE outbox SET state = 'expired', in_doubt = (in_doubt OR in_flight), in_flight = FALSE, claimed_by = NULL
         WHERE {IDLE} AND message_id = $2"
     );
     let expired = tx.conn().execute_raw(statement(tx, &sql, [now.into(), message.0.into()])).await?;
@@ -133,6 +133,7 @@ pub async fn renew(
             attempts: Set(0),
             probes: Set(0),
             in_flight: Set(false),
+            claimed_by: Set(None),
             due_at: Set(now),
             reference: Set(reference()),
             provider_id: Set(None),

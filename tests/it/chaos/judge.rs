@@ -23,6 +23,8 @@ const WRITTEN_DOWN_LATE: Duration = Duration::from_secs(35);
 #[derive(Default)]
 pub struct Verdict {
     counts: BTreeMap<&'static str, usize>,
+    /// From the acknowledgement of a text until the provider took it.
+    longest_wait: Duration,
     wrong: Vec<String>,
 }
 
@@ -37,6 +39,7 @@ impl Verdict {
         for (what, count) in &self.counts {
             println!("{count:>8} {what}");
         }
+        println!("{:>8.1?} longest wait of a text", self.longest_wait);
     }
 
     pub fn expect_nothing_wrong(&self) {
@@ -75,6 +78,9 @@ fn everything_arrived_in_order(verdict: &mut Verdict, load: &Load, taken: &[Take
             verdict.wrong.push(format!("lost: {:?} to {}", text.text, text.to));
             continue;
         };
+        // The provider may take it before it hears that we have.
+        let waited = taken[*at].at.saturating_duration_since(text.at);
+        verdict.longest_wait = verdict.longest_wait.max(waited);
         if let Some(before) = last_of.insert(text.to.clone(), *at)
             && before > *at
         {

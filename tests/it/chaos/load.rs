@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fastrand::Rng;
@@ -40,6 +40,7 @@ pub struct Acknowledged {
     pub pair: Pair,
     pub to: String,
     pub text: String,
+    pub at: Instant,
 }
 
 /// A request that can be made again.
@@ -158,7 +159,8 @@ impl Load {
             let text = format!("{} of {from}", count);
             let key = format!("{}{}{count}", pair.ride, if by_customer { "c" } else { "d" });
             self.webhook(MessageBird.text(&key, from, &pair.number, &text, &[])).await;
-            self.texts.lock().unwrap().push(Acknowledged { pair: pair.clone(), to: to.clone(), text });
+            let at = Instant::now();
+            self.texts.lock().unwrap().push(Acknowledged { pair: pair.clone(), to: to.clone(), text, at });
             sleep(Duration::from_millis(Rng::new().u64(150..500))).await;
         }
     }

@@ -7,3 +7,4 @@ mod health;
 mod jobs;
 mod outage;
 mod pooler;
+mod takeover;
