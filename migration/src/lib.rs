@@ -22,6 +22,7 @@ mod m0007_delivery;
 mod m0008_events;
 mod m0010_processes;
 mod m0011_arrivals;
+mod m0012_texts;
 mod m0013_floors;
 mod m0014_refusals;
 mod m0015_endpoint_owners;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_events::Migration),
             Box::new(m0010_processes::Migration),
             Box::new(m0011_arrivals::Migration),
+            Box::new(m0012_texts::Migration),
             Box::new(m0013_floors::Migration),
             Box::new(m0014_refusals::Migration),
             Box::new(m0015_endpoint_owners::Migration),

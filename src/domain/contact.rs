@@ -33,13 +33,11 @@ impl Refusal {
 }
 
 impl Contacting {
-    /// Reads a caller id as providers write it. `+266696687` spells ANONYMOUS on a keypad: some networks send it,
-    /// or UNAVAILABLE, RESTRICTED, UNKNOWN or BLOCKED, in place of a hidden number.
+    /// Reads a caller id as providers write it: a number, or one of many words in place of a hidden one, which may also be
+    /// spelt on a keypad.
     pub fn from_wire(text: &str) -> Self {
-        const ANONYMOUS_DIGITS: [&str; 6] =
-            ["266696687", "2666966877", "86282452253", "7378742833", "8656696", "2562533"];
         match PhoneNumber::from_wire(text) {
-            Ok(phone) if !ANONYMOUS_DIGITS.contains(&phone.expose_digits()) => Self::Phone(phone),
+            Ok(phone) if !is_spelt(&phone) => Self::Phone(phone),
             _ => Self::Hidden,
         }
     }
@@ -51,6 +49,23 @@ impl Contacting {
             Self::Hidden => None,
         }
     }
+}
+
+/// Words that networks send in place of a hidden number, spelt on a keypad: ANONYMOUS (one network repeats the last
+/// digit), RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED, PRIVATE, WITHHELD.
+const SPELT: [&str; 8] =
+    ["266696687", "2666966877", "7378742833", "86282452253", "8656696", "2562533", "7748283", "94844353"];
+
+/// Whether a number is such a word: alone, behind a 1, or behind another country code where nobody has that number.
+///
+/// Behind a 1 it always counts: of these only RESTRICTED could be a number there, and it comes from hidden callers far more
+/// often than from that one line.
+fn is_spelt(phone: &PhoneNumber) -> bool {
+    let digits = phone.expose_digits();
+    SPELT.iter().filter_map(|word| digits.strip_suffix(word)).any(|country| match country {
+        "" | "1" => true,
+        country => country.len() <= 3 && PhoneNumber::parse(phone.expose()).is_err(),
+    })
 }
 
 /// What a provider tells us, translated.
@@ -79,6 +94,8 @@ pub struct InboundText {
     pub from: Contacting,
     /// The number it was sent to, if it is one.
     pub to: Option<PhoneNumber>,
+    /// Whom else it was sent to, where a provider does not say which of the recipients of a group is ours.
+    pub others: Vec<PhoneNumber>,
     /// The words.
     pub body: Body,
     /// Addresses of pictures, as the provider gave them.
@@ -294,8 +311,42 @@ mod tests {
             "unavailable",
             "12345",
             "Maskline",
+            "Anonymous",
+            "+anonymous",
+            "PRIVATE",
+            "unknown",
+            "Unavailable",
+            "+1266696687",
+            "1266696687",
+            "+1 (266) 696-687",
+            "+12666966877",
+            "+17378742833",
+            "+7378742833",
+            "+86282452253",
+            "186282452253",
+            "+8656696",
+            "+18656696",
+            "+2562533",
+            "12562533",
+            "+7748283",
+            "+17748283",
+            "+94844353",
+            "\u{202a}+266696687\u{202c}",
+            "+44266696687",
+            "+3538656696",
+            "sip:266696687@10.0.0.1",
+            "tel:+31612345678",
+            "0031612345678",
         ] {
             assert_eq!(Contacting::from_wire(odd), Contacting::Hidden, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_ends_like_a_word_is_a_number() {
+        // Arnhem, and a mobile phone of the United States.
+        for number in ["+31266696687", "+12022666966", "+18322562533"] {
+            assert_ne!(Contacting::from_wire(number), Contacting::Hidden, "{number}");
         }
     }
 

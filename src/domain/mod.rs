@@ -32,5 +32,6 @@ pub mod scope;
 pub mod signature;
 pub mod target;
 pub mod text;
+mod unicode;
 pub mod version;
 pub(crate) mod words;

@@ -14,7 +14,7 @@ mod template;
 use chrono::{DateTime, FixedOffset};
 
 #[cfg(test)]
-pub use self::template::MAX_CHARS;
+pub use self::template::MAX_UNITS;
 pub use self::{
     catalogue::{Catalogue, LanguageFile, Languages, Words},
     locale::Locale,

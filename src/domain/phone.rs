@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::unicode::{digit, is_invisible};
+
 /// Version of [`PhoneNumber::match_key`]. Stored indexes are made from the key, so another rule needs
 /// another version and a migration that indexes every phone anew.
 pub const MATCH_KEY_VERSION: u8 = 1;
@@ -22,26 +24,42 @@ pub struct InvalidPhoneNumber;
 pub struct MatchKey(String);
 
 impl PhoneNumber {
-    /// Parses what a person or a platform wrote: international form with `+`, spaces and dashes allowed, and the
-    /// number must exist in its country's numbering plan.
+    /// Parses what a person or a platform wrote: international form with `+`, separators and the digits of any script
+    /// allowed, and the number must exist in its country's numbering plan.
+    ///
+    /// Of the national variants that [`match_key`](Self::match_key) joins, numbering plans list one. The others are
+    /// accepted too: a Mexican number is kept without the 1, which nobody dials any more; an Argentine one as it was
+    /// written, because without the 9 it may be a landline.
     pub fn parse(text: &str) -> Result<Self, InvalidPhoneNumber> {
-        let text = text.trim();
+        let plain = plain(text).ok_or(InvalidPhoneNumber)?;
         let written = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '-' | '(' | ')' | '.');
-        if text.len() > 32 || !text.strip_prefix('+').is_some_and(|rest| rest.chars().all(written)) {
+        if !plain.strip_prefix('+').is_some_and(|rest| rest.chars().all(written)) {
             return Err(InvalidPhoneNumber);
         }
-        let number = phonenumber::parse(None, text).map_err(|_| InvalidPhoneNumber)?;
-        if !number.is_valid() {
-            return Err(InvalidPhoneNumber);
+        if let Some(phone) = in_plan(&plain) {
+            return Ok(phone);
         }
-        Self::from_wire(&number.format().mode(phonenumber::Mode::E164).to_string())
+        let phone = Self::from_wire(&plain)?;
+        let digits = phone.expose_digits();
+        match (digits.get(..3), digits.len()) {
+            (Some("521"), 13) => in_plan(&format!("+52{}", &digits[3..])).ok_or(InvalidPhoneNumber),
+            (Some("549"), 13) if in_plan(&format!("+54{}", &digits[3..])).is_some() => Ok(phone),
+            (Some(country), 12) if country.starts_with("54") => {
+                in_plan(&format!("+549{}", &digits[2..])).map(|_| phone).ok_or(InvalidPhoneNumber)
+            }
+            _ => Err(InvalidPhoneNumber),
+        }
     }
 
-    /// Takes what a provider sent: digits, with or without `+`. Providers know which lines exist, so only the shape
-    /// is checked: 7 to 15 digits, no leading zero (E.164).
+    /// Takes what a provider sent: digits, with or without `+`, and with separators only behind a `+`, because without
+    /// one they may be a sender's name. Providers know which lines exist, so only the shape is checked: 7 to 15 digits,
+    /// no leading zero (E.164).
     pub fn from_wire(text: &str) -> Result<Self, InvalidPhoneNumber> {
-        let text = text.trim();
-        let digits = text.strip_prefix('+').unwrap_or(text);
+        let plain = plain(text).ok_or(InvalidPhoneNumber)?;
+        let digits = match plain.strip_prefix('+') {
+            Some(written) => written.replace([' ', '-', '(', ')', '.'], ""),
+            None => plain,
+        };
         let shape =
             (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         if shape { Ok(Self(format!("+{digits}"))) } else { Err(InvalidPhoneNumber) }
@@ -86,6 +104,31 @@ impl PhoneNumber {
         let number = phonenumber::parse(None, &self.0).ok()?;
         number.country().id().map(|id| id.as_ref().to_owned())
     }
+}
+
+/// A number in ASCII: what is invisible is left out, and digits, separators and the plus of other scripts are written as
+/// ours, as libphonenumber does. `None` if it is longer than any number.
+fn plain(text: &str) -> Option<String> {
+    const MAX_CHARS: usize = 32;
+    let seen = text.trim().chars().filter(|c| !is_invisible(*c)).map(|c| match c {
+        '\u{ff0b}' => '+',
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30fc}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        '/' | '~' | '\u{2053}' | '\u{223c}' | '\u{ff0f}' | '\u{ff5e}' => '-',
+        '[' | '\u{ff08}' | '\u{ff3b}' => '(',
+        ']' | '\u{ff09}' | '\u{ff3d}' => ')',
+        '\u{ff0e}' => '.',
+        c if c.is_whitespace() && !c.is_control() => ' ',
+        c => digit(c).unwrap_or(c),
+    });
+    let plain: String = seen.take(MAX_CHARS + 1).collect();
+    let plain = plain.trim();
+    (plain.chars().count() <= MAX_CHARS).then(|| plain.to_owned())
+}
+
+/// A number in ASCII that exists in its country's numbering plan.
+fn in_plan(plain: &str) -> Option<PhoneNumber> {
+    let number = phonenumber::parse(None, plain).ok().filter(phonenumber::PhoneNumber::is_valid)?;
+    PhoneNumber::from_wire(&number.format().mode(phonenumber::Mode::E164).to_string()).ok()
 }
 
 impl MatchKey {
@@ -161,9 +204,82 @@ mod tests {
             "+31612345678 ext. 3",
             "tel:+31612345678",
             "+3161234567\u{0}8",
-            "+٣١٦١٢٣٤٥٦٧٨",
+            "+31612345678\n1",
+            "++31612345678",
+            "+31\t612345678",
+            "+31²612345678",
+            "+316①2345678",
+            "\u{200b}",
+            "+\u{202a}",
+            "+521551234567",
+            "+52155123456789",
+            "+5210000000000",
+            "+5490000000000",
+            "+540000000000",
         ] {
             assert!(PhoneNumber::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_what_was_pasted() {
+        for text in [
+            "\u{202a}+31612345678\u{202c}",
+            "\u{feff}+31\u{a0}6\u{2009}1234\u{3000}5678\u{200b}",
+            "\u{2066}+31\u{2011}6\u{2013}1234\u{2212}5678\u{2069}",
+            "+31\u{ad}612345678 \u{200e}",
+            "\u{200f}\u{ff0b}\u{ff13}\u{ff11}\u{ff0d}\u{ff16}\u{ff11}\u{ff12}\u{ff13}\u{ff14}\u{ff15}\u{ff16}\u{ff17}\u{ff18}",
+            "+٣١٦١٢٣٤٥٦٧٨",
+            "+۳۱۶۱۲۳۴۵۶۷۸",
+            "+31/612345678",
+            "+31 [0]6 12345678",
+            "+31\u{ff08}0\u{ff09}6 12345678",
+        ] {
+            assert_eq!(phone(text).expose(), "+31612345678", "{}", text.escape_unicode());
+            if !text.contains('0') && !text.contains('\u{ff10}') {
+                assert_eq!(PhoneNumber::from_wire(text).expect("a number"), phone(text));
+            }
+        }
+        assert!(PhoneNumber::parse(&format!("+31612345678{}", "\u{200b}".repeat(400))).is_ok());
+        assert!(PhoneNumber::parse(&format!("+31612345678{}", "0".repeat(400))).is_err());
+    }
+
+    #[test]
+    fn national_variants_are_read() {
+        for (given, kept) in [
+            ("+5215512345679", "+525512345679"),
+            ("+52 1 55 1234 5679", "+525512345679"),
+            ("+525512345679", "+525512345679"),
+            ("+5491123456789", "+5491123456789"),
+            ("+541123456789", "+541123456789"),
+            ("+54 9 11 2345-6789", "+5491123456789"),
+        ] {
+            assert_eq!(phone(given).expose(), kept, "{given}");
+        }
+    }
+
+    #[test]
+    fn providers_write_separators_behind_a_plus_alone() {
+        let read = |text| PhoneNumber::from_wire(text).ok().map(|phone| phone.expose().to_owned());
+        assert_eq!(read("+1-202-555-0133").as_deref(), Some("+12025550133"));
+        assert_eq!(read(" 12025550133 ").as_deref(), Some("+12025550133"));
+        for odd in ["1-202-555-0133", "+1-202-555-CARS", "0012025550133", "+1 (202", "1.202.555.0133", "+-"] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        /// What the API accepts once it accepts in every variant, and all of them are one line.
+        #[test]
+        fn variants_are_accepted_together(area in 1_000_000_000_u64..10_000_000_000) {
+            for (one, other) in [("+52", "+521"), ("+54", "+549")] {
+                let (one, other) = (format!("{one}{area}"), format!("{other}{area}"));
+                match (PhoneNumber::parse(&one), PhoneNumber::parse(&other)) {
+                    (Ok(one), Ok(other)) => prop_assert_eq!(one.match_key(), other.match_key()),
+                    (Err(_), Err(_)) => {}
+                    (one, other) => prop_assert!(false, "{} {:?} {} {:?}", area, one, area, other),
+                }
+            }
         }
     }
 

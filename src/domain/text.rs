@@ -1,11 +1,16 @@
 //! Texts that people and platforms give us, each with its own limits, and the splitting of long ones.
 
+mod split;
+
 use std::fmt;
+
+pub use self::split::{Part, TextLimit, TextUnit, parts, parts_by_characters, pictures_of_part};
+use super::unicode::is_blank;
 
 /// Why a value was refused. Says the rule, never the value: it may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// Nothing but white space.
+    /// Nothing that anybody would see.
     #[error("must not be empty")]
     Empty,
     /// Over the limit, in characters.
@@ -22,7 +27,7 @@ pub enum InvalidText {
 fn one_line(text: &str, max: usize) -> Result<String, InvalidText> {
     let text = text.trim();
     match text.chars().count() {
-        0 => Err(InvalidText::Empty),
+        _ if is_blank(text) => Err(InvalidText::Empty),
         n if n > max => Err(InvalidText::TooLong(max)),
         _ if text.chars().any(is_hidden) => Err(InvalidText::ControlCharacter),
         _ => Ok(text.to_owned()),
@@ -153,22 +158,6 @@ pub fn is_keyword(text: &str) -> bool {
     KEYWORDS.contains(&word.as_str())
 }
 
-/// Divides a text with pictures into parts that a provider takes: at most `limit` characters and `media_limit` pictures
-/// each, in order, with the first pictures beside the first words. With a `media_limit` of 0 there are only words.
-pub fn parts<'a>(
-    body: &'a Body,
-    media: &'a [String],
-    limit: usize,
-    media_limit: usize,
-) -> Vec<(&'a str, &'a [String])> {
-    let media = if media_limit == 0 { &[] } else { media };
-    let pieces = if body.is_empty() && !media.is_empty() { Vec::new() } else { body.split(limit) };
-    let pictures: Vec<_> = media.chunks(media_limit.max(1)).collect();
-    (0..pieces.len().max(pictures.len()))
-        .map(|at| (pieces.get(at).copied().unwrap_or_default(), pictures.get(at).copied().unwrap_or_default()))
-        .collect()
-}
-
 /// The words of a text. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(String);
@@ -180,7 +169,7 @@ impl Body {
     /// Checks a text that a platform wants to send: not empty, no control characters but line breaks and tabs.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         match text.chars().count() {
-            _ if text.trim().is_empty() => Err(InvalidText::Empty),
+            _ if is_blank(text) => Err(InvalidText::Empty),
             n if n > Self::MAX_CHARS => Err(InvalidText::TooLong(Self::MAX_CHARS)),
             _ if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => {
                 Err(InvalidText::ControlCharacter)
@@ -199,25 +188,14 @@ impl Body {
         &self.0
     }
 
-    /// Nothing was said (a picture without words).
+    /// There are no words (a picture alone).
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Cuts the text into pieces of at most `limit` characters, at a space where there is one in the last quarter.
-    /// Joining the pieces gives the text again; an empty text is one empty piece.
-    pub fn split(&self, limit: usize) -> Vec<&str> {
-        let mut pieces = Vec::new();
-        let mut rest = self.0.as_str();
-        while let Some((end, _)) = rest.char_indices().nth(limit) {
-            let head = &rest[..end];
-            let soft = head.rfind(' ').map(|at| at + 1).filter(|at| *at > end * 3 / 4);
-            let (piece, tail) = rest.split_at(soft.unwrap_or(end));
-            pieces.push(piece);
-            rest = tail;
-        }
-        pieces.push(rest);
-        pieces
+    /// There is nothing to see in the words: white space, invisible characters, or nothing.
+    pub fn is_blank(&self) -> bool {
+        is_blank(&self.0)
     }
 }
 
@@ -246,8 +224,6 @@ impl fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -287,17 +263,11 @@ mod tests {
         assert_eq!(format!("{:?}", Body::from_wire("secret")), "Body(6 characters)");
         assert_eq!(Body::from_wire("a\0b").expose(), "ab");
         assert!(Body::parse("line\nbreak").is_ok());
-        assert!(Body::parse("bell\u{7}").is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn pieces_join_to_the_text(text in "[a-zé😀 ]{0,300}", limit in 1usize..90) {
-            let body = Body::from_wire(&text);
-            let pieces = body.split(limit);
-            prop_assert_eq!(pieces.concat(), text);
-            prop_assert!(pieces.iter().all(|p| p.chars().count() <= limit));
-            prop_assert!(pieces.len() == 1 || pieces.iter().all(|p| !p.is_empty()));
+        for blank in ["", " \n", "\u{200b}", "\u{3164}", "\u{2800}"] {
+            assert_eq!(Body::parse(blank), Err(InvalidText::Empty), "{}", blank.escape_unicode());
+            assert_eq!(Name::parse(blank), Err(InvalidText::Empty), "{}", blank.escape_unicode());
+            assert!(Body::from_wire(blank).is_blank());
         }
+        assert!(Body::parse("bell\u{7}").is_err());
     }
 }

@@ -27,7 +27,7 @@ use crate::domain::{
     ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::Scope,
     target::TargetUrl,
-    text::{Body, ClientName, Description, ExternalId, Language, Name, Place},
+    text::{Body, ClientName, Description, ExternalId, Language, Name, Place, TextUnit},
 };
 use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
@@ -166,6 +166,7 @@ enums!(
     MessageKind,
     MessageStatus,
     CallResults,
+    TextUnit,
     BreakerReason,
     BreakerState,
     CallStatus,

@@ -179,13 +179,13 @@ fn profiles_are_whole() {
     for adapter in tried {
         let profile = adapter.profile();
         assert_eq!(ProviderName::parse(profile.name.as_str()).as_ref(), Some(&profile.name));
-        assert!(profile.text_limit > 0 && profile.body_limit > 0 && profile.texts_per_minute > 0);
+        assert!(profile.text_limit.max > 0 && profile.body_limit > 0 && profile.texts_per_minute > 0);
         assert!(profile.capabilities.sms && profile.capabilities.voice && !profile.signature.is_empty());
         assert!(profile.methods.iter().all(|methods| !methods.is_empty()));
         assert!(profile.fragments.iter().all(|fragment| fragment.is_empty() || fragment.starts_with('#')));
         assert!(profile.patience <= std::time::Duration::from_secs(8));
         assert!(profile.media_limit == 0 || profile.capabilities.mms, "pictures without MMS");
-        assert!(profile.text_limit >= crate::domain::notice::MAX_CHARS, "an automatic reply is one part");
+        assert!(profile.text_limit.max >= crate::domain::notice::MAX_UNITS, "an automatic reply is one part");
     }
 }
 

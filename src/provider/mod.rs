@@ -31,6 +31,7 @@ use crate::domain::{
     message::ProviderCode,
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
+    text::TextLimit,
     words::words,
 };
 
@@ -274,8 +275,8 @@ pub struct Profile {
     pub name: ProviderName,
     /// What its numbers can carry at most, and this adapter with them.
     pub capabilities: Capabilities,
-    /// Longest text of one send, in characters; longer ones are split.
-    pub text_limit: usize,
+    /// Longest text of one send, in the units in which the provider counts; longer ones are split.
+    pub text_limit: TextLimit,
     /// Pictures in one send; more go out in further sends. 0: pictures of one party cannot be carried on to the other.
     pub media_limit: usize,
     /// Largest webhook that it sends, or call flow that it reads, in bytes, whichever its documents name.

@@ -240,5 +240,5 @@ impl Service {
 
 /// Whether there is something to be passed on: a keyword is for the provider.
 fn is_for_the_other(text: &InboundText) -> bool {
-    !text.keyword && (!text.body.is_empty() || !text.media.is_empty())
+    !text.keyword && (!text.body.is_blank() || !text.media.is_empty())
 }

@@ -12,7 +12,7 @@ use crate::{
         page::{Page, PageRequest},
         person::Role,
         ride::{RideEvent, RideEventKind},
-        text::{Body, parts},
+        text::{Body, TextLimit, parts},
     },
     store::{
         Tx, bindings,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Longest part where the provider is not configured, and so nobody knows its limit.
-pub(super) const DEFAULT_PART_LIMIT: usize = 1000;
+pub(super) const DEFAULT_PART_LIMIT: TextLimit = TextLimit::utf16(1000);
 
 /// What references begin with.
 pub(super) const REFERENCE: &str = "mk";
@@ -83,10 +83,10 @@ impl Service {
             }
             _ => 0,
         };
-        let parts = parts(&owing.body, &owing.media, limit, media_limit).len();
-        let parts = i32::try_from(parts).map_err(Error::internal)?;
+        let parts = parts(&owing.body, owing.media.len(), limit, media_limit);
+        let count = i32::try_from(parts.len()).map_err(Error::internal)?;
         let driver = Some(owing.driver_id);
-        let wanted = if owing.position.is_some() { 0 } else { parts };
+        let wanted = if owing.position.is_some() { 0 } else { count };
         let Some(next) = rides::take_places(tx, owing.ride_id, driver, owing.to, wanted, now).await? else {
             return Ok(None);
         };
@@ -103,19 +103,20 @@ impl Service {
             reason: None,
             provider: owing.provider,
             number_id: Some(owing.number_id),
-            parts,
-            part_limit: i32::try_from(limit).map_err(Error::internal)?,
+            parts: count,
+            part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
             media_limit: i32::try_from(media_limit).map_err(Error::internal)?,
             unbound: owing.unbound,
             received_at: owing.received_at,
         };
         let message_id = messages::insert(tx, &message, now).await?;
-        for part in 0..parts {
+        for (at, part) in (0..).zip(parts) {
             let part = NewPart {
                 message_id,
                 conversation: Some((owing.ride_id, owing.to)),
-                seq: first + i64::from(part),
-                part,
+                seq: first + i64::from(at),
+                part: at,
+                words: part.words,
                 reference: random::name(REFERENCE),
                 line: (owing.number_id, message.provider.clone()),
                 expires_at: now + self.message_ttl,

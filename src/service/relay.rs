@@ -2,6 +2,8 @@
 //!
 //! Every event takes its place in the inbox in the transaction of its effect, so a repeat has none.
 
+use std::borrow::Cow;
+
 use chrono::Duration;
 
 use super::{Service, intercept::Inquiry, messages::Owing};
@@ -58,6 +60,7 @@ impl Service {
 
     /// Takes a text from a phone: stores it, and owes it to the other party.
     pub(super) async fn take_text(&self, provider: &ProviderName, text: &InboundText) -> Result<()> {
+        let text = &*self.addressed(provider, text).await?;
         let mut inquiry = Inquiry::default();
         loop {
             self.screen_text(provider, text, &mut inquiry).await?;
@@ -112,6 +115,27 @@ impl Service {
         Ok(true)
     }
 
+    /// A text to a group, as one to the number of ours that is in it: where several are, to one over which the sender has
+    /// contact.
+    async fn addressed<'a>(&self, provider: &ProviderName, text: &'a InboundText) -> Result<Cow<'a, InboundText>> {
+        if text.others.is_empty() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let group: Vec<_> = text.to.iter().chain(&text.others).cloned().collect();
+        let ours = numbers::ours_among(&self.store, provider, &group).await?;
+        let mut to = ours.first();
+        for number in &ours {
+            if let Route::Connected(_) = self.route(&self.store, provider, &text.from, Some(number)).await? {
+                to = Some(number);
+                break;
+            }
+        }
+        Ok(match to {
+            Some(to) => Cow::Owned(InboundText { to: Some(to.clone()), others: Vec::new(), ..text.clone() }),
+            None => Cow::Borrowed(text),
+        })
+    }
+
     /// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
     /// for ever.
     fn text_kept(&self, provider: &ProviderName) -> Time {
@@ -128,7 +152,7 @@ impl Service {
         way: &Connection,
     ) -> Result<bool> {
         let can = self.providers.get(provider).is_some_and(|known| known.profile().media_limit > 0);
-        Ok(!text.body.is_empty()
+        Ok(!text.body.is_blank()
             || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
     }
 

@@ -76,13 +76,15 @@ impl Service {
             return Ok(());
         }
         let limit = self.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
+        let body = self.words.of_contact(language, text.to.as_ref()).auto_reply();
+        let words = 0..body.expose().len();
         let message = NewMessage {
             ride_id: None,
             kind: MessageKind::Notice,
             from_role: None,
             to_role: None,
             recipient: Some(phone.clone()),
-            body: self.words.of_contact(language, text.to.as_ref()).auto_reply(),
+            body,
             media: Vec::new(),
             status: MessageStatus::Queued,
             reason: None,
@@ -90,7 +92,7 @@ impl Service {
             number_id: Some(number_id),
             // A template without variables is never longer than the shortest limit of a provider.
             parts: 1,
-            part_limit: i32::try_from(limit).map_err(Error::internal)?,
+            part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
             media_limit: 0,
             unbound: false,
             received_at: None,
@@ -101,6 +103,7 @@ impl Service {
             conversation: None,
             seq: 0,
             part: 0,
+            words,
             reference: random::name(REFERENCE),
             line: (number_id, provider.clone()),
             expires_at: now + self.message_ttl,

@@ -109,6 +109,21 @@ pub async fn list(db: &impl Db, filter: &NumberFilter, page: &PageRequest, now: 
     Ok(Page::cut(with_use(db, models, now).await?, page, |number| number.id.0))
 }
 
+/// Which of these numbers the pool has at this provider, in the same order.
+pub async fn ours_among(db: &impl Db, provider: &ProviderName, numbers: &[PhoneNumber]) -> Result<Vec<PhoneNumber>> {
+    let keys: Vec<_> = numbers.iter().map(PhoneNumber::match_key).collect();
+    let found: Vec<String> = living()
+        .filter(Column::Provider.eq(provider.as_str()))
+        .filter(Column::MatchKey.is_in(keys.iter().map(MatchKey::expose)))
+        .select_only()
+        .column(Column::MatchKey)
+        .into_tuple()
+        .all(db.conn())
+        .await?;
+    let is_ours = |key: &MatchKey| found.iter().any(|found| found == key.expose());
+    Ok(numbers.iter().zip(keys).filter(|(_, key)| is_ours(key)).map(|(number, _)| number.clone()).collect())
+}
+
 /// The pool has this number.
 pub async fn is_pooled(db: &impl Db, key: &MatchKey) -> Result<bool> {
     Ok(living().filter(Column::MatchKey.eq(key.expose())).one(db.conn()).await?.is_some())

@@ -7,7 +7,10 @@
 mod claiming;
 mod lifespan;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+};
 
 pub use claiming::{Ask, Claim, Claimed, claim};
 pub use lifespan::{Renewal, Renewed, adopt, expire, overdue, release, renew, reroute};
@@ -32,7 +35,7 @@ use crate::domain::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::{Body, parts},
+    text::{Body, Part, parts_by_characters, pictures_of_part},
 };
 
 /// A part to be owed.
@@ -45,6 +48,8 @@ pub struct NewPart {
     pub seq: i64,
     /// Which part of the text, from 0.
     pub part: i32,
+    /// Where its words stand in the text, in bytes. They are not looked for again: rules of splitting change.
+    pub words: Range<usize>,
     /// Our reference for delivery reports.
     pub reference: String,
     /// The number that it goes from, as far as is known now, and that number's provider.
@@ -61,6 +66,8 @@ pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
         to_role: Set(new.conversation.map(|(_, to)| to.as_str().to_owned())),
         seq: Set(new.seq),
         part: Set(new.part),
+        words_from: Set(Some(i32::try_from(new.words.start).map_err(Error::internal)?)),
+        words_to: Set(Some(i32::try_from(new.words.end).map_err(Error::internal)?)),
         state: Set(PartState::Owed.as_str().to_owned()),
         attempts: Set(0),
         probes: Set(0),
@@ -103,7 +110,8 @@ pub struct Way {
 }
 
 /// The way of a text that belongs to no ride: from its number to the phone that it names, as long as the number serves.
-const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference,
+const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.words_from AS words_from,
+        o.words_to AS words_to, o.reference AS reference,
         m.body_sealed AS body_sealed, m.media_sealed AS media_sealed, m.part_limit AS part_limit,
         m.media_limit AS media_limit, m.phone_sealed AS to_sealed, n.phone_number AS number, n.provider AS provider
     FROM outbox o
@@ -121,6 +129,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     struct Row {
         message_id: i64,
         part: i32,
+        words_from: Option<i32>,
+        words_to: Option<i32>,
         reference: String,
         body_sealed: Option<Vec<u8>>,
         media_sealed: Option<Vec<u8>>,
@@ -138,7 +148,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     let sql = format!(
         "SELECT q.*, n.phone_number AS number, n.provider AS provider
         FROM (
-            SELECT o.message_id AS message_id, o.part AS part, o.reference AS reference, m.body_sealed AS body_sealed,
+            SELECT o.message_id AS message_id, o.part AS part, o.words_from AS words_from, o.words_to AS words_to,
+                o.reference AS reference, m.body_sealed AS body_sealed,
                 m.media_sealed AS media_sealed, m.part_limit AS part_limit, m.media_limit AS media_limit,
                 me.phone_sealed AS to_sealed,
                 CASE WHEN m.unbound AND r.deleted_at IS NULL THEN m.number_id
@@ -168,8 +179,21 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     };
     let media = messages::open_media(db, found.media_sealed.as_deref())?;
     let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue(column));
-    let parts = parts(&text, &media, count(found.part_limit, "part_limit")?, count(found.media_limit, "media_limit")?);
-    let (body, media) = parts.into_iter().nth(count(found.part, "part")?).ok_or(UnknownValue("part"))?;
+    let (at, media_limit) = (count(found.part, "part")?, count(found.media_limit, "media_limit")?);
+    let part = match (found.words_from, found.words_to) {
+        (Some(from), Some(to)) => {
+            let words = count(from, "words_from")?..count(to, "words_to")?;
+            Part { words, pictures: pictures_of_part(at, media.len(), media_limit) }
+        }
+        // A version before stored it.
+        _ => {
+            let limit = count(found.part_limit, "part_limit")?;
+            let mut parts = parts_by_characters(&text, media.len(), limit, media_limit).into_iter();
+            parts.nth(at).ok_or(UnknownValue("part"))?
+        }
+    };
+    let body = text.expose().get(part.words).ok_or(UnknownValue("words_to"))?;
+    let media = media.get(part.pictures).ok_or(UnknownValue("media_sealed"))?;
     let way = match (found.number, found.provider, found.to_sealed) {
         (Some(from), Some(provider), Some(to)) => Some(Way {
             from: row::number_phone(&from)?,

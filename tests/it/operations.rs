@@ -47,6 +47,7 @@ on_both_databases! {
                 assert!(fragment.is_empty() || ["twilio", "plivo"].contains(&name), "{name}: {fragment}");
             }
             assert!(provider["text_limit"].as_u64().unwrap() > 0 && provider["texts_per_minute"].as_u64().unwrap() > 0);
+            assert_eq!(provider["text_unit"], if name == "simulator" { "characters" } else { "utf16_code_units" });
             assert!(!provider["methods"]["voice"].as_array().unwrap().is_empty());
             assert!(provider["signature"].is_string() && provider["delivery_reports"].is_boolean());
             assert!(["callbacks", "polling"].contains(&provider["call_results"].as_str().unwrap()));

@@ -3,6 +3,7 @@
 mod batch;
 mod idempotency;
 mod numbers;
+mod phones;
 
 use chrono::Duration;
 use serde_json::{Value, json};
@@ -251,6 +252,7 @@ on_both_databases! {
                 ("+31 (0)6 1234 5678", vec!["Ann", "Bea"]),
                 // One line, written with and without the mobile digit of its country.
                 ("+525512345678", vec!["Luz"]),
+                ("+5215512345678", vec!["Luz"]),
                 ("+5491123456789", vec!["Sol"]),
                 ("+541123456789", vec!["Sol"]),
                 (BOB, vec![]),

@@ -211,14 +211,14 @@ for_every_provider! {
         let flow = stage.call("c1", STRANGER).await.text;
         assert!(flow.contains(&SUPPORT[1..]) && !flow.contains(&STRANGER[1..]), "{flow}");
         assert!(flow.contains(&NUMBER[1..]) || carrier.name() == "messagebird", "{flow}");
-        for hidden in ["anonymous", "Restricted", "+266696687", NUMBER] {
+        for hidden in ["anonymous", "Restricted", "+266696687", "+1266696687", "+17378742833", NUMBER] {
             let ring = Ring { id: &format!("h{hidden}"), from: hidden, number: NUMBER, to: "" };
             let flow = stage.webhook(&carrier.call(ring)).await.text;
             assert!(!flow.contains(&SUPPORT[1..]) && flow.contains("nu niet doorverbinden"), "{hidden}: {flow}");
         }
         let calls = stage.app.get("/v1/calls").await.expect(200);
         let reasons: Vec<_> = calls["items"].as_array().unwrap().iter().map(|call| call["reason"].clone()).collect();
-        assert_eq!(reasons, ["unknown_caller", "hidden_caller", "hidden_caller", "hidden_caller", "pool_number"]);
+        assert_eq!(reasons, ["unknown_caller", "hidden_caller", "hidden_caller", "hidden_caller", "hidden_caller", "hidden_caller", "pool_number"]);
 
         stage.text("t1", STRANGER, "Hello?", &[]).await;
         assert_eq!(stage.app.send_due().await, 1);

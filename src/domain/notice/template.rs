@@ -5,10 +5,13 @@
 
 use std::fmt;
 
-use crate::domain::text::is_hidden;
+use crate::domain::{
+    text::{TextUnit, is_hidden},
+    unicode::is_blank,
+};
 
-/// Longest template, in characters. Without variables it goes out as one text at every provider.
-pub const MAX_CHARS: usize = 320;
+/// Longest template, in UTF-16 code units. Without variables it goes out as one text at every provider.
+pub const MAX_UNITS: usize = 320;
 
 /// A parsed template over the variables `V`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +28,9 @@ enum Piece<V> {
 /// Why a template was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidTemplate {
-    /// Nothing but white space.
+    /// Nothing that anybody would see.
     Empty,
-    /// Over [`MAX_CHARS`].
+    /// Over [`MAX_UNITS`].
     TooLong,
     /// Control characters other than line breaks, or marks that turn the direction of what follows.
     ControlCharacter,
@@ -43,7 +46,9 @@ impl fmt::Display for InvalidTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("must not be empty"),
-            Self::TooLong => write!(f, "must not be longer than {MAX_CHARS} characters"),
+            Self::TooLong => {
+                write!(f, "must not be longer than {MAX_UNITS} characters (most emoji count as two or more)")
+            }
             Self::ControlCharacter => f.write_str("must not contain control characters"),
             Self::Unclosed => f.write_str("a brace is not closed; a brace that stands for itself is written twice: {{"),
             Self::Unopened => {
@@ -64,9 +69,9 @@ impl<V: Copy> Template<V> {
     /// Parses a template that may name these variables. Space around it is dropped.
     pub fn parse(text: &str, variables: &[(&'static str, V)]) -> Result<Self, InvalidTemplate> {
         let mut rest = text.trim();
-        match rest.chars().count() {
-            0 => return Err(InvalidTemplate::Empty),
-            n if n > MAX_CHARS => return Err(InvalidTemplate::TooLong),
+        match TextUnit::Utf16.count(rest) {
+            _ if is_blank(rest) => return Err(InvalidTemplate::Empty),
+            n if n > MAX_UNITS => return Err(InvalidTemplate::TooLong),
             _ if rest.chars().any(|c| is_hidden(c) && c != '\n') => return Err(InvalidTemplate::ControlCharacter),
             _ => {}
         }
@@ -139,6 +144,7 @@ mod tests {
         for (text, wrong) in [
             ("", Empty),
             (" \n", Empty),
+            ("\u{200b}\u{2800}", Empty),
             ("a {name", Unclosed),
             ("{name and {other}", Unclosed),
             ("{", Unclosed),
@@ -146,7 +152,8 @@ mod tests {
             ("{name}}", Unopened),
             ("a\u{7}b", ControlCharacter),
             ("a\u{202e}b", ControlCharacter),
-            (&"x".repeat(MAX_CHARS + 1), TooLong),
+            (&"x".repeat(MAX_UNITS + 1), TooLong),
+            (&"\u{1f697}".repeat(MAX_UNITS / 2 + 1), TooLong),
         ] {
             assert_eq!(parse(text), Err(wrong), "{text}");
         }

@@ -17,6 +17,7 @@ use crate::{
         number::{Capabilities, Capability, NewNumber, NumberPatch, NumberStatus, ProviderName},
         phone::PhoneNumber,
         scope::Scope,
+        text::TextUnit,
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
@@ -110,8 +111,10 @@ view! {
         signature: String,
         /// What its numbers can carry at most.
         capabilities: Vec<Capability>,
-        /// Longest text of one send, in characters; longer ones are split.
+        /// Longest text of one send, in units of `text_unit`. Longer ones are split, between words where possible.
         text_limit: u64,
+        /// What the provider counts: UTF-16 code units, of which most emoji take two or more, or characters (code points).
+        text_unit: TextUnit,
         /// Pictures in one send; 0 if pictures cannot be passed on.
         media_limit: u64,
         /// Largest webhook or call flow, in bytes.
@@ -330,7 +333,8 @@ impl NumbersApi {
             },
             signature: profile.signature.to_owned(),
             capabilities: profile.capabilities.list(),
-            text_limit: profile.text_limit as u64,
+            text_limit: profile.text_limit.max as u64,
+            text_unit: profile.text_limit.unit,
             media_limit: profile.media_limit as u64,
             body_limit: profile.body_limit as u64,
             texts_per_minute: self.service.providers().throughput(profile).texts_per_minute,

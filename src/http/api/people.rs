@@ -32,7 +32,9 @@ request_body! {
     NewPersonBody {
         /// Name, as the other party reads it.
         name: Name,
-        /// Real phone number in international form. Several people may share one.
+        /// Real phone number in international form. Several people may share one. Separators, invisible characters and the
+        /// digits of other scripts are accepted, and so is the 1 that Mexican mobile numbers had; the answer shows the number
+        /// as it is kept.
         phone_number: PhoneNumber,
         /// Language in which the person is written and spoken to (ISO 639-1), with a region or without: `nl`, `pt-BR`.
         language: Option<Language>,

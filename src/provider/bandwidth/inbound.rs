@@ -68,6 +68,7 @@ fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
         key: wire::digest_key(&[&id, to.as_ref().map_or("", PhoneNumber::expose)]),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to,
+        others: Vec::new(),
         body: Body::from_wire(string(message, "text").unwrap_or_default()),
         media: message["media"]
             .as_array()

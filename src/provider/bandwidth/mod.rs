@@ -23,14 +23,15 @@ use crate::domain::{
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
     number::{Capabilities, ProviderName},
+    text::TextLimit,
 };
 
 /// What Bandwidth is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("bandwidth"),
     capabilities: Capabilities { sms: true, voice: true, mms: false },
-    // The limit is 2048 (section 4). No source says of what: if of UTF-16 units, an emoji is two.
-    text_limit: 1024,
+    // No source says of what (section 4): of UTF-16 units it fits either way.
+    text_limit: TextLimit::utf16(2048),
     // Addresses of pictures ask for the account's credentials (section 1): nobody else can open them.
     media_limit: 0,
     // The largest call flow (section 2).
@@ -164,7 +165,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = Bandwidth::new(config());
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.text_limit, profile.media_limit), ("bandwidth", 1024, 0));
+        assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.media_limit), ("bandwidth", 2048, 0));
         assert_eq!(profile.webhook("https://x.example", Endpoint::Sms), "https://x.example/webhooks/bandwidth/sms");
     }
 

@@ -43,6 +43,7 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
         key: fields.value(&["message_id", "mid", "id"]).map_or_else(|| digest(content), key),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
+        others: Vec::new(),
         body: Body::from_wire(fields.value(&["payload", "body", "message"]).unwrap_or_default()),
         media: fields.list("mediaUrls").filter_map(wire::web_address).collect(),
         keyword: false,

@@ -24,6 +24,7 @@ use crate::domain::{
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
     number::{Capabilities, ProviderName},
+    text::TextLimit,
 };
 
 /// What MessageBird is like.
@@ -31,8 +32,8 @@ pub static PROFILE: Profile = Profile {
     name: ProviderName::of("messagebird"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
     // Only a third party's schema names a limit (section 4), and 1377 characters are nine parts of GSM 03.38, 153 in
-    // each. Of anything else 67 go into a part, 603 into nine, and most emoji count twice: this leaves room for some.
-    text_limit: 550,
+    // each. Of anything else 67 UTF-16 units go into a part, 603 into nine: this leaves room where a pair would be cut.
+    text_limit: TextLimit::utf16(550),
     media_limit: 10,
     body_limit: 64 * 1024,
     // No rate of the legacy API is documented; a long code of most networks carries a text a second.
@@ -148,7 +149,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = adapter();
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.text_limit), ("messagebird", 550));
+        assert_eq!((profile.name.as_str(), profile.text_limit.max), ("messagebird", 550));
         assert_eq!(profile.methods.map(<[Method]>::len), [2, 1, 1]);
     }
 

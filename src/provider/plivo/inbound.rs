@@ -109,6 +109,7 @@ fn text(fields: &Fields) -> Result<InboundText, Malformed> {
         key: key(fields.text("MessageUUID")),
         from: Contacting::from_wire(fields.text("From")),
         to: fields.phone("To"),
+        others: Vec::new(),
         body: Body::from_wire(fields.get("Text").unwrap_or_else(|| fields.text("Body"))),
         media: fields.media(),
         keyword: fields.has("MessageIntent"),

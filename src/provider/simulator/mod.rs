@@ -20,7 +20,7 @@ use crate::domain::{
     message::{PartState, ProviderCode},
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
-    text::Body,
+    text::{Body, TextLimit},
 };
 
 /// Its name in paths and records.
@@ -39,7 +39,7 @@ pub const SIGNATURE_HEADER: &str = "Maskline-Simulator-Signature";
 pub static PROFILE: Profile = Profile {
     name: NAME,
     capabilities: Capabilities { sms: true, voice: true, mms: false },
-    text_limit: 1600,
+    text_limit: TextLimit::characters(1600),
     media_limit: 0,
     body_limit: 64 * 1024,
     texts_per_minute: 60_000,
@@ -116,6 +116,7 @@ impl Provider for Simulator {
                     key: text.id,
                     from: Contacting::from_wire(&text.from),
                     to: PhoneNumber::from_wire(&text.to).ok(),
+                    others: Vec::new(),
                     body: Body::from_wire(&text.text),
                     media: Vec::new(),
                     keyword: false,

@@ -19,6 +19,9 @@ use crate::{
     provider::{Endpoint, Malformed, wire},
 };
 
+/// Recipients of a group that are looked at; more than any group has.
+const GROUP: usize = 50;
+
 /// Reads a body. At the voice endpoint somebody may be waiting on the line, so what cannot be read is a call of which
 /// nothing is known.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Malformed> {
@@ -50,16 +53,26 @@ fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
     if payload["direction"].as_str().is_some_and(|direction| direction != "inbound") {
         return Ok(ProviderEvent::Ignored);
     }
-    let (from, to) = (number(&payload["from"]), number(first(&payload["to"])));
-    if from.is_empty() && to.is_empty() {
+    let from = number(&payload["from"]);
+    let named: Vec<_> = [&payload["to"], &payload["cc"]].into_iter().flat_map(all).map(number).collect();
+    if from.is_empty() && named.iter().all(|number| number.is_empty()) {
         return Err(Malformed("neither a sender nor a recipient"));
     }
+    // Of a group it is not said which of them is ours.
+    let mut to: Vec<PhoneNumber> = Vec::new();
+    for number in named.into_iter().filter_map(|number| PhoneNumber::from_wire(number).ok()) {
+        if to.len() < GROUP && !to.contains(&number) {
+            to.push(number);
+        }
+    }
+    let mut to = to.into_iter();
     let id = payload["id"].as_str().or(data["id"].as_str());
     let media = payload["media"].as_array().into_iter().flatten();
     Ok(ProviderEvent::Text(InboundText {
         key: id.map_or_else(|| wire::digest_key(&[&payload.to_string()]), key),
         from: Contacting::from_wire(from),
-        to: PhoneNumber::from_wire(to).ok(),
+        to: to.next(),
+        others: to.collect(),
         body: Body::from_wire(payload["text"].as_str().unwrap_or_default()),
         media: media.filter_map(|item| wire::web_address(item["url"].as_str()?)).collect(),
         keyword: payload["autoresponse_type"].as_str().is_some_and(|kind| !kind.is_empty()),
@@ -105,7 +118,12 @@ pub(super) fn error_code(of: &Value) -> Option<String> {
     }
 }
 
-/// Of a list its first: ours, unless the text went to a group.
+/// What is in a list, or the value alone.
+fn all(value: &Value) -> &[Value] {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
+/// Of a list its first.
 fn first(value: &Value) -> &Value {
     if value.is_array() { &value[0] } else { value }
 }
@@ -203,6 +221,23 @@ mod tests {
         assert_eq!((text.from, text.to), (Contacting::Phone(phone("+13125550001")), Some(phone("+17735550002"))));
         let hidden = text_with(&json!({ "from": { "phone_number": "Maskline" }, "to": [] }));
         assert_eq!((hidden.from, hidden.to), (Contacting::Hidden, None));
+    }
+
+    #[test]
+    fn all_of_a_group_may_be_ours() {
+        let stranger = |number: &str| json!({ "phone_number": number, "status": "delivered" });
+        let ours = json!({ "phone_number": "+17735550002", "status": "webhook_delivered" });
+        let group = json!({
+            "to": [stranger("+17735550003"), "51515", null, ours, stranger("+17735550003")],
+            "cc": [stranger("+17735550004"), "+17735550002"],
+        });
+        let text = text_with(&group);
+        assert_eq!(text.to, Some(phone("+17735550003")));
+        assert_eq!(text.others, [phone("+17735550002"), phone("+17735550004")]);
+        let copied = text_with(&json!({ "to": [], "cc": [{ "phone_number": "+17735550002" }] }));
+        assert_eq!((copied.to, copied.others), (Some(phone("+17735550002")), Vec::new()));
+        let crowd: Vec<_> = (0..900).map(|at| format!("+1773555{at:04}")).collect();
+        assert_eq!(text_with(&json!({ "to": crowd })).others.len(), GROUP - 1);
     }
 
     #[test]

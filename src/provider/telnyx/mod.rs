@@ -25,15 +25,15 @@ use crate::domain::{
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
     number::{Capabilities, ProviderName},
+    text::TextLimit,
 };
 
 /// What Telnyx is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("telnyx"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Ten segments of 67 UTF-16 units (section 4). A character takes two units at most and is not cut in half, so 33
-    // fit into a segment whatever the script.
-    text_limit: 330,
+    // Five segments of 67 UTF-16 units, one of which stays free where a pair would be cut. Ten are the most (section 4).
+    text_limit: TextLimit::utf16(330),
     media_limit: 10,
     body_limit: 64 * 1024,
     // A long code outside the US: 0.1 texts a second (section 4).
@@ -153,7 +153,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = Telnyx::new(config());
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.text_limit, profile.texts_per_minute), ("telnyx", 330, 6));
+        assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.texts_per_minute), ("telnyx", 330, 6));
         assert_eq!(profile.methods, [&[Method::POST]; 3]);
         assert!(profile.patience < Duration::from_secs(2));
     }

@@ -68,6 +68,7 @@ fn text(params: &Params) -> Result<InboundText, Malformed> {
         key: key(sid),
         from: Contacting::from_wire(params.value("From")),
         to: PhoneNumber::from_wire(params.value("To")).ok(),
+        others: Vec::new(),
         body: Body::from_wire(params.value("Body")),
         media: media.collect(),
         // Only Advanced Opt-Out says so. The plain one answers as well, and passes the word on unmarked (section 8).

@@ -23,6 +23,7 @@ use crate::domain::{
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
     number::{Capabilities, ProviderName},
+    text::TextLimit,
 };
 
 /// How Twilio calls us, written behind every address that it gets (section 1). By itself it repeats nothing after a 5xx
@@ -33,9 +34,8 @@ const RETRIES: &str = "#rc=5&rp=5xx,ct,rt&rt=5000";
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("twilio"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // 1600 characters (section 4), and nobody says of which kind. Twice as many UTF-16 units is the most that a
-    // character can be.
-    text_limit: 800,
+    // Nobody says of which kind of character (section 4): of UTF-16 units it fits either way.
+    text_limit: TextLimit::utf16(1600),
     media_limit: 10,
     body_limit: 64 * 1024,
     // A segment a second is the rate of a long code in the US (section 4).
@@ -158,7 +158,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = adapter();
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.text_limit), ("twilio", 800));
+        assert_eq!((profile.name.as_str(), profile.text_limit.max), ("twilio", 1600));
         assert_eq!(profile.methods.map(<[Method]>::len), [2, 2, 2]);
         assert_eq!(
             profile.webhook("https://x.example", Endpoint::Sms),

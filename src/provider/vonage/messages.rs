@@ -40,6 +40,7 @@ pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> 
         key: payload::key(payload.text("message_uuid").ok_or(Malformed("no id"))?),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
+        others: Vec::new(),
         body: Body::from_wire(&words),
         media,
         keyword: false,

@@ -26,6 +26,7 @@ use crate::domain::{
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
     number::{Capabilities, ProviderName},
+    text::TextLimit,
 };
 
 /// What Vonage is like.
@@ -33,7 +34,7 @@ pub static PROFILE: Profile = Profile {
     name: ProviderName::of("vonage"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
     // One SDK says 1000, another 3200 (section 4).
-    text_limit: 1000,
+    text_limit: TextLimit::utf16(1000),
     media_limit: 1,
     body_limit: 64 * 1024,
     // A long number of the United States carries a text a second; elsewhere only the account's rate counts (section 4).
@@ -217,7 +218,7 @@ mod tests {
     fn says_what_it_is_like() {
         let adapter = Vonage::new(config(&["signing"]));
         let profile = adapter.profile();
-        assert_eq!((profile.name.as_str(), profile.text_limit, profile.media_limit), ("vonage", 1000, 1));
+        assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.media_limit), ("vonage", 1000, 1));
         assert_eq!(profile.methods, [&[Method::POST]; 3]);
         let now = chrono::DateTime::from_timestamp(1_795_262_400, 0).expect("a time");
         assert!(adapter.build_call_query("CON-1", now).is_none(), "it tells by itself");

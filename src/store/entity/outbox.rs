@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub(crate) to_role: Option<String>,
     pub(crate) seq: i64,
     pub(crate) part: i32,
+    pub(crate) words_from: Option<i32>,
+    pub(crate) words_to: Option<i32>,
     pub(crate) state: String,
     pub(crate) attempts: i32,
     pub(crate) in_flight: bool,

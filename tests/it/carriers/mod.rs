@@ -12,6 +12,7 @@ pub mod plivo;
 mod ride;
 pub mod stage;
 pub mod telnyx;
+mod texts;
 mod together;
 pub mod twilio;
 pub mod vonage;

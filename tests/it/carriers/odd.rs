@@ -142,7 +142,7 @@ for_every_provider! {
 
     async fn odd_callers_and_senders_reach_nobody(carrier, kind) {
         let stage = Stage::under_way(&carrier, kind).await;
-        let odd = ["anonymous", "Restricted", "", "sip:31612345678@example.com", "+266696687", "+31699999999", NUMBER];
+        let odd = ["anonymous", "Restricted", "", "sip:31612345678@example.com", "+266696687", "+1266696687", "1266696687", "+17378742833", "+8656696", "PRIVATE", "+31699999999", NUMBER];
         for (at, from) in odd.iter().enumerate() {
             let flow = stage.webhook(&carrier.call(Ring { id: &format!("c{at}"), from, number: NUMBER, to: "" })).await;
             assert_eq!(flow.status, 200, "{from}");
@@ -151,8 +151,8 @@ for_every_provider! {
         }
         let rejected = stage.app.get("/v1/calls?status=rejected").await.expect(200);
         let reasons: Vec<_> = rejected["items"].as_array().unwrap().iter().map(|call| call["reason"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(reasons[5..], ["unknown_caller", "pool_number"]);
-        assert!(reasons[..5].iter().all(|reason| reason == "hidden_caller"), "{reasons:?}");
+        assert_eq!(reasons[10..], ["unknown_caller", "pool_number"]);
+        assert!(reasons[..10].iter().all(|reason| reason == "hidden_caller"), "{reasons:?}");
 
         // Numbers that are nobody's, or another provider's.
         stage.app.number("+3197010200009", "simulator").await;
