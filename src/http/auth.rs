@@ -8,7 +8,7 @@ use poem_openapi::{
     registry::{MetaOAuthFlow, MetaOAuthFlows, MetaOAuthScope, MetaSecurityScheme, Registry},
 };
 
-use super::problem::Problem;
+use super::{fields::Strays, problem::Problem};
 use crate::domain::{client::Caller, scope::Scope};
 
 /// Name of the security scheme in the document.
@@ -119,6 +119,9 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
         let caller = service.authenticate(token).await.map_err(Problem::from)?;
         if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
             return Err(Problem::missing_scope(missing.as_str()).into());
+        }
+        if let Some(strays) = request.data::<Strays>().filter(|strays| strays.are_all && !strays.errors.is_empty()) {
+            return Err(Problem::of("invalid_parameter").with_errors(strays.errors.clone()).into());
         }
         Ok(Self { caller, right: PhantomData })
     }

@@ -1,18 +1,18 @@
 //! Reading JSON bodies and query parameters: every wrong field is named at once, and none is repeated.
 
+mod body;
 mod nested;
+mod parameters;
 
 use std::borrow::Cow;
 
-use poem::{FromRequest, Request, RequestBody, http::header};
 use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
-    types::{ParseError, ParseFromParameter, ParseResult, ToJSON, Type},
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ToJSON, Type},
 };
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
+use super::names;
 use crate::domain::error::FieldError;
 
 /// A value that can stand in a field of a body.
@@ -33,9 +33,15 @@ pub(super) trait Field: Type + Sized {
 
 /// A body of named fields.
 pub(super) trait FromFields: Type + Sized {
+    /// The names of its fields.
+    const NAMES: &'static [&'static str];
+
     /// Takes every field it knows; `None` if one of them was wrong.
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 }
+
+/// How many unknown fields of one object are named.
+const MOST_UNKNOWN: usize = 100;
 
 /// The fields of a body that nobody has taken yet, and what was wrong so far.
 pub(super) struct Fields {
@@ -53,11 +59,23 @@ impl Fields {
         outcome.map_err(|errors| self.errors.extend(under(&format!("/{name}"), errors))).ok()
     }
 
+    /// Of these two fields exactly one must be there.
+    pub(super) fn either(&mut self, one: &'static str, other: &'static str) {
+        let is_given = |name| self.left.get(name).is_some_and(|value: &Value| !value.is_null());
+        let wrong = match (is_given(one), is_given(other)) {
+            (true, true) => FieldError::new(format!("/{other}"), format!("must not stand beside {one}")),
+            (false, false) => FieldError::new(format!("/{one}"), format!("is required, or {other}")),
+            _ => return,
+        };
+        self.errors.push(wrong);
+    }
+
     fn finish<T: FromFields>(mut self) -> Result<T, Vec<FieldError>> {
         let parsed = T::from_fields(&mut self);
-        // The names of unknown fields are the caller's own words: shown only where they look like names.
-        self.errors
-            .extend(self.left.keys().map(|name| FieldError::new(pointer(name), "is not a field of this request")));
+        self.errors.extend(self.left.keys().take(MOST_UNKNOWN).map(|name| {
+            let detail = names::unknown(name, "a field of this request", T::NAMES.iter().copied());
+            FieldError::new(names::pointer(name), detail)
+        }));
         match parsed {
             Some(parsed) if self.errors.is_empty() => Ok(parsed),
             _ => Err(self.errors),
@@ -68,60 +86,6 @@ impl Fields {
 /// What is wrong inside of something, seen from outside of it.
 fn under(place: &str, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
     errors.into_iter().map(move |error| FieldError::new(format!("{place}{}", error.pointer), error.detail))
-}
-
-fn pointer(name: &str) -> String {
-    let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if plain { format!("/{name}") } else { "/".to_owned() }
-}
-
-/// A JSON body, read whole.
-pub(super) struct Body<T> {
-    /// What it says.
-    pub(super) value: T,
-    /// The same in canonical form, to tell a repeated request from another one.
-    pub(super) canonical: Vec<u8>,
-}
-
-impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
-        Some(MetaRequest { description: None, content, required: true })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        if !is_json(request.header(header::CONTENT_TYPE)) {
-            return Err(Problem::of("unsupported_media_type").into());
-        }
-        let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| Problem::of("malformed_json"))?;
-        // Keys are sorted by the map: one request, one form.
-        let canonical = value.to_string().into_bytes();
-        let Inner(value) =
-            Inner::read_whole(value).map_err(|errors| Problem::of("invalid_request").with_errors(errors))?;
-        Ok(Self { value, canonical })
-    }
-}
-
-fn is_json(content_type: Option<&str>) -> bool {
-    let Some(content_type) = content_type else { return false };
-    let mut pieces = content_type.split(';').map(str::trim);
-    let is_json = pieces.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    let charset = pieces.find_map(|piece| piece.to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
-    is_json && charset.is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
 }
 
 /// Gives a struct of fields its schema, with the docs of struct and fields as descriptions.
@@ -174,11 +138,12 @@ macro_rules! object_schema {
     };
 }
 
-/// Declares a request body: its type, its schema and its reading in one.
+/// Declares a request body: its type, its schema and its reading in one. `either a or b` demands exactly one of two fields.
 macro_rules! request_body {
     (
         $(#[doc = $doc:literal])*
         $name:ident { $( $(#[doc = $fdoc:literal])* $field:ident: $ty:ty ),+ $(,)? }
+        $(either $one:ident or $other:ident)*
         example $example:tt
     ) => {
         $(#[doc = $doc])*
@@ -191,7 +156,10 @@ macro_rules! request_body {
         );
 
         impl $crate::http::fields::FromFields for $name {
+            const NAMES: &'static [&'static str] = &[$( stringify!($field) ),+];
+
             fn from_fields(fields: &mut $crate::http::fields::Fields) -> Option<Self> {
+                $( fields.either(stringify!($one), stringify!($other)); )*
                 $( let $field = fields.take::<$ty>(stringify!($field)); )+
                 Some(Self { $( $field: $field? ),+ })
             }
@@ -229,8 +197,10 @@ macro_rules! view {
     };
 }
 
+pub(super) use body::{Body, Draft, is_encoded, peek};
 pub(super) use nested::{Inner, Many};
 pub(super) use object_schema;
+pub(super) use parameters::{Checked, Parameters, Strays};
 pub(super) use request_body;
 pub(super) use view;
 
@@ -352,60 +322,5 @@ where
             }
             _ => Err("must be a list of at most 32".to_owned()),
         }
-    }
-}
-
-/// A query parameter that is checked by the handler together with the others.
-pub(super) struct Checked<T>(Result<T, String>);
-delegate_type!(Checked, required: T::IS_REQUIRED, nullable: false);
-
-impl<T: Field> ParseFromParameter for Checked<T> {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        // A parameter is text; a field that is a number or a truth value is spelled in it.
-        let spelled = match value {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            text if !text.is_empty() && text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit()) => {
-                text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from)
-            }
-            text => Value::String(text.to_owned()),
-        };
-        let as_text = || T::read(Value::String(value.to_owned()));
-        Ok(Self(T::read(spelled).or_else(|detail| as_text().map_err(|_| detail))))
-    }
-
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
-        let mut values = values.into_iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => Self::parse_from_parameter(value.as_ref()),
-            (Some(_), Some(_)) => Ok(Self(Err("must not be repeated".to_owned()))),
-            (None, _) => Err(ParseError::expected_input()),
-        }
-    }
-}
-
-/// Query parameters that the operation does not have, as the guard found them.
-#[derive(Clone)]
-pub(super) struct Strays(pub(super) Vec<FieldError>);
-
-/// Collects what is wrong with the parameters of a request, beginning with those that it does not have.
-pub(super) struct Parameters(Vec<FieldError>);
-
-impl<'a> FromRequest<'a> for Parameters {
-    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(request.data::<Strays>().map(|strays| strays.0.clone()).unwrap_or_default()))
-    }
-}
-
-impl Parameters {
-    /// Takes a parameter; a wrong one counts as absent until [`finish`](Self::finish) tells.
-    pub(super) fn take<T>(&mut self, name: &'static str, value: Option<Checked<T>>) -> Option<T> {
-        let outcome = value?.0;
-        outcome.map_err(|detail| self.0.push(FieldError::new(name, detail))).ok()
-    }
-
-    /// All of them were right, or this is what to answer.
-    pub(super) fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::of("invalid_parameter").with_errors(self.0)) }
     }
 }

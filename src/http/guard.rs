@@ -4,6 +4,7 @@
 //! The log names the operation, never the address: addresses of webhooks and of the simulator hold phone numbers.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
-use super::{etag, fields::Strays, pages::PATHS, problem::Problem, server::Exchange};
+use super::{etag, fields::Strays, names, pages::PATHS, problem::Problem, reply, server::Exchange};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -25,6 +26,9 @@ const MAX_BODY: usize = 64 * 1024;
 const DROPPED: u64 = 1024 * 1024;
 /// How long a body may take to arrive: whoever sends a byte at a time must not hold a place for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many unknown parameters are named.
+const MOST_UNKNOWN: usize = 100;
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the document says of one path.
@@ -43,6 +47,7 @@ struct Operation {
     id: String,
     parameters: Vec<String>,
     headers: Vec<String>,
+    has_body: bool,
 }
 
 impl Known {
@@ -93,6 +98,7 @@ impl Guard {
                         id: operation["operationId"].as_str()?.to_owned(),
                         parameters: named("query"),
                         headers: named("header"),
+                        has_body: !operation["requestBody"].is_null(),
                     })
                 })
                 .collect(),
@@ -104,6 +110,7 @@ impl Guard {
                 id: id.to_owned(),
                 parameters: Vec::new(),
                 headers: Vec::new(),
+                has_body: false,
             }],
         });
         let mut known: Vec<_> = known.chain(pages).collect();
@@ -139,6 +146,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
             request.set_method(Method::GET);
         }
         let operation = known.and_then(|known| known.operation(request.method()));
+        let is_browser = is_browser(&request);
         let span = tracing::info_span!("request", id, operation = operation.map(|operation| operation.id.as_str()));
         async {
             let mut response = match known {
@@ -153,6 +161,11 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
             response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            // Answers hold secrets, phones, names and texts.
+            response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            if is_browser {
+                keep_dialog_shut(&mut response);
+            }
             let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(status = response.status().as_u16(), elapsed_ms, "answered");
             Ok(response)
@@ -169,18 +182,13 @@ impl<E: Endpoint> Guarded<E> {
             return Problem::of("invalid_parameter").with_errors(vec![error]).into_response();
         }
         if let Some(operation) = operation.filter(|_| request.uri().path().starts_with("/v1/")) {
-            let unknown = unknown_parameters(&request, operation);
-            if operation.parameters.is_empty() && !unknown.is_empty() {
-                return Problem::of("invalid_parameter").with_errors(unknown).into_response();
-            }
-            // The handler checks the values of those it knows, and names all that are wrong together.
-            request.set_data(Strays(unknown));
+            let mut errors = unknown_parameters(&request, operation);
+            errors.extend(wrong_headers(&request, operation));
+            // Told with what is wrong in body and parameters, or by itself where there are none, to callers who may know.
+            let are_all = operation.parameters.is_empty() && !operation.has_body;
+            request.set_data(Strays { errors, are_all });
+            join_if_match(&mut request);
         }
-        let wrong = operation.map(|operation| wrong_headers(&request, operation)).unwrap_or_default();
-        if !wrong.is_empty() {
-            return Problem::of("invalid_parameter").with_errors(wrong).into_response();
-        }
-        join_if_match(&mut request);
         match timeout(PATIENCE, read(request.take_body())).await {
             Ok(Ok(Some(body))) => request.set_body(body),
             Ok(Ok(None)) => return Problem::of("body_too_large").into_response(),
@@ -229,14 +237,13 @@ fn names_host(request: &Request) -> bool {
 /// A misspelt filter must not quietly list everything.
 fn unknown_parameters(request: &Request, operation: &Operation) -> Vec<FieldError> {
     let query = request.uri().query().unwrap_or_default();
-    let names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-    let unknown = names.filter(|name| !operation.parameters.iter().any(|known| known == name));
-    unknown
-        .map(|name| {
-            let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-            FieldError::new(if plain { &*name } else { "" }, "is not a parameter of this operation")
-        })
-        .collect()
+    let given = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let unknown = given.filter(|name| !operation.parameters.iter().any(|known| known == name));
+    let wrong = |name: Cow<'_, str>| {
+        let known = operation.parameters.iter().map(String::as_str);
+        FieldError::new(names::shown(&name), names::unknown(&name, "a parameter of this operation", known))
+    };
+    unknown.take(MOST_UNKNOWN).map(wrong).collect()
 }
 
 /// What is wrong with the headers of an operation, by name. The framework passes over values that it cannot read, and takes
@@ -252,12 +259,31 @@ fn wrong_headers(request: &Request, operation: &Operation) -> Vec<FieldError> {
             values if header::IF_MATCH == name.as_str() => {
                 etag::if_match(&values.join(",")).is_none().then_some("must be * or a list of ETags, such as \"3\"")?
             }
+            [key] if name == IDEMPOTENCY_KEY && !reply::is_idempotency_key(key) => reply::IDEMPOTENCY_KEY_RULE,
             [_] => return None,
             _ => "must not be repeated",
         };
         Some(FieldError::new(name, detail))
     };
     operation.headers.iter().filter_map(wrong).collect()
+}
+
+/// Whether a page in a browser asks. Browsers say so themselves on most connections, and Swagger UI on all.
+fn is_browser(request: &Request) -> bool {
+    [header::ORIGIN, HeaderName::from_static("sec-fetch-mode"), HeaderName::from_static("x-requested-with")]
+        .iter()
+        .any(|name| request.headers().contains_key(name))
+}
+
+/// A 401 with a challenge that a browser knows makes it open its own login dialog over the page. It must have a challenge
+/// nevertheless (RFC 9110, section 15.5.2), so it gets the same one under a name that no browser knows.
+fn keep_dialog_shut(response: &mut Response) {
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE).and_then(|challenge| challenge.to_str().ok());
+    if let Some(rest) = challenge.and_then(|challenge| challenge.strip_prefix("Basic "))
+        && let Ok(unknown) = HeaderValue::from_str(&format!("xBasic {rest}"))
+    {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, unknown);
+    }
 }
 
 /// `If-Match` is a list, which may be spread over several headers.

@@ -10,6 +10,8 @@ mod auth;
 mod etag;
 mod fields;
 mod guard;
+mod json;
+mod names;
 mod pages;
 mod problem;
 mod reply;

@@ -1,6 +1,6 @@
 //! Errors as the caller sees them: problem documents (RFC 9457). The only place that turns an error into HTTP.
 //!
-//! A document names a stable `code` and every wrong field, and repeats nothing of what was sent: it may be personal.
+//! A document names a stable `code` and every wrong field, and repeats no value that was sent: it may be personal.
 
 use poem::{
     Error as PoemError, IntoResponse, Response,
@@ -26,15 +26,23 @@ use crate::{
 pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("malformed_json", 400, "The body is not JSON."),
     ("malformed_body", 400, "The body does not arrive whole, or is not what its type says."),
-    ("invalid_parameter", 400, "A query parameter or header does not have its form."),
+    (
+        "invalid_parameter",
+        400,
+        "A query parameter or header is unknown or does not have its form: `errors` names each, and wrong fields too.",
+    ),
     ("unauthorized", 401, "There is no valid access token."),
     ("missing_scope", 403, "The token lacks a scope that this request needs."),
     ("not_found", 404, "There is no such thing, or no longer."),
     ("method_not_allowed", 405, "The path does not take this method."),
     ("stale_version", 412, "`If-Match` names another version than the present one."),
     ("body_too_large", 413, "The body is over 64 KiB."),
-    ("unsupported_media_type", 415, "The body's content type is not the one that this operation takes."),
-    ("invalid_request", 422, "Fields are missing, unknown or wrong: `errors` names each."),
+    (
+        "unsupported_media_type",
+        415,
+        "The body's content type is not the one that this operation takes, or it has a `Content-Encoding`.",
+    ),
+    ("invalid_request", 422, "Fields are missing, unknown, repeated or wrong: `errors` names each."),
     ("same_phone", 422, "Customer and driver have the same phone number."),
     ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
     ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     domain::{
         client::Caller,
+        error::FieldError,
         page::{Page, PageRequest},
         version::ExpectedVersion,
     },
@@ -224,6 +225,13 @@ pub(super) fn expected(if_match: Option<&str>) -> ExpectedVersion {
     etag::if_match(if_match).unwrap_or_else(|| ExpectedVersion::OneOf(Vec::new()))
 }
 
+/// What an `Idempotency-Key` must be.
+pub(super) const IDEMPOTENCY_KEY_RULE: &str = "must be 1 to 255 visible ASCII characters";
+
+pub(super) fn is_idempotency_key(key: &str) -> bool {
+    (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// What names this request across repeats. `scope` is what the body is about beside its words, such as the path.
 pub(super) fn request_id(
     service: &Service,
@@ -232,10 +240,8 @@ pub(super) fn request_id(
     key: Option<String>,
     (scope, canonical): (&str, &[u8]),
 ) -> Answer<RequestId> {
-    let well_formed = |key: &String| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
-    if key.as_ref().is_some_and(|key| !well_formed(key)) {
-        let wrong =
-            crate::domain::error::FieldError::new("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+    if key.as_ref().is_some_and(|key| !is_idempotency_key(key)) {
+        let wrong = FieldError::new("Idempotency-Key", IDEMPOTENCY_KEY_RULE);
         return Err(Problem::of("invalid_parameter").with_errors(vec![wrong]));
     }
     let fingerprint = service.fingerprint(&[scope.as_bytes(), b"\n", canonical].concat());

@@ -31,8 +31,9 @@ other's phone again.\n\n\
 **Lists** go by id: pass `next` as `after` until it is null. **PATCH** leaves absent fields as they are; null clears \
 optional ones. **ETag** and **If-Match** keep concurrent edits apart; `If-Match` takes weak tags and lists too, so proxies may \
 compress answers. **Idempotency-Key** makes a POST safe to repeat.\n\n\
-**Errors** are problem documents (RFC 9457) that name every wrong field and repeat nothing of what was sent. Their \
-codes are listed with the schema `Problem` below. A request whose head cannot be read has no document: 400, 414 or 431.";
+**Errors** are problem documents (RFC 9457) that name every wrong field, parameter and header at once and repeat no \
+value that was sent. Their codes are listed with the schema `Problem` below. A request whose head cannot be read has no \
+document: 400, 414 or 431. No answer but the pages may be cached: all have `Cache-Control: no-store`.";
 
 const SCOPES: &str = "**Scopes.** A token shows only what its scopes allow. Some operations need a further scope for some of their fields: \
 they say so, and the last column lists it under that scope.";
@@ -219,6 +220,8 @@ fn is_versioned(path: &str) -> bool {
 fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u16> {
     let has = |place: &str| operation["parameters"].as_array().is_some_and(|all| all.iter().any(|p| p["in"] == place));
     let body = !operation["requestBody"].is_null();
+    let has_key =
+        operation["parameters"].as_array().is_some_and(|all| all.iter().any(|p| p["name"] == "Idempotency-Key"));
     let webhook = path.starts_with("/webhooks/");
     let id = operation["operationId"].as_str().unwrap_or_default();
     let conflicts = secured
@@ -236,7 +239,8 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
         (412, matches!(method, "patch" | "delete") || id == "set_contact"),
         (413, true),
         (415, body),
-        (422, body && secured),
+        // A key can have been used for another path, too.
+        (422, secured && (body || has_key)),
         (429, secured || id == "get_token"),
         (500, true),
         (503, id != "live"),
@@ -299,7 +303,7 @@ fn problem_schema() -> Value {
                     "properties": {
                         "pointer": {
                             "type": "string",
-                            "description": "JSON pointer into the body, or the name of a parameter."
+                            "description": "JSON pointer into the body, or the name of a parameter or header. Unknown names are cut to 40 characters."
                         },
                         "detail": { "type": "string", "description": "The rule that was broken." }
                     }

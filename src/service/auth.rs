@@ -9,7 +9,7 @@ use super::{Once, RequestId, Service, random};
 use crate::{
     domain::{
         client::{Caller, Client},
-        error::{Conflict, Error, Result},
+        error::{Conflict, Error, FieldError, Result},
         ids::ClientId,
         page::{Page, PageRequest},
         scope::Scopes,
@@ -145,7 +145,16 @@ impl Service {
         }
     }
 
-    /// Makes a client. Nobody can give what they do not have.
+    /// What is wrong with the scopes of a new client. Nobody can give what they do not have.
+    pub fn wrong_scopes(&self, caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
+        if scopes.is_empty() {
+            return Some(FieldError::new("/scopes", "must name at least one"));
+        }
+        let is_covered = caller.scopes.covers(scopes);
+        (!is_covered).then(|| FieldError::new("/scopes", "must be among the scopes of your own token"))
+    }
+
+    /// Makes a client.
     pub async fn create_client(
         &self,
         caller: &Caller,
@@ -153,11 +162,8 @@ impl Service {
         name: &ClientName,
         scopes: &Scopes,
     ) -> Result<Once<WithSecret>> {
-        if scopes.is_empty() {
-            return Err(Error::field("/scopes", "must name at least one"));
-        }
-        if !caller.scopes.covers(scopes) {
-            return Err(Error::field("/scopes", "must be among the scopes of your own token"));
+        if let Some(wrong) = self.wrong_scopes(caller, scopes) {
+            return Err(Error::Invalid("invalid_request", vec![wrong]));
         }
         let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
         let hash = self.secrets.hash(&secret).await?;

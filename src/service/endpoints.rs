@@ -9,7 +9,7 @@ use crate::{
         client::Caller,
         clock::Time,
         endpoint::{Attempt, EndpointPatch, EndpointStatus, EventEndpoint, NewEndpoint, Retry, RetryState},
-        error::{Conflict, Error, Result},
+        error::{Conflict, Error, FieldError, Result},
         ids::{EndpointId, EventId},
         page::{Page, PageRequest},
         scope::Scope,
@@ -67,8 +67,13 @@ impl Service {
         Ok(EndpointWithSecret::new(once, secret.spell()))
     }
 
+    /// What is wrong with where an endpoint is to be.
+    pub fn wrong_target(&self, url: &TargetUrl) -> Option<FieldError> {
+        self.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
+    }
+
     fn admit_target(&self, url: &TargetUrl) -> Result<()> {
-        self.targets.admit(url).map_err(|wrong| Error::field("/url", wrong))
+        self.wrong_target(url).map_or(Ok(()), |wrong| Err(Error::Invalid("invalid_request", vec![wrong])))
     }
 
     /// The endpoint with this id.

@@ -1,5 +1,7 @@
 //! The pool.
 
+use std::collections::HashSet;
+
 use super::{Once, RequestId, Service, expect_version};
 use crate::{
     domain::{
@@ -7,8 +9,9 @@ use crate::{
         error::{Conflict, Error, FieldError, Result},
         event::{EventData, EventType},
         ids::NumberId,
-        number::{NewNumber, Number, NumberPatch, NumberStatus},
+        number::{NewNumber, Number, NumberPatch, NumberStatus, ProviderName},
         page::{Page, PageRequest},
+        phone::PhoneNumber,
         scope::Scope,
         version::ExpectedVersion,
     },
@@ -22,8 +25,8 @@ use crate::{
 impl Service {
     /// Adds a number to the pool. Its provider must be configured.
     pub async fn create_number(&self, request: &RequestId, new: &NewNumber) -> Result<Once<Number>> {
-        if self.providers.get(&new.provider).is_none() {
-            return Err(Error::field("/provider", "is not a provider that is configured"));
+        if let Some(wrong) = self.wrong_provider("/provider", Some(&new.provider)) {
+            return Err(Error::Invalid("invalid_request", vec![wrong]));
         }
         let now = self.now();
         let owner = &self.store.phone_index(&new.phone);
@@ -38,23 +41,34 @@ impl Service {
         .await
     }
 
+    /// What is wrong with the provider of a new number, if it is known.
+    pub fn wrong_provider(&self, pointer: &str, provider: Option<&ProviderName>) -> Option<FieldError> {
+        let is_configured = self.providers.get(provider?).is_some();
+        (!is_configured).then(|| FieldError::new(pointer, "is not a provider that is configured"))
+    }
+
+    /// What is wrong with new numbers, each as far as it is known.
+    pub fn wrong_batch<'a>(
+        &self,
+        numbers: impl Iterator<Item = (Option<&'a PhoneNumber>, Option<&'a ProviderName>)>,
+    ) -> Vec<FieldError> {
+        let (mut wrong, mut before) = (Vec::new(), HashSet::new());
+        for (at, (phone, provider)) in numbers.enumerate() {
+            wrong.extend(self.wrong_provider(&at_place(at, "provider"), provider));
+            if phone.is_some_and(|phone| !before.insert(phone.match_key())) {
+                wrong.push(FieldError::new(at_place(at, "phone_number"), "is in this list already"));
+            }
+        }
+        wrong
+    }
+
     /// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
     ///
     /// An import that is refused stores nothing and so leaves no trace of what it asked. A caller who may not see phones is
     /// therefore told of people's phones only in a short list, each of which counts, and not while the list has numbers
     /// of the pool.
     pub async fn create_numbers(&self, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
-        let unknown = |(at, number): (usize, &NewNumber)| {
-            let known = self.providers.get(&number.provider).is_some();
-            (!known).then(|| FieldError::new(at_place(at, "provider"), "is not a provider that is configured"))
-        };
-        let repeated = |(at, number): (usize, &NewNumber)| {
-            let key = number.phone.match_key();
-            let before = new[..at].iter().any(|other| other.phone.match_key() == key);
-            before.then(|| FieldError::new(at_place(at, "phone_number"), "is in this list already"))
-        };
-        let wrong: Vec<_> =
-            new.iter().enumerate().flat_map(|number| [unknown(number), repeated(number)]).flatten().collect();
+        let wrong = self.wrong_batch(new.iter().map(|number| (Some(&number.phone), Some(&number.provider))));
         if !wrong.is_empty() {
             return Err(Error::Invalid("invalid_request", wrong));
         }

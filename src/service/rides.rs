@@ -22,7 +22,7 @@ use crate::{
         notice::About,
         page::{Page, PageRequest},
         person::{Person, PersonRef, Role},
-        ride::{ContactFloor, NewRide, Ride, RideEventKind, RidePatch},
+        ride::{ContactFloor, NewRide, Ride, RideEventKind, RidePatch, Terms},
         version::ExpectedVersion,
     },
     store::{
@@ -86,7 +86,7 @@ impl Service {
         let now = self.now();
         let policy = self.policy.with(&new.terms);
         let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
-        let too_long = self.terms_too_long(new);
+        let too_long = self.terms_too_long(&new.terms);
         // Customer, then driver: every ride locks in this order.
         let customer = self.resolve(tx, Role::Customer, &new.customer, now).await?;
         let driver = self.resolve(tx, Role::Driver, &new.driver, now).await?;
@@ -284,11 +284,23 @@ impl Service {
         Ok(once.value)
     }
 
+    /// What is wrong with the plan of a new ride, as far as it is known. [`create_ride`](Self::create_ride) finds the same.
+    pub fn wrong_plan(&self, datetime: Option<Time>, terms: &Terms) -> Vec<FieldError> {
+        let timeout_at = datetime.map(|datetime| self.policy.with(terms).timeout_at(datetime, self.now()));
+        let bad = timeout_at.and_then(std::result::Result::err).map(|bad| FieldError::new("/datetime", bad));
+        bad.into_iter().chain(self.terms_too_long(terms)).collect()
+    }
+
+    /// What is wrong with the new time of a ride, however long that may last.
+    pub fn wrong_time(&self, datetime: Option<Time>) -> Vec<FieldError> {
+        self.wrong_plan(datetime, &Terms { max_duration: Some(self.policy.max_duration_limit), grace: None })
+    }
+
     /// What of a ride's own lengths is over the limits.
-    fn terms_too_long(&self, new: &NewRide) -> Vec<FieldError> {
+    fn terms_too_long(&self, terms: &Terms) -> Vec<FieldError> {
         let asked = [
-            ("/grace_s", new.terms.grace, self.policy.grace_limit),
-            ("/max_duration_s", new.terms.max_duration, self.policy.max_duration_limit),
+            ("/grace_s", terms.grace, self.policy.grace_limit),
+            ("/max_duration_s", terms.max_duration, self.policy.max_duration_limit),
         ];
         let too_long = asked.into_iter().filter(|(_, asked, limit)| asked.is_some_and(|asked| asked > *limit));
         let rule = |limit: Duration| format!("must be at most {}", limit.num_seconds());

@@ -1,10 +1,12 @@
 //! What cannot be right is refused: a problem document that names every wrong field and repeats nothing of what was
 //! sent, never a 5xx, and nothing stored.
 
+mod answers;
 mod bodies;
 mod fields;
 mod random;
 mod requests;
+mod together;
 
 use serde_json::{Value, json};
 

@@ -17,7 +17,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, ClientsManage},
-        fields::{Body, Checked, Parameters, request_body},
+        fields::{Checked, Draft, Parameters, request_body},
         problem::Answer,
         reply::{Created, Found, List, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
@@ -79,8 +79,12 @@ impl ClientsApi {
         /// hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<NewClientBody>,
+        parameters: Parameters,
+        body: Draft<NewClientBody>,
     ) -> Answer<Created<ClientView>> {
+        let scopes = body.peek::<Vec<Scope>>("scopes").map(|scopes| scopes.into_iter().collect());
+        let more = scopes.and_then(|scopes| self.service.wrong_scopes(&allowed.caller, &scopes));
+        let body = body.finish(parameters, more.into_iter().collect())?;
         let scopes: Scopes = body.value.scopes.into_iter().collect();
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let made = self.service.create_client(&allowed.caller, &request, &body.value.name, &scopes).await?.value;

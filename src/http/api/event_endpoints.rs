@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         endpoint::{EndpointPatch, EndpointStatus, NewEndpoint, RetryState},
-        error::{Error, Result},
+        error::FieldError,
         event::EventType,
         ids::{EndpointId, EventId},
         scope::Scope,
@@ -24,7 +24,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, EventsAdmin, EventsManage},
-        fields::{Body, Checked, Clear, Keep, Parameters, request_body},
+        fields::{Body, Checked, Clear, Draft, Keep, Parameters, request_body},
         problem::Answer,
         reply::{Accepted, Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
@@ -79,12 +79,11 @@ request_body! {
     example { "endpoint_id": 1 }
 }
 
-/// An empty list would be an endpoint that hears nothing; a type named twice is named once.
-fn some_types(types: Option<Vec<EventType>>) -> Result<Option<Vec<EventType>>> {
-    let Some(mut types) = types else { return Ok(None) };
+/// A type named twice is named once.
+fn distinct(mut types: Vec<EventType>) -> Vec<EventType> {
     types.sort_unstable();
     types.dedup();
-    if types.is_empty() { Err(Error::field("/types", "must name at least one")) } else { Ok(Some(types)) }
+    types
 }
 
 fn view(made: EndpointWithSecret) -> EventEndpointView {
@@ -93,6 +92,17 @@ fn view(made: EndpointWithSecret) -> EventEndpointView {
 
 pub(in crate::http) struct EventEndpointsApi {
     pub(in crate::http) service: Arc<Service>,
+}
+
+impl EventEndpointsApi {
+    /// What of an endpoint's body is wrong though each field is right by itself.
+    fn wrong<T>(&self, body: &Draft<T>) -> Vec<FieldError> {
+        let url = body.peek("url").and_then(|url| self.service.wrong_target(&url));
+        // An empty list would be an endpoint that hears nothing.
+        let is_deaf = body.peek("types").is_some_and(|types: Vec<EventType>| types.is_empty());
+        let types = is_deaf.then(|| FieldError::new("/types", "must name at least one"));
+        url.into_iter().chain(types).collect()
+    }
 }
 
 #[OpenApi(tag = "Group::Events")]
@@ -130,13 +140,16 @@ impl EventEndpointsApi {
         /// hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<NewEventEndpointBody>,
+        parameters: Parameters,
+        body: Draft<NewEventEndpointBody>,
     ) -> Answer<Created<EventEndpointView>> {
+        let more = self.wrong(&body);
+        let body = body.finish(parameters, more)?;
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let new = NewEndpoint {
             url: body.value.url,
             description: body.value.description,
-            types: some_types(body.value.types)?,
+            types: body.value.types.map(distinct),
             include_text: body.value.include_text.unwrap_or(false),
         };
         let made = self.service.create_endpoint(&allowed.caller, &request, &new).await?;
@@ -175,9 +188,12 @@ impl EventEndpointsApi {
         /// The `ETag` that you saw: 412 if somebody changed the endpoint since.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Body<EventEndpointPatchBody>,
+        parameters: Parameters,
+        body: Draft<EventEndpointPatchBody>,
     ) -> Answer<Found<EventEndpointView>> {
-        let types = body.value.types.0.map(some_types).transpose()?;
+        let more = self.wrong(&body);
+        let body = body.finish(parameters, more)?;
+        let types = body.value.types.0.map(|types| types.map(distinct));
         let patch = EndpointPatch {
             url: body.value.url.0,
             description: body.value.description.0,

@@ -21,7 +21,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
-        fields::{Body, Checked, Keep, Many, Parameters, request_body, view},
+        fields::{Body, Checked, Draft, Keep, Many, Parameters, peek, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Country, Cursor, Limit, SortOrder},
@@ -211,8 +211,12 @@ impl NumbersApi {
         /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<NewNumberBody>,
+        parameters: Parameters,
+        body: Draft<NewNumberBody>,
     ) -> Answer<Created<NumberView>> {
+        let provider = body.peek("provider");
+        let body =
+            body.finish(parameters, self.service.wrong_provider("/provider", provider.as_ref()).into_iter().collect())?;
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let number = self.service.create_number(&request, &body.value.into()).await?.value;
         let (id, version) = (number.id, number.version);
@@ -231,8 +235,12 @@ impl NumbersApi {
         /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<NumberBatchBody>,
+        parameters: Parameters,
+        body: Draft<NumberBatchBody>,
     ) -> Answer<Created<NumberBatch>> {
+        let given = body.items("numbers", |number| (peek(number, "phone_number"), peek(number, "provider")));
+        let more = self.service.wrong_batch(given.iter().map(|(phone, provider)| (phone.as_ref(), provider.as_ref())));
+        let body = body.finish(parameters, more)?;
         let what = ("", body.canonical.as_slice());
         let request = request_id(&self.service, &allowed.caller, "create_numbers", idempotency_key.0, what)?;
         let new: Vec<NewNumber> = body.value.numbers.0.into_iter().map(NewNumber::from).collect();

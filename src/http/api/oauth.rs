@@ -15,7 +15,7 @@ use super::Group;
 use crate::{
     domain::scope::Scopes,
     http::{
-        fields::view,
+        fields::{is_encoded, view},
         problem::{Answer, Problem},
     },
     service::{
@@ -125,7 +125,7 @@ impl<'a> ApiExtractor<'a> for TokenRequest {
     ) -> poem::Result<Self> {
         let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
         let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") || is_encoded(request) {
             return Err(Problem::of("unsupported_media_type").into());
         }
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     domain::{
-        error::FieldError,
         ids::{NumberId, PersonId, RideId},
         person::{PersonRef, Role},
         phone::PhoneNumber,
@@ -25,7 +24,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
-        fields::{Body, Checked, Clear, Inner, Keep, Parameters, request_body},
+        fields::{Body, Checked, Clear, Draft, Inner, Keep, Parameters, request_body},
         problem::{Answer, Problem},
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
@@ -78,6 +77,8 @@ request_body! {
         /// Whether both people get a text that tells who comes or waits, and when. They do unless you say false.
         notify: Option<bool>,
     }
+    either customer_id or customer
+    either driver_id or driver
     example {
         "customer_id": 1,
         "driver_id": 2,
@@ -131,16 +132,12 @@ request_body! {
     example { "to": "customer", "text": "Your driver is two minutes away." }
 }
 
-/// Who plays a part in a new ride: exactly one of the two fields says so.
-fn person(party: &str, id: Option<PersonId>, inline: Option<Inner<InlinePersonBody>>) -> Result<PersonRef, FieldError> {
-    match (id, inline) {
-        (Some(id), None) => Ok(PersonRef::Known(id)),
-        (None, Some(Inner(InlinePersonBody { external_id, name, phone_number: phone, language }))) => {
-            Ok(PersonRef::Inline { external_id, name, phone, language })
-        }
-        (None, None) => Err(FieldError::new(format!("/{party}_id"), format!("is required, or {party}"))),
-        (Some(_), Some(_)) => Err(FieldError::new(format!("/{party}"), format!("must not stand beside {party}_id"))),
-    }
+/// Who plays a part in a new ride, by the one of the two fields that is there.
+fn person(id: Option<PersonId>, inline: Option<Inner<InlinePersonBody>>) -> Option<PersonRef> {
+    let inline = inline.map(|Inner(InlinePersonBody { external_id, name, phone_number: phone, language })| {
+        PersonRef::Inline { external_id, name, phone, language }
+    });
+    inline.or(id.map(PersonRef::Known))
 }
 
 pub(in crate::http) struct RidesApi {
@@ -218,10 +215,19 @@ impl RidesApi {
         /// Only tell which number the ride would get, why that one, and why no others. No ride, binding or person is
         /// stored or changed, nobody is told, and no idempotency key is taken.
         dry_run: Query<Option<Checked<bool>>>,
-        body: Body<NewRideBody>,
+        body: Draft<NewRideBody>,
     ) -> Answer<Either<Created<RideView>, Found<RehearsalView>>> {
         let dry_run = parameters.take("dry_run", dry_run.0).unwrap_or(false);
-        parameters.finish()?;
+        let more = if body.is_wrong() || parameters.are_wrong() {
+            let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
+            let seconds = |name| body.peek(name).map(|Seconds(seconds)| seconds);
+            let terms = Terms { grace: seconds("grace_s"), max_duration: seconds("max_duration_s") };
+            self.service.wrong_plan(datetime, &terms)
+        } else {
+            // The use case names these together with people that are not there.
+            Vec::new()
+        };
+        let body = body.finish(parameters, more)?;
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let body = body.value;
         let inline = [(body.customer.is_some(), Scope::CustomersWrite), (body.driver.is_some(), Scope::DriversWrite)];
@@ -230,12 +236,8 @@ impl RidesApi {
                 return Err(Problem::missing_scope(scope.as_str()));
             }
         }
-        let mut wrong = Vec::new();
-        let customer = person("customer", body.customer_id, body.customer).map_err(|error| wrong.push(error));
-        let driver = person("driver", body.driver_id, body.driver).map_err(|error| wrong.push(error));
-        let (Ok(customer), Ok(driver)) = (customer, driver) else {
-            return Err(Problem::of("invalid_request").with_errors(wrong));
-        };
+        let people = (person(body.customer_id, body.customer), person(body.driver_id, body.driver));
+        let (Some(customer), Some(driver)) = people else { return Err(Problem::of("invalid_request")) };
         let new = NewRide {
             customer,
             driver,
@@ -295,8 +297,12 @@ impl RidesApi {
         /// The `ETag` that you saw: 412 if somebody changed the ride since.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Body<RidePatchBody>,
+        parameters: Parameters,
+        body: Draft<RidePatchBody>,
     ) -> Answer<Found<RideView>> {
+        let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
+        let more = if body.is_wrong() { self.service.wrong_time(datetime) } else { Vec::new() };
+        let body = body.finish(parameters, more)?;
         let patch = RidePatch {
             customer_id: body.value.customer_id.0,
             driver_id: body.value.driver_id.0,
