@@ -6,6 +6,7 @@ mod accounts;
 mod connections;
 mod intercept;
 mod local_keys;
+mod public_url;
 mod templates;
 
 use std::{
@@ -34,7 +35,7 @@ use crate::{
 pub struct Config {
     /// `LISTEN_ADDR`.
     pub listen_addr: SocketAddr,
-    /// `PUBLIC_BASE_URL` without a slash at the end; without it, the listening address.
+    /// `PUBLIC_BASE_URL`, perhaps with a path, without a slash at the end; without it, the listening address.
     pub public_base_url: Option<String>,
     /// `MAX_CONNECTIONS`.
     pub(crate) max_connections: usize,
@@ -151,7 +152,7 @@ impl Reader<'_> {
             "must be an address and port, such as 0.0.0.0:8080",
             |text| text.parse().ok(),
         );
-        let public_base_url = self.base_url("PUBLIC_BASE_URL");
+        let public_base_url = self.public_base_url();
         let (max_connections, keep_alive) = (self.max_connections(), self.keep_alive());
         let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
         let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();

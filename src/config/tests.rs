@@ -135,6 +135,39 @@ fn a_provider_switches_the_simulator_off_and_needs_an_address() {
     assert_eq!(config.accounts.messagebird.expect("an account").signing_keys.len(), 2);
 }
 
+#[test]
+fn the_public_address_can_have_a_plain_path() {
+    for right in
+        ["https://h.example.com", "https://h.example.com/maskline", "http://[::1]:8080/a/b.c_d~e-f", "https://H/v1"]
+    {
+        for slash in ["", "/", "//"] {
+            let config = load(&[("PUBLIC_BASE_URL", &*format!("{right}{slash}"))]).expect("a configuration");
+            assert_eq!(config.public_base_url.as_deref(), Some(right));
+        }
+    }
+    for wrong in [
+        "https://h//maskline",
+        "https://h/a//b",
+        "https://h/./a",
+        "https://h/a/../b",
+        "https://h/..",
+        "https://h/mask%20line",
+        "https://h/mask line",
+        "https://h/%6daskline",
+        "https://h/größe",
+        "https://h/a;b",
+        "https://h/a:b",
+        "https://h/a\\b",
+        "https://h\\a",
+        "https://h/a'b",
+        "https://h/{id}",
+        "https://h/a\tb",
+    ] {
+        let said = mistakes(&[("PUBLIC_BASE_URL", wrong)]);
+        assert!(said.contains("PUBLIC_BASE_URL can have a path such as /maskline"), "{wrong}: {said}");
+    }
+}
+
 /// Every account, whole.
 const ACCOUNTS: [(&str, &[(&str, &str)]); 6] = [
     ("messagebird", &[("MESSAGEBIRD_API_KEY", "live_x"), ("MESSAGEBIRD_SIGNING_KEY", "a,b")]),

@@ -14,6 +14,9 @@ use crate::domain::{client::Caller, scope::Scope};
 /// Name of the security scheme in the document.
 pub(super) const SCHEME: &str = "client_credentials";
 
+/// Where tokens are issued.
+pub(super) const TOKEN_PATH: &str = "/oauth/token";
+
 /// What a handler asks for: one right, or [`Both`] of two.
 pub(super) trait Right: Send + Sync + 'static {
     const SCOPES: &'static [Scope];
@@ -87,7 +90,7 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
     fn register(registry: &mut Registry) {
         let flow = MetaOAuthFlow {
             authorization_url: None,
-            token_url: Some("/oauth/token"),
+            token_url: Some(TOKEN_PATH),
             refresh_url: None,
             scopes: Scope::meta(),
         };

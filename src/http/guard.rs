@@ -72,9 +72,15 @@ impl Known {
 }
 
 /// The middleware, with the paths of the document.
+#[derive(Clone)]
 pub(super) struct Guard(Arc<Vec<Known>>);
 
 impl Guard {
+    /// Whether this is a path of the service.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        self.0.iter().any(|known| known.matches(path))
+    }
+
     pub(super) fn new(document: &Value) -> Self {
         let paths = document["paths"].as_object().into_iter().flatten();
         let known = paths.map(|(path, item)| Known {

@@ -13,6 +13,7 @@ mod guard;
 mod json;
 mod names;
 mod pages;
+mod prefix;
 mod problem;
 mod reply;
 mod scalars;
@@ -68,9 +69,11 @@ fn api(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> Api {
 /// The whole application over HTTP.
 pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
     let api = OpenApiService::new(api(service, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
-    let document = spec::document();
+    let prefix = prefix::of(service.public_base_url());
+    let document = spec::document_under(&prefix);
     let guard = guard::Guard::new(&document);
-    let docs = Page::new("text/html; charset=utf-8", spec::swagger_page(&api.swagger_ui_html()));
+    let below_prefix = prefix::Prefix::new(&prefix, &guard);
+    let docs = Page::new("text/html; charset=utf-8", spec::swagger_page(&api.swagger_ui_html(), &prefix));
     let json = Page::new("application/json", spec::json(&document));
     let yaml = Page::new("application/yaml", spec::yaml(&document));
     let page = |page: Page| get(make_sync(move |request| page.answer(&request)));
@@ -83,6 +86,7 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
         .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
         .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
         .with(guard)
+        .with(below_prefix)
 }
 
 /// The service that [`routes`] put beside every request.

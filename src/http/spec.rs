@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Api, problem::CODES};
+use super::{Api, auth, problem::CODES};
 use crate::domain::error::Conflict;
 
 /// Title of the document.
@@ -100,6 +100,17 @@ pub fn document() -> Value {
     document
 }
 
+/// The document of a service that lives under this path, which is empty at the root: addresses in it are absolute paths.
+pub(super) fn document_under(prefix: &str) -> Value {
+    let mut document = document();
+    if !prefix.is_empty() {
+        document["servers"] = json!([{ "url": prefix }]);
+        let flow = &mut document["components"]["securitySchemes"][auth::SCHEME]["flows"]["clientCredentials"];
+        flow["tokenUrl"] = format!("{prefix}{}", auth::TOKEN_PATH).into();
+    }
+    document
+}
+
 /// The document as JSON: keys sorted, one form for one content, with a line break at the end.
 pub fn json(document: &Value) -> String {
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
@@ -113,12 +124,12 @@ pub(super) fn yaml(document: &Value) -> String {
 }
 
 /// Swagger UI with its assets inside, reading the served document, and remembering who signed in.
-pub(super) fn swagger_page(stock: &str) -> String {
+pub(super) fn swagger_page(stock: &str, prefix: &str) -> String {
     let (start, end) = (stock.find("let spec = "), stock.find("let oauth2RedirectUrl;"));
     let (start, end) = start.zip(end).unwrap_or((stock.len(), stock.len()));
     let script = format!(
         "const tomorrow = new Date(Date.now() + 24 * 3600 * 1000).toISOString().slice(0, 19) + 'Z';\n    \
-         fetch('/openapi.json').then(answer => answer.text()).then(text => {{\n    \
+         fetch('{prefix}/openapi.json').then(answer => answer.text()).then(text => {{\n    \
          const spec = JSON.parse(text.replaceAll('{EXAMPLE_DATETIME}', tomorrow));\n    "
     );
     let page = format!("{}{script}{}", &stock[..start], &stock[end..]);

@@ -39,7 +39,9 @@ impl HealthApi {
     /// To Swagger UI: people who open the address want to see something.
     #[oai(path = "/", method = "get", operation_id = "home", hidden = true)]
     async fn home(&self) -> Response<PlainText<&'static str>> {
-        Response::new(PlainText("/docs")).status(StatusCode::FOUND).header("location", "/docs")
+        Response::new(PlainText("Swagger UI is at the address in the Location header.\n"))
+            .status(StatusCode::FOUND)
+            .header("location", "/docs")
     }
 
     /// Is it alive?

@@ -14,7 +14,10 @@ use poem_openapi::{
 
 use super::Group;
 use crate::{
-    http::problem::{Answer, Problem},
+    http::{
+        prefix::Arrived,
+        problem::{Answer, Problem},
+    },
     provider::{Endpoint, WebhookRequest, WebhookResponse},
     service::{Intake, Service},
 };
@@ -57,9 +60,8 @@ pub(in crate::http) struct WebhooksApi {
 impl WebhooksApi {
     async fn take(&self, provider: &str, endpoint: Endpoint, request: &Request, body: Body) -> Answer<Dialect> {
         let body = body.into_bytes().await.map_err(|_| Problem::of("malformed_body"))?;
-        // The path as received, in its own encoding: signatures are made over it. The host is ours to know, never
-        // the request's to say.
-        let path = request.original_uri().path_and_query().map_or("/", |path| path.as_str());
+        // The host, and a path before ours, are ours to know, never the request's to say.
+        let path = Arrived::of(request);
         let request = WebhookRequest {
             method: request.method().clone(),
             url: format!("{}{path}", self.service.public_base_url()),
