@@ -198,6 +198,7 @@ on_both_databases! {
             api.post(DRY, &ride(&app, json!({ "customer_id": other, "driver_id": bob }))).await;
         }
         assert_eq!(tried, 8, "and the phones of Ann and Cyd, with which rides compared Bob's");
+        app.send_due().await;
         app.finish().await;
     }
 
