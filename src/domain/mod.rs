@@ -17,6 +17,7 @@ pub mod event;
 pub mod ids;
 pub mod intercept;
 pub mod json;
+pub mod jwt;
 pub mod message;
 pub mod notice;
 pub mod number;

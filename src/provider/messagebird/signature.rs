@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    domain::clock::Time,
+    domain::{clock::Time, jwt},
     provider::{Unverified, WebhookRequest, wire},
 };
 
@@ -55,7 +55,7 @@ struct Claims {
 /// Section 6a: the token is signed with HS256, HS384 or HS512 under the key taken as text, and binds the address and
 /// the body by the lower-case hexadecimal of their SHA-256.
 fn verify_token(keys: &[SecretString], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
-    let token = request.header(TOKEN).ok_or(Unverified::Forged)?;
+    let token = request.header(TOKEN).filter(|token| jwt::is_readable(token)).ok_or(Unverified::Forged)?;
     let rules = signature_only();
     let open = |key: &SecretString| {
         let key = DecodingKey::from_secret(key.expose_secret().as_bytes());
@@ -212,6 +212,15 @@ mod tests {
             assert_eq!(verdict(&with(name, value.clone()), 0), Err(Unverified::Forged), "{name} {value}");
         }
         assert_eq!(verdict(&with("aud", json!("anybody")), 0), Ok(()), "what we do not ask for does not count");
+    }
+
+    #[test]
+    fn a_token_that_asks_for_more_than_we_understand_is_refused() {
+        let header = Header { crit: Some(vec!["exp".to_owned()]), ..Header::new(Algorithm::HS256) };
+        let token =
+            jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(KEY.as_bytes())).expect("a token");
+        let request = request(Method::GET, URL, &[(TOKEN, &token)], b"");
+        assert_eq!(verify(&keys(&[KEY]), &request, at(NOW).expect("a time")), Err(Unverified::Forged));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     payload::{Kind, Payload},
 };
 use crate::{
-    domain::clock::Time,
+    domain::{clock::Time, jwt},
     provider::{Unverified, WebhookRequest, wire},
 };
 
@@ -33,7 +33,7 @@ const WINDOW: Duration = Duration::hours(25);
 /// How far our clock may be behind theirs.
 const AHEAD: Duration = Duration::minutes(1);
 
-/// All required but the last, which is not always there (section 6a). There is no expiry.
+/// All required but the last two, which are not always there (section 6a). There is no expiry.
 #[derive(Deserialize)]
 struct Claims {
     iat: i64,
@@ -42,6 +42,7 @@ struct Claims {
     payload_hash: String,
     api_key: String,
     application_id: Option<String>,
+    nbf: Option<i64>,
 }
 
 /// Checks signature and freshness with any of the secrets.
@@ -51,7 +52,7 @@ pub(super) fn verify(config: &Config, request: &WebhookRequest, now: Time) -> Re
     if !request.headers.contains_key(AUTHORIZATION) {
         return Err(Unverified::Missing);
     }
-    let token = bearer(request).ok_or(Unverified::Forged)?;
+    let token = bearer(request).filter(|token| jwt::is_readable(token)).ok_or(Unverified::Forged)?;
     let claims = open(&config.signature_secrets, token).ok_or(Unverified::Forged)?;
     let hash = wire::hex(wire::sha256(&request.body).as_ref());
     let holds = claims.iss == "Vonage"
@@ -68,7 +69,8 @@ pub(super) fn verify(config: &Config, request: &WebhookRequest, now: Time) -> Re
         Ok(Kind::Message | Kind::MessageStatus | Kind::CallNews) => WINDOW,
         Ok(Kind::Call) | Err(_) => CALL_WINDOW,
     };
-    if now - window <= signed && signed <= now + AHEAD { Ok(()) } else { Err(Unverified::Stale) }
+    let is_early = claims.nbf.is_some_and(|nbf| nbf > (now + AHEAD).timestamp());
+    if now - window <= signed && signed <= now + AHEAD && !is_early { Ok(()) } else { Err(Unverified::Stale) }
 }
 
 fn bearer(request: &WebhookRequest) -> Option<&str> {
@@ -213,6 +215,9 @@ mod tests {
             assert_eq!(with(name, value.clone()), Err(Unverified::Forged), "{name} {value}");
         }
         assert_eq!(with("application_id", json!(null)), Ok(()), "an account's webhook names none");
+        assert_eq!(with("nbf", json!(NOW + 60)), Ok(()));
+        assert_eq!(with("nbf", json!(NOW + 61)), Err(Unverified::Stale));
+        assert_eq!(with("nbf", json!("soon")), Err(Unverified::Forged));
         assert_eq!(with("exp", json!(1)), Ok(()), "what we do not ask for does not count");
     }
 
@@ -234,7 +239,11 @@ mod tests {
         let token = good.trim_start_matches("Bearer ");
         let hs384 = bearer_of(Algorithm::HS384, &claims(MESSAGE));
         let basic = format!("Basic {token}");
-        for odd in ["", "Bearer", "Bearer ", "\u{e9}", token, &basic, &hs384] {
+        let header = Header { crit: Some(vec!["exp".to_owned()]), ..Header::new(Algorithm::HS256) };
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let critical = jsonwebtoken::encode(&header, &claims(MESSAGE), &key).expect("a token");
+        let critical = format!("Bearer {critical}");
+        for odd in ["", "Bearer", "Bearer ", "\u{e9}", token, &basic, &hs384, &critical] {
             assert_eq!(verdict(&[("authorization", odd)]), Err(Unverified::Forged), "{odd}");
         }
     }
