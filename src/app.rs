@@ -117,8 +117,8 @@ impl App {
         let issuer = config.issuer();
         let limits = http::Limits::new(config.max_connections, config.keep_alive);
         let mut accounts = config.accounts;
-        accounts.simulator = config.simulator.then(|| simulator_secret(&config.jwt_secret));
-        let shared = accounts.simulator.clone();
+        accounts.simulator = config.simulator.then(|| config.jwt_secrets.iter().map(simulator_secret).collect());
+        let signs = accounts.simulator.as_ref().and_then(|secrets: &Vec<_>| secrets.first().cloned());
         let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| StartError::Client)?;
         let intercept = config.intercept.map(intercept).transpose()?;
         let service = Arc::new(Service::new(Parts {
@@ -139,13 +139,14 @@ impl App {
             intercept,
             public_base_url: base_url.clone(),
             issuer,
-            jwt_secret: config.jwt_secret,
+            jwt_secrets: config.jwt_secrets,
+            proxies: config.proxies,
         }));
         service.warn_of_orphans().await?;
         let made = service.bootstrap_client(config.bootstrap_client, config.embedded).await?;
         let first_client =
             made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
-        let simulator = shared.map(|secret| Arc::new(Simulator::new(Arc::clone(&service), secret)));
+        let simulator = signs.map(|secret| Arc::new(Simulator::new(Arc::clone(&service), secret)));
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
@@ -381,7 +382,8 @@ fn intercept(configured: InterceptConfig) -> Result<Intercept, StartError> {
     Ok(Intercept { courier, url, secret, on_failure })
 }
 
-/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas share.
+/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas
+/// share: the network signs with the first secret of `JWT_SECRET`, the adapter verifies with each.
 fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
     let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");

@@ -193,7 +193,8 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         courier: Arc::new(courier),
         intercept: None,
         public_base_url: config.public_base_url.unwrap_or_default(),
-        jwt_secret: config.jwt_secret,
+        jwt_secrets: config.jwt_secrets,
+        proxies: config.proxies,
     });
     let made = service.create_client_unasked(&name, &scopes).await?;
     println!("client_id      {}", made.client.client_id);

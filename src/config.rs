@@ -5,6 +5,7 @@
 mod accounts;
 mod connections;
 mod intercept;
+mod keys;
 mod local_keys;
 mod public_url;
 mod templates;
@@ -16,15 +17,14 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use self::intercept::InterceptConfig;
 use crate::{
     domain::{
-        breaker::Failover, notice::Catalogue, number::NumberMatch, phone::PhoneNumber, ride::ContactPolicy,
-        target::TargetPolicy,
+        breaker::Failover, notice::Catalogue, number::NumberMatch, origin::TrustedProxies, phone::PhoneNumber,
+        ride::ContactPolicy, target::TargetPolicy,
     },
     provider::registry::Accounts,
     store::{DatabaseOptions, Keys},
@@ -41,12 +41,14 @@ pub struct Config {
     pub(crate) max_connections: usize,
     /// `KEEP_ALIVE`.
     pub(crate) keep_alive: std::time::Duration,
+    /// `TRUSTED_PROXIES`.
+    pub(crate) proxies: TrustedProxies,
     /// `DATABASE_URL`.
     pub(crate) database: DatabaseOptions,
     /// The database is the embedded one: what is missing is made up.
     pub embedded: bool,
-    /// `JWT_SECRET`.
-    pub jwt_secret: SecretString,
+    /// `JWT_SECRET`: the first signs, all verify.
+    pub jwt_secrets: Vec<SecretString>,
     /// `DATA_KEY` and `INDEX_KEY`.
     pub(crate) keys: Keys,
     /// `BOOTSTRAP_CLIENT_ID` and `BOOTSTRAP_CLIENT_SECRET`.
@@ -154,6 +156,7 @@ impl Reader<'_> {
         );
         let public_base_url = self.public_base_url();
         let (max_connections, keep_alive) = (self.max_connections(), self.keep_alive());
+        let proxies = self.proxies();
         let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
         let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
@@ -212,15 +215,16 @@ impl Reader<'_> {
         let migrate_on_start = self.switch("MIGRATE_ON_START", true);
         self.parsed("LOG_FORMAT", "text", "must be text or json", |text| matches!(text, "text" | "json").then_some(()));
         let keys = self.keys(embedded, url.expose_secret());
-        let (jwt_secret, keys) = keys?;
+        let (jwt_secrets, keys) = keys?;
         Some(Config {
             listen_addr: listen_addr?,
             public_base_url,
             max_connections: max_connections?,
             keep_alive: keep_alive?,
+            proxies: proxies?,
             database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 }, pooler: pooler? },
             embedded,
-            jwt_secret,
+            jwt_secrets,
             keys,
             bootstrap_client,
             policy: policy?,
@@ -262,6 +266,13 @@ impl Reader<'_> {
         })
     }
 
+    fn proxies(&mut self) -> Option<TrustedProxies> {
+        let Some(list) = self.text("TRUSTED_PROXIES") else { return Some(TrustedProxies::default()) };
+        let rule =
+            "TRUSTED_PROXIES must be addresses or networks with commas between them, such as 10.0.0.0/8,2001:db8::1";
+        self.require(rule, TrustedProxies::parse(&list))
+    }
+
     fn failover(&mut self) -> Option<Failover> {
         let rebind = self.parsed("FAILOVER", "wait", "must be wait or rebind", |word| match word {
             "wait" => Some(false),
@@ -273,79 +284,6 @@ impl Reader<'_> {
         let breaker_failures =
             self.parsed("BREAKER_FAILURES", "5", rule, |text| text.parse().ok().filter(|count| *count <= 1000));
         Some(Failover { breaker_failures: breaker_failures?, after: after?, rebind: rebind? })
-    }
-
-    fn bootstrap(&mut self) -> Option<(String, SecretString)> {
-        let (id, secret) = (self.text("BOOTSTRAP_CLIENT_ID"), self.secret("BOOTSTRAP_CLIENT_SECRET"));
-        match (id, secret) {
-            (Some(id), Some(secret)) => {
-                if id.len() > 100 || !id.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
-                    self.errors
-                        .push("BOOTSTRAP_CLIENT_ID must be at most 100 visible ASCII characters, no colon".to_owned());
-                }
-                if secret.expose_secret().len() < 16 {
-                    self.errors.push("BOOTSTRAP_CLIENT_SECRET must have at least 16 characters".to_owned());
-                }
-                Some((id, secret))
-            }
-            (None, None) => None,
-            _ => {
-                self.errors.push(
-                    "BOOTSTRAP_CLIENT_ID and BOOTSTRAP_CLIENT_SECRET belong together: set both or none".to_owned(),
-                );
-                None
-            }
-        }
-    }
-
-    fn keys(&mut self, embedded: bool, url: &str) -> Option<(SecretString, Keys)> {
-        let mut given = [("JWT_SECRET", None), ("DATA_KEY", None), ("INDEX_KEY", None)];
-        for (name, value) in &mut given {
-            *value = self.secret(name);
-        }
-        let file = DatabaseOptions::sqlite_path(url).filter(|_| embedded);
-        // Nothing is written to disk for a configuration that will not start.
-        if let Some(database) = file.filter(|_| self.errors.is_empty())
-            && given.iter().any(|(_, value)| value.is_none())
-        {
-            match local_keys::load_or_create(database) {
-                Ok(kept) => {
-                    for (name, value) in &mut given {
-                        *value = value.take().or_else(|| kept.get(*name).cloned());
-                    }
-                }
-                Err(wrong) => {
-                    self.errors.push(wrong);
-                    return None;
-                }
-            }
-        }
-        for (name, value) in &given {
-            if value.is_none() && !embedded {
-                self.errors.push(format!("{name} is required with PostgreSQL"));
-            } else if value.is_none() && self.errors.is_empty() {
-                self.errors.push(format!("{name} is not in the file of keys beside the database"));
-            }
-        }
-        let [(_, jwt_secret), (_, data), (_, index)] = given;
-        let jwt_secret = jwt_secret.and_then(|secret| {
-            self.require(
-                "JWT_SECRET must have at least 32 bytes",
-                (secret.expose_secret().len() >= 32).then_some(secret),
-            )
-        });
-        let data = data.and_then(|list| {
-            let keys: Option<Vec<_>> = list.expose_secret().split(',').map(data_key).collect();
-            self.require(
-                "DATA_KEY must be a list of id:base64key, each key 32 bytes, each id its own",
-                keys.filter(|keys| distinct(keys)),
-            )
-        });
-        let index = index.and_then(|key| {
-            let key = STANDARD.decode(key.expose_secret().trim()).ok().filter(|key| key.len() == 32);
-            self.require("INDEX_KEY must be 32 bytes in base64", key)
-        });
-        Some((jwt_secret?, Keys { data: data?, index: index?.into() }))
     }
 
     fn require<T>(&mut self, rule: &str, value: Option<T>) -> Option<T> {
@@ -422,20 +360,6 @@ fn duration(text: &str) -> Option<Duration> {
         'd' => Some(Duration::days(count)),
         _ => None,
     }
-}
-
-type DataKey = (String, secrecy::SecretSlice<u8>);
-
-fn data_key(entry: &str) -> Option<DataKey> {
-    let (id, key) = entry.trim().split_once(':')?;
-    let shape =
-        (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let key = STANDARD.decode(key).ok().filter(|key| key.len() == 32 && shape)?;
-    Some((id.to_owned(), key.into()))
-}
-
-fn distinct(keys: &[DataKey]) -> bool {
-    keys.iter().enumerate().all(|(at, (id, _))| keys[..at].iter().all(|(other, _)| other != id))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod m0005_words;
 mod m0006_pool;
 mod m0007_delivery;
 mod m0008_events;
+mod m0009_client_secrets;
 mod m0010_processes;
 mod m0011_arrivals;
 mod m0012_texts;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_pool::Migration),
             Box::new(m0007_delivery::Migration),
             Box::new(m0008_events::Migration),
+            Box::new(m0009_client_secrets::Migration),
             Box::new(m0010_processes::Migration),
             Box::new(m0011_arrivals::Migration),
             Box::new(m0012_texts::Migration),

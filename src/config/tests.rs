@@ -60,6 +60,7 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         ("INDEX_KEY", "canary"),
         ("SIMULATOR", "canary"),
         ("PUBLIC_BASE_URL", "canary"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,canary"),
         ("LOG_FORMAT", "canary"),
         ("EVENTS_ALLOW_LOOPBACK", "canary"),
         ("INTERCEPT_URL", "canary"),
@@ -87,6 +88,7 @@ fn every_mistake_is_named_at_once_and_no_value_repeated() {
         "INDEX_KEY",
         "SIMULATOR",
         "PUBLIC_BASE_URL",
+        "TRUSTED_PROXIES",
         "LOG_FORMAT",
         "EVENTS_ALLOW_LOOPBACK",
         "INTERCEPT_URL must",
@@ -246,6 +248,61 @@ fn what_cannot_be_a_key_or_an_id_is_said_at_the_start() {
         let account = account.filter(|(other, _)| *other != name).chain([(name, wrong)]);
         let said = mistakes(&account.chain([("PUBLIC_BASE_URL", "https://mask.test")]).collect::<Vec<_>>());
         assert!(said.contains(&format!("{name} must be")) && !said.contains(wrong), "{name}: {said}");
+    }
+}
+
+#[test]
+fn the_first_clients_secret_is_too_long_to_be_guessed() {
+    let said = |secret: &str| mistakes(&[("BOOTSTRAP_CLIENT_ID", "first"), ("BOOTSTRAP_CLIENT_SECRET", secret)]);
+    for short in ["canary", &"x".repeat(31), &"é".repeat(31), &format!("{}  ", "x".repeat(31))] {
+        assert!(said(short).contains("BOOTSTRAP_CLIENT_SECRET must have at least 32 characters"), "{}", said(short));
+    }
+    for long in ["x".repeat(32), "é".repeat(32), "+".repeat(44)] {
+        assert_eq!(said(&long), "", "{long}");
+    }
+}
+
+#[test]
+fn jwt_secrets_are_a_list_and_each_is_long() {
+    let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let accented = "é".repeat(16);
+    for (list, secrets) in [
+        (old.to_owned(), vec![old]),
+        (format!("{old},{new}"), vec![old, new]),
+        (format!(" {new} , {old} "), vec![new, old]),
+        (accented.clone(), vec![accented.as_str()]),
+    ] {
+        let config = load(&postgres(&[("JWT_SECRET", &list)])).unwrap_or_else(|wrong| panic!("{list}: {wrong}"));
+        let read: Vec<_> = config.jwt_secrets.iter().map(SecretString::expose_secret).collect();
+        assert_eq!(read, secrets, "{list}");
+    }
+    for list in [
+        "canary".to_owned(),
+        ",".to_owned(),
+        format!("{old},"),
+        format!(",{old}"),
+        format!("{old},,{new}"),
+        format!("{old},short"),
+        format!("{old}, {new},{}", &new[1..]),
+        // One secret that holds a comma.
+        "0123456789abcdef,0123456789abcdef".to_owned(),
+    ] {
+        let said = mistakes(&[("JWT_SECRET", &list)]);
+        assert!(
+            said.contains("JWT_SECRET must be") && said.contains("comma") && (list == "," || !said.contains(&list)),
+            "{list}: {said}"
+        );
+    }
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    for list in ["10.0.0.1", "10.0.0.0/8, 2001:db8::/32,::1", " "] {
+        assert_eq!(mistakes(&[("TRUSTED_PROXIES", list)]), "", "{list}");
+    }
+    for list in ["10.0.0.0/33", "proxy.test", "10.0.0.1,", "10.0.0.1 10.0.0.2", "*"] {
+        let said = mistakes(&[("TRUSTED_PROXIES", list)]);
+        assert!(said.contains("TRUSTED_PROXIES must be addresses or networks"), "{list}: {said}");
     }
 }
 

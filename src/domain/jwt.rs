@@ -45,7 +45,6 @@ mod tests {
         for wrong in ["", ".", "..", "e30=..", "!..", "W10.e30.", "bnVsbA.e30."] {
             assert!(!is_readable(wrong), "{wrong}");
         }
-        assert!(!is_readable(&token(r#"{"alg":"HS256"} "#).repeat(200)));
         assert!(!is_readable(&format!("{}.{}", token(r#"{"alg":"HS256"}"#), "x".repeat(MAX_BYTES))));
     }
 }

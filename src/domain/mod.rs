@@ -21,6 +21,7 @@ pub mod jwt;
 pub mod message;
 pub mod notice;
 pub mod number;
+pub mod origin;
 pub mod pace;
 pub mod page;
 pub mod peers;

@@ -130,8 +130,15 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
     }
 }
 
+/// The only `Authorization` header. Of several, somebody in between may have checked another one than we do.
+pub(super) fn authorization(request: &Request) -> Option<&str> {
+    let mut all = request.headers().get_all(header::AUTHORIZATION).iter();
+    let only = all.next().filter(|_| all.next().is_none())?;
+    only.to_str().ok()
+}
+
 fn bearer(request: &Request) -> Option<&str> {
-    let (kind, token) = request.header(header::AUTHORIZATION)?.split_once(' ')?;
+    let (kind, token) = authorization(request)?.split_once(' ')?;
     kind.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 

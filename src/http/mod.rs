@@ -12,6 +12,7 @@ mod fields;
 mod guard;
 mod json;
 mod names;
+mod origin;
 mod pages;
 mod prefix;
 mod problem;

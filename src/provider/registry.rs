@@ -42,8 +42,8 @@ pub struct Accounts {
     pub vonage: Option<vonage::Config>,
     /// Telnyx.
     pub telnyx: Option<telnyx::Config>,
-    /// The built-in simulator; the secret is shared with its network.
-    pub simulator: Option<SecretString>,
+    /// The built-in simulator; its network signs with one of these secrets.
+    pub simulator: Option<Vec<SecretString>>,
     /// What they may send.
     pub limits: BTreeMap<ProviderName, Limits>,
 }
@@ -87,7 +87,7 @@ impl Registry {
             accounts.telnyx.map(|config| Arc::new(telnyx::Telnyx::new(config)) as _),
             accounts.twilio.map(|config| Arc::new(twilio::Twilio::new(config)) as _),
             accounts.vonage.map(|config| Arc::new(vonage::Vonage::new(config)) as _),
-            accounts.simulator.map(|secret| Arc::new(simulator::Simulator::new(secret)) as _),
+            accounts.simulator.map(|secrets| Arc::new(simulator::Simulator::new(secrets)) as _),
         ];
         Self { adapters: adapters.into_iter().flatten().collect(), limits: accounts.limits }
     }

@@ -1,14 +1,14 @@
 //! Who may call: clients, their secrets, and the tokens they get for them.
 
-use chrono::Duration;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
-use super::{Once, RequestId, Service, random};
+use chrono::Duration;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Once, RequestId, Service, random, tokens::NewToken};
 use crate::{
     domain::{
-        client::{Caller, Client},
+        client::{Caller, Client, Credentials, SECRET_OVERLAP, SecretHash},
         error::{Conflict, Error, FieldError, Result},
         ids::ClientId,
         page::{Page, PageRequest},
@@ -18,50 +18,8 @@ use crate::{
     store::clients::{self, NewClient},
 };
 
-/// How long a token lives.
-pub const TOKEN_LIFETIME: Duration = Duration::hours(1);
-
-/// Signs and reads access tokens (JWT, HS256). Issuer and audience name this installation, so that a token of another
-/// one is refused even if both share a secret.
-pub(super) struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    issuer: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    sub: String,
-    aud: String,
-    iat: i64,
-    exp: i64,
-    jti: String,
-    scope: String,
-    /// Row id of the client: the token's right to exist is checked by primary key.
-    cid: ClientId,
-}
-
-impl Tokens {
-    pub(super) fn new(secret: &SecretString, issuer: &str) -> Self {
-        let secret = secret.expose_secret().as_bytes();
-        Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-            issuer: issuer.to_owned(),
-        }
-    }
-
-    fn read(&self, token: &str) -> Option<Claims> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.issuer]);
-        // Time is an argument here; the library would ask the machine.
-        validation.validate_exp = false;
-        jsonwebtoken::decode(token, &self.decoding, &validation).ok().map(|token| token.claims)
-    }
-}
+/// How long a token lives at most.
+const TOKEN_LIFETIME: Duration = Duration::hours(1);
 
 /// A token, freshly issued.
 pub struct Issued {
@@ -69,6 +27,8 @@ pub struct Issued {
     pub token: String,
     /// What it may do.
     pub scopes: Scopes,
+    /// How long it lives.
+    pub lifetime: Duration,
 }
 
 /// Why no token is issued (RFC 6749, section 5.2).
@@ -76,6 +36,11 @@ pub struct Issued {
 pub enum Denied {
     /// Unknown client, wrong secret, or revoked: the caller is not told which.
     InvalidClient,
+    /// The same, and a client id or the caller's address has shown too many wrong secrets lately.
+    TooManyWrongSecrets {
+        /// Not before this.
+        retry_after: Duration,
+    },
     /// The client may not have one of the scopes.
     InvalidScope,
     /// Something else went wrong.
@@ -96,50 +61,61 @@ pub struct WithSecret {
     pub secret: Option<SecretString>,
 }
 
+impl WithSecret {
+    fn new(once: Once<Client>, secret: String) -> Self {
+        Self { client: once.value, secret: (!once.repeated).then(|| secret.into()) }
+    }
+}
+
 impl Service {
-    /// Exchanges a client's secret for a token with the scopes asked for, or all it may have.
+    /// Exchanges a client's id and secret for a token with the scopes asked for, or all it may have.
+    ///
+    /// Some ways to send the two can be read in more ways than one: `readings` has each. The secret is checked first and
+    /// always, so that nobody can shut out a client that has the right one by showing wrong ones.
     pub async fn issue_token(
         &self,
-        client_id: &str,
-        secret: &str,
+        readings: &[(&str, &str)],
         scopes: Option<Scopes>,
+        address: Option<IpAddr>,
     ) -> std::result::Result<Issued, Denied> {
-        let found = clients::by_client_id(&self.store, client_id).await?;
-        let found = found.filter(|(client, _)| client.revoked_at.is_none());
-        let (client, hash) = found.unzip();
-        if !self.secrets.verify(secret, hash).await? {
-            return Err(Denied::InvalidClient);
-        }
-        let client = client.ok_or(Denied::InvalidClient)?;
-        let scopes = scopes.unwrap_or_else(|| client.scopes.clone());
-        if !client.scopes.covers(&scopes) {
-            return Err(Denied::InvalidScope);
-        }
         let now = self.now();
-        let claims = Claims {
-            iss: self.tokens.issuer.clone(),
-            sub: client.client_id,
-            aud: self.tokens.issuer.clone(),
-            iat: now.timestamp(),
-            exp: (now + TOKEN_LIFETIME).timestamp(),
-            jti: random::name(""),
-            scope: scopes.to_string(),
-            cid: client.id,
-        };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.tokens.encoding);
-        Ok(Issued { token: token.map_err(Error::internal)?, scopes })
+        for (client_id, secret) in readings {
+            let stored = clients::by_client_id(&self.store, client_id).await?;
+            let known = Credentials::check(stored.as_ref(), secret, now);
+            let Some((Credentials { client, .. }, secret)) = stored.zip(known) else { continue };
+            let scopes = scopes.unwrap_or_else(|| client.scopes.clone());
+            if !client.scopes.covers(&scopes) {
+                return Err(Denied::InvalidScope);
+            }
+            let longest = now + TOKEN_LIFETIME;
+            let expires_at = secret.until.map_or(longest, |until| until.min(longest));
+            let token = self.tokens.issue(NewToken {
+                client_id: client.client_id,
+                row: client.id,
+                secret_version: secret.version,
+                scope: scopes.to_string(),
+                id: random::name(""),
+                issued_at: now,
+                expires_at,
+            })?;
+            return Ok(Issued { token, scopes, lifetime: expires_at - now });
+        }
+        let mut ids: Vec<_> = readings.iter().map(|(client_id, _)| *client_id).collect();
+        ids.dedup();
+        match self.wrong_secrets.count(address, ids, now) {
+            Some(retry_after) => Err(Denied::TooManyWrongSecrets { retry_after }),
+            None => Err(Denied::InvalidClient),
+        }
     }
 
-    /// Reads a token. Its client is looked up every time: a revoked client's tokens are dead at once, on every replica.
+    /// Reads a token. Its client is looked up every time: the tokens of a revoked client, and those issued for a secret
+    /// that works no longer, are dead at once, on every replica.
     pub async fn authenticate(&self, token: &str) -> Result<Caller> {
-        let claims = self.tokens.read(token).ok_or(Error::Unauthorized)?;
-        let now = self.now().timestamp();
-        if claims.exp <= now || claims.iat > now + 60 {
-            return Err(Error::Unauthorized);
-        }
+        let now = self.now();
+        let claims = self.tokens.read(token, now).ok_or(Error::Unauthorized)?;
         let scopes = Scopes::parse(&claims.scope).ok_or(Error::Unauthorized)?;
         let client = clients::find(&self.store, claims.cid).await?;
-        match client.filter(|client| client.revoked_at.is_none() && client.client_id == claims.sub) {
+        match client.filter(|client| client.client_id == claims.sub && client.accepts(claims.sv, now)) {
             Some(client) => Ok(Caller { id: client.id, scopes }),
             None => Err(Error::Unauthorized),
         }
@@ -161,21 +137,19 @@ impl Service {
         request: &RequestId,
         name: &ClientName,
         scopes: &Scopes,
-    ) -> Result<Once<WithSecret>> {
+    ) -> Result<WithSecret> {
         if let Some(wrong) = self.wrong_scopes(caller, scopes) {
             return Err(Error::Invalid("invalid_request", vec![wrong]));
         }
         let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
-        let hash = self.secrets.hash(&secret).await?;
-        let (now, client_id, hash) = (self.now(), &client_id, &hash);
+        let (now, client_id, hash) = (self.now(), &client_id, SecretHash::of(&secret));
         let once = self
             .write_once(request, |tx| async move {
-                let new = NewClient { client_id, name, secret_hash: hash, scopes };
+                let new = NewClient { client_id, name, secret: hash, scopes };
                 clients::insert(&tx, new, now).await
             })
             .await?;
-        let secret = (!once.repeated).then(|| secret.into());
-        Ok(Once { value: WithSecret { client: once.value, secret }, repeated: once.repeated })
+        Ok(WithSecret::new(once, secret))
     }
 
     /// Makes a client from the command line.
@@ -200,10 +174,12 @@ impl Service {
                     None => {
                         self.store_client(&client_id, &name, secret, &Scopes::all()).await?;
                     }
-                    Some((_, hash)) if !self.secrets.verify(secret, Some(hash.clone())).await? => tracing::warn!(
-                        "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
+                    stored @ Some(_) if Credentials::check(stored.as_ref(), secret, self.now()).is_none() => {
+                        tracing::warn!(
+                            "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
                          rotate the client to change its secret"
-                    ),
+                        )
+                    }
                     Some(_) => {}
                 }
                 Ok(None)
@@ -216,36 +192,38 @@ impl Service {
     }
 
     async fn store_client(&self, client_id: &str, name: &ClientName, secret: &str, scopes: &Scopes) -> Result<Client> {
-        let hash = &self.secrets.hash(secret).await?;
-        let now = self.now();
+        let (now, hash) = (self.now(), SecretHash::of(secret));
         self.store
             .write(|tx| async move {
-                clients::insert(&tx, NewClient { client_id, name, secret_hash: hash, scopes }, now).await
+                clients::insert(&tx, NewClient { client_id, name, secret: hash, scopes }, now).await
             })
             .await
     }
 
     /// Clients, a page at a time.
     pub async fn list_clients(&self, page: &PageRequest) -> Result<Page<Client>> {
-        clients::list(&self.store, page).await
+        let now = self.now();
+        Ok(clients::list(&self.store, page).await?.map(|client| client.shown_at(now)))
     }
 
-    /// Gives a client another secret. Tokens issued for the old one live on until they expire. A caller cannot take
-    /// over a client that may do more.
-    pub async fn rotate_client(&self, caller: &Caller, id: ClientId) -> Result<WithSecret> {
-        let client = clients::find(&self.store, id).await?.ok_or(Error::NotFound)?;
-        if !caller.scopes.covers(&client.scopes) {
-            return Err(Error::Outranked);
-        }
+    /// Gives a client another secret. The current one works for a day more, with the tokens issued for it; the one before
+    /// that, if it still worked, ends at once. A caller cannot take over a client that may do more.
+    pub async fn rotate_client(&self, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
         let secret = random::secret("msk_");
-        let hash = &self.secrets.hash(&secret).await?;
-        self.store
-            .write(|tx| async move {
-                let done = clients::set_secret(&tx, id, hash).await?;
-                if done { Ok(()) } else { Err(Conflict::ClientRevoked.into()) }
+        let (now, hash) = (self.now(), SecretHash::of(&secret));
+        let once = self
+            .write_once(request, |tx| async move {
+                let client = clients::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+                if !caller.scopes.covers(&client.scopes) {
+                    return Err(Error::Outranked);
+                }
+                if client.revoked_at.is_some() {
+                    return Err(Conflict::ClientRevoked.into());
+                }
+                clients::rotate(&tx, id, hash, SECRET_OVERLAP, now).await
             })
             .await?;
-        Ok(WithSecret { client, secret: Some(secret.into()) })
+        Ok(WithSecret::new(once, secret))
     }
 
     /// Revokes a client; its tokens die with it. Nobody can revoke the client they came in with: that is how one
@@ -262,7 +240,7 @@ impl Service {
                     return Err(Error::Outranked);
                 }
                 clients::revoke(&tx, id, now).await?;
-                clients::find(&tx, id).await?.ok_or(Error::NotFound)
+                Ok(clients::find(&tx, id).await?.ok_or(Error::NotFound)?.shown_at(now))
             })
             .await
     }

@@ -25,9 +25,10 @@ mod questions;
 mod random;
 mod relay;
 mod rides;
-mod secrets;
 mod strangers;
+mod tokens;
 mod upkeep;
+mod wrong_secrets;
 
 use std::sync::{Arc, atomic::AtomicI64};
 
@@ -56,6 +57,7 @@ use crate::{
         error::{Error, Result},
         notice::Catalogue,
         number::{NumberMatch, ProviderName},
+        origin::TrustedProxies,
         ride::ContactPolicy,
         target::TargetPolicy,
         version::ExpectedVersion,
@@ -92,8 +94,9 @@ pub struct Service {
     finishing: Semaphore,
     /// Without a slash at the end.
     public_base_url: String,
-    tokens: auth::Tokens,
-    secrets: secrets::Secrets,
+    tokens: tokens::Tokens,
+    wrong_secrets: wrong_secrets::WrongSecrets,
+    proxies: TrustedProxies,
     /// Rings when something new is owed; the outbox worker listens.
     owed: Bell,
     /// Rings when events got their places in the log; whoever delivers them listens.
@@ -139,14 +142,16 @@ pub struct Parts {
     pub public_base_url: String,
     /// Issuer and audience of access tokens.
     pub issuer: String,
-    /// Signs access tokens.
-    pub jwt_secret: secrecy::SecretString,
+    /// Access tokens are signed with the first and verified with all.
+    pub jwt_secrets: Vec<secrecy::SecretString>,
+    /// Proxies in front whose word on the caller's address counts.
+    pub proxies: TrustedProxies,
 }
 
 impl Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let tokens = auth::Tokens::new(&parts.jwt_secret, &parts.issuer);
+        let tokens = tokens::Tokens::new(&parts.jwt_secrets, &parts.issuer);
         Self {
             store: parts.store,
             clock: parts.clock,
@@ -171,7 +176,8 @@ impl Service {
             finishing: Semaphore::new(deliveries::FINISHING),
             public_base_url: parts.public_base_url,
             tokens,
-            secrets: secrets::Secrets::new(),
+            wrong_secrets: wrong_secrets::WrongSecrets::new(),
+            proxies: parts.proxies,
             owed: Bell::new(),
             event_bell: Arc::new(Notify::new()),
             jobs_bell: Bell::new(),
@@ -192,6 +198,11 @@ impl Service {
     /// The address under which the world reaches us, without a slash at the end.
     pub fn public_base_url(&self) -> &str {
         &self.public_base_url
+    }
+
+    /// Proxies in front whose word on the caller's address counts.
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
     }
 
     /// Where a provider reports to.

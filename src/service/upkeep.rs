@@ -11,8 +11,8 @@ use super::{Service, pool, relay, strangers};
 use crate::{
     domain::{comparison::Allowance, error::Result},
     store::{
-        Tx, arrivals, auto_replies, bindings, calls, comparisons, deliveries, endpoints, events, idempotency, inbox,
-        jobs, outbox, simulator,
+        Tx, arrivals, auto_replies, bindings, calls, clients, comparisons, deliveries, endpoints, events, idempotency,
+        inbox, jobs, outbox, simulator,
     },
 };
 
@@ -193,7 +193,12 @@ impl Service {
 
     async fn prune_secrets(&self) -> Result<()> {
         let now = self.now();
-        self.store.write(|tx| async move { endpoints::prune_secrets(&tx, now).await }).await.map(drop)
+        self.store
+            .write(|tx| async move {
+                endpoints::prune_secrets(&tx, now).await?;
+                clients::prune_secrets(&tx, now).await
+            })
+            .await
     }
 
     async fn leave_some_numbers(&self) -> Result<()> {

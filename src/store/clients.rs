@@ -1,5 +1,6 @@
 //! API clients.
 
+use chrono::Duration;
 use sea_orm::{ConnectionTrait as _, QuerySelect as _, entity::prelude::*, sea_query::Expr};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     statement,
 };
 use crate::domain::{
-    client::Client,
+    client::{Client, Credentials, SecretHash},
     clock::Time,
     error::{Error, Result},
     ids::ClientId,
@@ -24,8 +25,8 @@ pub struct NewClient<'a> {
     pub client_id: &'a str,
     /// What operators call it.
     pub name: &'a ClientName,
-    /// Argon2id hash of its secret.
-    pub secret_hash: &'a str,
+    /// Hash of its secret.
+    pub secret: SecretHash,
     /// The most it may ask for.
     pub scopes: &'a Scopes,
 }
@@ -41,6 +42,8 @@ fn client(model: Model) -> Result<Client> {
         client_id: model.client_id,
         name: ClientName::from_stored(model.name),
         scopes,
+        secret_version: model.secret_version,
+        former_secret_until: model.former_secret_until,
         created_at: model.created_at,
         revoked_at: model.revoked_at,
     })
@@ -51,14 +54,21 @@ pub async fn find(db: &impl Db, id: ClientId) -> Result<Option<Client>> {
     Entity::find_by_id(id.0).one(db.conn()).await?.map(client).transpose()
 }
 
-/// The client that signs in with this id, and the hash of its secret.
-pub async fn by_client_id(db: &impl Db, client_id: &str) -> Result<Option<(Client, String)>> {
+fn credentials(model: Model) -> Result<Credentials> {
+    let hash = |bytes: &[u8]| SecretHash::from_stored(bytes).ok_or(UnknownValue("secret_hash"));
+    let secret = hash(&model.secret_hash)?;
+    let former_secret = model.former_secret_hash.as_deref().map(hash).transpose()?;
+    Ok(Credentials { client: client(model)?, secret, former_secret })
+}
+
+/// The client that signs in with this id, with the hashes of its secrets.
+pub async fn by_client_id(db: &impl Db, client_id: &str) -> Result<Option<Credentials>> {
     // PostgreSQL cannot even be asked for such a text.
     if client_id.contains('\0') {
         return Ok(None);
     }
     let model = Entity::find().filter(Column::ClientId.eq(client_id)).one(db.conn()).await?;
-    model.map(|model| Ok((client(model.clone())?, model.secret_hash))).transpose()
+    model.map(credentials).transpose()
 }
 
 /// Clients, a page at a time.
@@ -80,24 +90,42 @@ pub async fn insert(tx: &Tx, new: NewClient<'_>, now: Time) -> Result<Client> {
     let values = [
         new.client_id.into(),
         new.name.as_str().into(),
-        new.secret_hash.into(),
+        new.secret.as_bytes().into(),
         new.scopes.to_string().into(),
         now.into(),
     ];
     tx.conn().execute_raw(statement(tx, sql, values)).await?;
     let stored = by_client_id(tx, new.client_id).await?;
-    stored.map(|(client, _)| client).ok_or_else(|| Error::internal("a client just stored is not there"))
+    stored.map(|stored| stored.client).ok_or_else(|| Error::internal("a client just stored is not there"))
 }
 
-/// Replaces a client's secret; `false` if it is unknown or revoked.
-pub async fn set_secret(tx: &Tx, id: ClientId, secret_hash: &str) -> Result<bool> {
-    let done = Entity::update_many()
-        .col_expr(Column::SecretHash, Expr::value(secret_hash))
+/// The client with this row id; nobody else changes it until this transaction ends.
+pub async fn find_locked(tx: &Tx, id: ClientId) -> Result<Option<Client>> {
+    Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?.map(client).transpose()
+}
+
+/// Gives a client another secret. The current one works for `overlap` more; the one before it no longer.
+pub async fn rotate(tx: &Tx, id: ClientId, secret: SecretHash, overlap: Duration, now: Time) -> Result<Client> {
+    Entity::update_many()
+        .col_expr(Column::FormerSecretHash, Expr::col(Column::SecretHash))
+        .col_expr(Column::FormerSecretUntil, Expr::value(now + overlap))
+        .col_expr(Column::SecretHash, Expr::value(secret.as_bytes().to_vec()))
+        .col_expr(Column::SecretVersion, Expr::cust("secret_version + 1"))
         .filter(Column::Id.eq(id.0))
-        .filter(Column::RevokedAt.is_null())
         .exec(tx.conn())
         .await?;
-    Ok(done.rows_affected > 0)
+    find(tx, id).await?.ok_or_else(|| Error::internal("a client under lock is not there"))
+}
+
+/// Forgets the hashes of secrets that work no longer.
+pub async fn prune_secrets(tx: &Tx, now: Time) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::FormerSecretHash, Expr::value(None::<Vec<u8>>))
+        .col_expr(Column::FormerSecretUntil, Expr::value(None::<Time>))
+        .filter(Column::FormerSecretUntil.lte(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Revokes a client, once.

@@ -1,8 +1,10 @@
 //! Who may call: tokens, clients, and the scope of every operation.
 
 mod clients;
+mod keys;
 mod shown;
 mod walk;
+mod wrong_secrets;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Duration;
@@ -40,13 +42,22 @@ fn claims(app: &TestApp) -> Value {
     let now = app.now().timestamp();
     json!({
         "iss": PUBLIC, "sub": CLIENT.0, "aud": PUBLIC, "iat": now, "exp": now + 3600, "jti": "jti",
-        "scope": "customers:read", "cid": 1,
+        "scope": "customers:read", "cid": 1, "sv": 1,
     })
 }
 
 fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).expect("a token")
+}
+
+/// A token with exactly these words, signed as ours are.
+fn spelled(header: &str, claims: &str) -> String {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("a signature");
+    format!("{signed}.{signature}")
 }
 
 fn unsigned(header: &Value, claims: &Value) -> String {
@@ -64,7 +75,7 @@ on_both_databases! {
         let app = TestApp::start(kind).await;
         let by_form = request(&app, &[GRANT]).await;
         let as_it_is = request_with(&app, &basic(CLIENT.0, CLIENT.1)).await;
-        let form_encoded = request_with(&app, &basic(CLIENT.0, "a+secret%20of+the+tests")).await;
+        let form_encoded = request_with(&app, &basic(CLIENT.0, "a+secret%20of+the+tests,+with%2032+characters")).await;
         let in_small_letters = request_with(&app, &basic(CLIENT.0, CLIENT.1).replace("Basic", "basic")).await;
         for answer in [by_form, as_it_is, form_encoded, in_small_letters] {
             assert_eq!(answer.header("cache-control"), "no-store");
@@ -170,10 +181,17 @@ on_both_databases! {
             claims.as_object_mut().unwrap().remove(name);
             signed(Algorithm::HS256, JWT_SECRET, &claims)
         };
-        let whole = signed(Algorithm::HS256, JWT_SECRET, &good);
-        app.with_token(&whole).get("/v1/customers").await.expect(200);
-
         let now = app.now().timestamp();
+        let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+        let words = good.to_string();
+        let whole = signed(Algorithm::HS256, JWT_SECRET, &good);
+        let with_kid = spelled(r#"{"alg":"HS256","kid":"1"}"#, &words);
+        let of_now = but("nbf", json!(now));
+        for token in [&whole, &spelled(header, &words), &with_kid, &of_now] {
+            app.with_token(token).get("/v1/customers").await.expect(200);
+        }
+        let more = |claim: &str| spelled(header, &format!("{},{claim}}}", &words[..words.len() - 1]));
+
         let (head, tail) = whole.rsplit_once('.').unwrap();
         let flipped = format!("{head}.{}{}", if tail.starts_with('A') { 'B' } else { 'A' }, &tail[1..]);
         let none = json!({ "alg": "none", "typ": "JWT" });
@@ -192,6 +210,38 @@ on_both_databases! {
             ("expired", but("exp", json!(now))),
             ("a text as time", but("exp", json!((now + 3600).to_string()))),
             ("of the future", but("iat", json!(now + 3600))),
+            ("expired long ago", but("exp", json!(-1))),
+            ("a time with a fraction", but("exp", json!(now as f64 + 3600.5))),
+            ("a time without end", but("exp", json!(1e300))),
+            ("no time", but("exp", json!(null))),
+            ("not before", but("nbf", json!(now + 1))),
+            ("not before, in an hour", but("nbf", json!(now + 3600))),
+            ("not before, as a text", but("nbf", json!(now.to_string()))),
+            ("not before nothing", but("nbf", json!(null))),
+            ("crit", spelled(r#"{"alg":"HS256","typ":"JWT","crit":["exp"]}"#, &words)),
+            ("crit of nothing", spelled(r#"{"alg":"HS256","typ":"JWT","crit":[]}"#, &words)),
+            ("crit null", spelled(r#"{"alg":"HS256","typ":"JWT","crit":null}"#, &words)),
+            ("crit of b64", spelled(r#"{"alg":"HS256","b64":true,"crit":["b64"]}"#, &words)),
+            ("crit twice", spelled(r#"{"alg":"HS256","crit":["exp"],"crit":null}"#, &words)),
+            ("two algorithms", spelled(r#"{"alg":"HS256","alg":"none"}"#, &words)),
+            ("an algorithm in small letters", spelled(r#"{"alg":"hs256"}"#, &words)),
+            ("no algorithm", spelled(r#"{"typ":"JWT"}"#, &words)),
+            ("a list as header", spelled(r#"["JWT","HS256"]"#, &words)),
+            ("a claim twice", more(r#""scope":"rides:read""#)),
+            ("an expiry twice", more(r#""exp":9999999999"#)),
+            ("not before twice", more(r#""nbf":1,"nbf":2"#)),
+            ("a list of audiences", but("aud", json!([PUBLIC]))),
+            ("a list of issuers", but("iss", json!([PUBLIC]))),
+            ("something behind the claims", spelled(header, &format!("{words} {{}}"))),
+            ("something behind the header", spelled(&format!("{header}x"), &words)),
+            ("a fourth part", format!("{whole}.x")),
+            ("a dot behind", format!("{whole}.")),
+            ("padding", format!("{whole}=")),
+            ("half of it", whole[..whole.len() / 2].to_owned()),
+            ("of more than any token needs", but("pad", json!("x".repeat(9000)))),
+            ("another version of the secret", but("sv", json!(2))),
+            ("a version of the secret before the first", but("sv", json!(0))),
+            ("a version beyond all", but("sv", json!(i64::MAX))),
             ("an unknown scope", but("scope", json!("customers:fly"))),
             ("another client's name", but("sub", json!("nobody"))),
             ("another client's row", but("cid", json!(999_999))),
@@ -199,7 +249,7 @@ on_both_databases! {
             ("three pieces of garbage", "a.b.c".to_owned()),
             ("long garbage", "x".repeat(6000)),
         ];
-        tokens.extend(["iss", "sub", "aud", "exp", "iat", "scope", "cid"].map(|name| (name, without(name))));
+        tokens.extend(["iss", "sub", "aud", "exp", "iat", "jti", "scope", "cid", "sv"].map(|name| (name, without(name))));
         for (what, token) in tokens {
             let answer = app.with_token(&token).get("/v1/customers").await;
             assert_eq!(answer.status, 401, "{what}");
@@ -219,6 +269,9 @@ on_both_databases! {
             with_header(&app, header).await.expect_problem(401, "unauthorized");
         }
         app.with_token("").get("/v1/customers").await.expect_problem(401, "unauthorized");
+        let bearer = format!("Bearer {}", app.token);
+        let twice = [("authorization", bearer.as_str()), ("authorization", "Bearer another")];
+        app.raw("GET", "/v1/customers", &twice, Vec::new()).await.expect_problem(401, "unauthorized");
         let in_query = app.with_token("").get(&format!("/v1/customers?access_token={}", app.token)).await;
         assert!(matches!(in_query.status, 400 | 401), "{}", in_query.text);
         app.finish().await;

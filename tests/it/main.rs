@@ -12,6 +12,7 @@ mod delivery;
 mod demo;
 mod event_delivery;
 mod events;
+mod flood;
 mod guesses;
 mod harness;
 mod intercept;

@@ -6,7 +6,7 @@ use maskline::{app::App, clock::SystemClock};
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 
-use crate::harness::{Kind, TestDatabase, config_for, on_both_databases, postgres};
+use crate::harness::{Api, CLIENT, Kind, TestDatabase, config_for, on_both_databases, postgres};
 
 const ROWS: &str = "
 INSERT INTO people (id, role, name, phone_index, phone_sealed, version, created_at, updated_at) VALUES
@@ -21,6 +21,10 @@ INSERT INTO rides (id, customer_id, driver_id, number_id, start, destination, da
             '2026-01-03 00:00:00+00:00', 2, 0, 1, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00');
 INSERT INTO messages (id, ride_id, kind, to_role, status, provider, number_id, parts, part_limit, possibly_duplicated, created_at)
     VALUES (1, 1, 'notice', 'customer', 'queued', 'simulator', 1, 2, 1000, FALSE, '2026-01-01 00:00:00+00:00');
+INSERT INTO clients (id, client_id, name, secret_hash, scopes, created_at)
+    VALUES (1, 'tests', 'tests', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA', 'rides:read', '2026-01-01 00:00:00+00:00');
+INSERT INTO idempotency_keys (client_id, operation, idempotency_key, fingerprint, created_at)
+    VALUES (1, '/v1/rides', 'key', '1', '2026-01-01 00:00:00+00:00');
 INSERT INTO outbox (id, message_id, ride_id, to_role, seq, part, state, attempts, in_flight, in_doubt, due_at, reference)
     VALUES (7, 1, 1, 'customer', 1, 0, 'sent', 1, FALSE, FALSE, '2026-01-01 00:00:00+00:00', 'mk_1'),
            (9, 1, 1, 'customer', 2, 1, 'owed', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00', 'mk_2')";
@@ -72,6 +76,20 @@ async fn old(kind: Kind) -> (TestDatabase, DatabaseConnection) {
 }
 
 on_both_databases! {
+    async fn clients_whose_secrets_cannot_be_checked_any_more_go_and_the_first_one_comes_back(kind: Kind) {
+        let (db, open) = old(kind).await;
+        Migrator::up(&open, None).await.expect("the present schema");
+        let clients = "SELECT CAST(COUNT(*) AS TEXT) FROM clients UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM idempotency_keys";
+        assert_eq!(texts(&open, clients).await, ["0", "0"]);
+        open.close().await.expect("closed");
+        let app = App::build(config_for(&db.url, &[]), Arc::new(SystemClock)).await.expect("the service starts on it");
+        let running = app.start(false);
+        let api = Api::sign_in(&format!("http://{}", running.address), CLIENT, None).await;
+        let clients = api.get("/v1/clients").await.expect(200);
+        assert_eq!(clients["items"].as_array().map(Vec::len), Some(1));
+        running.stop().await;
+    }
+
     async fn texts_without_a_ride_come_into_a_database_in_use(kind: Kind) {
         let (db, open) = old(kind).await;
         let before = (outbox(&open).await, indexes(&open, kind).await);

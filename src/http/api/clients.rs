@@ -87,23 +87,31 @@ impl ClientsApi {
         let body = body.finish(parameters, more.into_iter().collect())?;
         let scopes: Scopes = body.value.scopes.into_iter().collect();
         let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
-        let made = self.service.create_client(&allowed.caller, &request, &body.value.name, &scopes).await?.value;
+        let made = self.service.create_client(&allowed.caller, &request, &body.value.name, &scopes).await?;
         let id = made.client.id;
         Ok(Created::new(view(made)).at(format!("{PATH}/{id}")))
     }
 
     /// Rotate a client's secret
     ///
-    /// The answer shows the new secret, this once. Tokens issued for the old one live until they expire; to end them
-    /// too, revoke the client.
+    /// The answer shows the new secret, this once. The former secret works for 24 hours more
+    /// (`former_secret_expires_at`), and so do the tokens issued for it. The one before the former, if it still worked,
+    /// ends at once: rotating twice within 24 hours ends the secret that clients use now. To end every secret and token
+    /// at once, revoke the client.
     #[oai(path = "/v1/clients/:id/rotate", method = "post", operation_id = "rotate_client")]
     async fn rotate(
         &self,
         #[oai(scope = "Scope::ClientsManage")] allowed: Allowed<ClientsManage>,
         /// Id of the client.
         id: Path<ClientId>,
+        /// Repeating a request with its key has no second effect and gets the same answer, without the secret, for 24
+        /// hours.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: Header<Option<String>>,
     ) -> Answer<Found<ClientView>> {
-        Ok(Found::new(view(self.service.rotate_client(&allowed.caller, id.0).await?)))
+        let what = id.0.to_string();
+        let request = request_id(&self.service, &allowed.caller, "rotate_client", idempotency_key.0, (&what, b""))?;
+        Ok(Found::new(view(self.service.rotate_client(&allowed.caller, &request, id.0).await?)))
     }
 
     /// Revoke a client

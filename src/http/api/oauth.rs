@@ -1,8 +1,9 @@
 //! `POST /oauth/token`: client credentials (RFC 6749, sections 2.3.1, 4.4 and 5).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::Duration;
 use poem::{FromRequest, Request, RequestBody, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi,
@@ -15,12 +16,14 @@ use super::Group;
 use crate::{
     domain::scope::Scopes,
     http::{
+        auth::authorization,
         fields::{is_encoded, view},
+        origin,
         problem::{Answer, Problem},
     },
     service::{
         Service,
-        auth::{Denied, Issued, TOKEN_LIFETIME},
+        auth::{Denied, Issued},
     },
 };
 
@@ -62,6 +65,9 @@ view! {
     }
 }
 
+/// Fields that are looked at. A token request has four, and each costs memory before anybody has signed in.
+const MOST_FIELDS: usize = 50;
+
 #[derive(ApiResponse)]
 enum TokenAnswer {
     /// A token.
@@ -73,6 +79,11 @@ enum TokenAnswer {
     /// The client is unknown, its secret is wrong, or it is revoked.
     #[oai(status = 401)]
     Denied(Json<OAuthError>, #[oai(header = "WWW-Authenticate")] String, #[oai(header = "Cache-Control")] String),
+    /// The same (`invalid_client`), after more than 10 wrong secrets in a minute for this client id or from this
+    /// address (for IPv6, its /64). Wait for `Retry-After` seconds, and check the secret. The right secret always gets a
+    /// token, even now.
+    #[oai(status = 429)]
+    TooMany(Json<OAuthError>, #[oai(header = "Retry-After")] i64, #[oai(header = "Cache-Control")] String),
 }
 
 impl TokenAnswer {
@@ -80,10 +91,17 @@ impl TokenAnswer {
         let token = Token {
             access_token: issued.token,
             token_type: "Bearer".to_owned(),
-            expires_in: TOKEN_LIFETIME.num_seconds(),
+            expires_in: issued.lifetime.num_seconds(),
             scope: issued.scopes.to_string(),
         };
         Self::Issued(Json(token), "no-store".to_owned())
+    }
+
+    fn too_many(retry_after: Duration) -> Self {
+        let description = "The client is unknown, or its secret is wrong. There were too many wrong secrets for this \
+                           client id or from this address: wait before you try again.";
+        let body = OAuthError { error: "invalid_client".to_owned(), error_description: description.to_owned() };
+        Self::TooMany(Json(body), retry_after.num_seconds().max(1), "no-store".to_owned())
     }
 
     fn refused(error: &str, description: &str) -> Self {
@@ -100,6 +118,8 @@ impl TokenAnswer {
 struct TokenRequest {
     form: Vec<(String, String)>,
     basic: Option<Option<(String, String)>>,
+    /// Where it came from.
+    address: Option<IpAddr>,
 }
 
 impl<'a> ApiExtractor<'a> for TokenRequest {
@@ -129,8 +149,10 @@ impl<'a> ApiExtractor<'a> for TokenRequest {
             return Err(Problem::of("unsupported_media_type").into());
         }
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
-        let form = url::form_urlencoded::parse(&bytes).into_owned().collect();
-        Ok(Self { form, basic: request.header(header::AUTHORIZATION).map(basic) })
+        let form = url::form_urlencoded::parse(&bytes).into_owned().take(MOST_FIELDS + 1).collect();
+        let is_basic = request.headers().contains_key(header::AUTHORIZATION);
+        let basic = is_basic.then(|| authorization(request).and_then(basic));
+        Ok(Self { form, basic, address: origin::address(request) })
     }
 }
 
@@ -144,6 +166,9 @@ fn basic(header: &str) -> Option<(String, String)> {
 impl TokenRequest {
     /// The fields, each at most once.
     fn fields(&self) -> Option<HashMap<&str, &str>> {
+        if self.form.len() > MOST_FIELDS {
+            return None;
+        }
         let mut fields = HashMap::new();
         let all = self.form.iter().filter(|(_, value)| !value.is_empty());
         for (name, value) in all {
@@ -164,11 +189,11 @@ impl OAuthApi {
     /// Get an access token
     ///
     /// OAuth 2 client credentials. Sign in with HTTP Basic, or with `client_id` and `client_secret` in the form. The
-    /// token lives an hour.
+    /// token lives an hour, and never longer than the secret: one that was replaced by a rotation works for 24 hours.
     #[oai(path = "/oauth/token", method = "post", operation_id = "get_token")]
     async fn token(&self, request: TokenRequest) -> Answer<TokenAnswer> {
         let Some(fields) = request.fields() else {
-            return Ok(TokenAnswer::refused("invalid_request", "A field is repeated."));
+            return Ok(TokenAnswer::refused("invalid_request", "A field is repeated, or there are too many."));
         };
         let credentials = match &request.basic {
             Some(Some(_)) if fields.contains_key("client_secret") => {
@@ -197,31 +222,23 @@ impl OAuthApi {
             Some(scopes) => scopes,
             None => None,
         };
-        match self.sign_in(&id, &secret, scopes, request.basic.is_some()).await {
+        // RFC 6749 has id and secret form-encoded inside HTTP Basic; most programs send them as they are.
+        let decoded = (decode(&id), decode(&secret));
+        let mut readings = vec![(id.as_str(), secret.as_str())];
+        if request.basic.is_some() && (decoded.0 != id || decoded.1 != secret) {
+            readings.insert(0, (&decoded.0, &decoded.1));
+        }
+        match self.service.issue_token(&readings, scopes, request.address).await {
             Ok(issued) => Ok(TokenAnswer::issued(issued)),
             Err(Denied::InvalidClient) => {
                 Ok(TokenAnswer::refused("invalid_client", "The client is unknown, or its secret is wrong."))
             }
+            Err(Denied::TooManyWrongSecrets { retry_after }) => Ok(TokenAnswer::too_many(retry_after)),
             Err(Denied::InvalidScope) => {
                 Ok(TokenAnswer::refused("invalid_scope", "The client may not have one of these scopes."))
             }
             Err(Denied::Failed(cause)) => Err(cause.into()),
         }
-    }
-}
-
-impl OAuthApi {
-    /// RFC 6749 has id and secret form-encoded inside HTTP Basic; most programs send them as they are. Where the two
-    /// readings differ, both are tried.
-    async fn sign_in(&self, id: &str, secret: &str, scopes: Option<Scopes>, basic: bool) -> Result<Issued, Denied> {
-        let decoded = (decode(id), decode(secret));
-        if basic && (decoded.0 != id || decoded.1 != secret) {
-            match self.service.issue_token(&decoded.0, &decoded.1, scopes.clone()).await {
-                Err(Denied::InvalidClient) => {}
-                settled => return settled,
-            }
-        }
-        self.service.issue_token(id, secret, scopes).await
     }
 }
 

@@ -300,6 +300,8 @@ view! {
         name: ClientName,
         /// The most it may ask for.
         scopes: Vec<Scope>,
+        /// The former secret works until then too. Absent when there is none.
+        former_secret_expires_at: Option<Timestamp>,
         /// When it was made.
         created_at: Timestamp,
         /// When it was revoked; its tokens died with it.
@@ -315,6 +317,7 @@ impl ClientView {
             client_secret: secret,
             name: client.name,
             scopes: client.scopes.iter().collect(),
+            former_secret_expires_at: client.former_secret_until.map(Timestamp),
             created_at: Timestamp(client.created_at),
             revoked_at: client.revoked_at.map(Timestamp),
         }

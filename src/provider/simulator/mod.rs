@@ -54,12 +54,12 @@ pub static PROFILE: Profile = Profile {
 };
 
 /// The adapter.
-pub struct Simulator(SecretString);
+pub struct Simulator(Vec<SecretString>);
 
 impl Simulator {
-    /// An adapter that shares `secret` with the simulated network.
-    pub fn new(secret: SecretString) -> Self {
-        Self(secret)
+    /// An adapter whose network signs with any of these secrets.
+    pub fn new(secrets: Vec<SecretString>) -> Self {
+        Self(secrets)
     }
 }
 
@@ -97,8 +97,11 @@ impl Provider for Simulator {
             .and_then(|rest| rest.split_once(",v1="))
             .and_then(|(at, signature)| Some((at.parse::<i64>().ok()?, signature)))
             .ok_or(Unverified::Forged)?;
-        let expected = common::hex(tag(&self.0, at, &request.url, &request.body).as_ref());
-        if !common::equal(expected.as_bytes(), signature.as_bytes()) {
+        let is_by = |secret: &SecretString| {
+            let expected = common::hex(tag(secret, at, &request.url, &request.body).as_ref());
+            common::equal(expected.as_bytes(), signature.as_bytes())
+        };
+        if !self.0.iter().any(is_by) {
             return Err(Unverified::Forged);
         }
         if now.timestamp().abs_diff(at) > TOLERANCE.num_seconds().unsigned_abs() {
@@ -236,10 +239,11 @@ mod tests {
     #[test]
     fn hears_only_what_the_network_signed() {
         let secret = SecretString::from("secret");
-        let adapter = Simulator::new(secret.clone());
+        let adapter = Simulator::new(vec!["new".into(), secret.clone()]);
         let verdict = |request: WebhookRequest| adapter.verify(&request, now()).map(|_| ());
         let signed = |at| Some(sign(&secret, URL, "{}", at));
         assert_eq!(verdict(request(signed(now()), "{}")), Ok(()));
+        assert_eq!(verdict(request(Some(sign(&"new".into(), URL, "{}", now())), "{}")), Ok(()));
         assert_eq!(verdict(request(None, "{}")), Err(Unverified::Missing));
         assert_eq!(verdict(request(signed(now()), "{ }")), Err(Unverified::Forged));
         assert_eq!(verdict(request(Some("t=1".to_owned()), "{}")), Err(Unverified::Forged));

@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 /// The address under which the world knows the service: on purpose not the one it listens on.
 pub const PUBLIC: &str = "https://mask.test";
 /// The client that every test signs in with.
-pub const CLIENT: (&str, &str) = ("tests", "a secret of the tests");
-pub const JWT_SECRET: &str = "a JWT secret of the tests, 32 bytes or more";
+pub const CLIENT: (&str, &str) = ("tests", "a secret of the tests, with 32 characters");
+pub const JWT_SECRET: &str = "a JWT secret of the tests with 32 bytes or more";
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

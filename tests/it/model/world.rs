@@ -265,7 +265,7 @@ fn token(now: Time) -> String {
                  rides:write messages:read messages:write calls:read phone_numbers:reveal";
     let claims = json!({
         "iss": PUBLIC, "sub": CLIENT.0, "aud": PUBLIC, "iat": issued, "exp": expires, "jti": "model", "scope": scope,
-        "cid": 1,
+        "cid": 1, "sv": 1,
     });
     let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
     format!("Bearer {}", jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token"))
