@@ -50,7 +50,7 @@ for_every_provider! {
         assert_eq!(stage.app.send_due().await, 0);
         let messages = format!("/v1/rides/{}/messages", stage.ride);
         for text in blank {
-            stage.app.post(&messages, &json!({ "to": "driver", "text": text })).await.expect_problem(422, "validation_failed");
+            stage.app.post(&messages, &json!({ "to": "driver", "text": text })).await.expect_problem(422, "invalid_request");
         }
         stage.app.finish().await;
     }

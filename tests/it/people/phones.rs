@@ -72,7 +72,7 @@ on_both_databases! {
         assert_eq!(app.simulate_call("+31611112222", NUMBER).await["rang"], "+525598765432", "support is dialled as today");
         // One line may not be both parties, however it is written.
         let mut same = body.clone();
-        same["driver"]["phone_number"] = json!("+52 1 55 1234-5679");
+        same["driver"] = json!({ "external_id": "eva", "name": "Eva", "phone_number": "+52 1 55 1234-5679" });
         app.post("/v1/rides", &same).await.expect_problem(422, "same_phone");
         app.finish().await;
     }
