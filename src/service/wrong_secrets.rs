@@ -168,8 +168,9 @@ mod tests {
             let from = IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(flood) << 64).to_be_bytes());
             table.count(Some(from), [format!("made up {flood}").as_str()], at(30));
         }
-        assert_eq!(wrong(&table, "192.0.2.1", "other", 30), 30);
-        assert_eq!(wrong(&table, "192.0.2.2", "id", 30), 30);
+        // Others in the same cells may make it wait for longer, and never for less.
+        assert!(wrong(&table, "192.0.2.1", "other", 30) >= 30);
+        assert!(wrong(&table, "192.0.2.2", "id", 30) >= 30);
     }
 
     /// An address over the limit cannot fill the table with ids.
