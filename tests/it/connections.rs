@@ -289,9 +289,10 @@ async fn a_request_names_its_host_once() {
         assert!(head.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("200")), "{request:?} {head}");
         assert_eq!(body.is_empty(), request.starts_with("HEAD"));
     }
-    for request in
-        ["CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"]
-    {
+    for request in [
+        "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    ] {
         let (head, _) = exchange(&service, request).await;
         assert!(head.starts_with("http/1.1 404"), "{request:?} {head}");
     }
