@@ -33,7 +33,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(24);
 /// Then the database gets this long to take back what is not finished, and as long again to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// How long a process waits for the one before it to end, where a database can have only one: longer than a stop takes.
+/// Longest wait for the process before this one to end, where a database can have only one: longer than a stop takes.
 const TURN: Duration = Duration::from_secs(30);
 
 /// Why the service does not start.

@@ -11,7 +11,7 @@ const DEFAULT: u64 = 1024;
 /// File descriptors that stay for everything else: the database, 32 sends to a provider, 64 deliveries to event endpoints, the
 /// log.
 const RESERVED: u64 = 160;
-/// What most systems allow, where the limit cannot be read.
+/// File limit of most systems, used where the limit cannot be read.
 const USUAL_LIMIT: u64 = 1024;
 
 impl Reader<'_> {
@@ -39,7 +39,7 @@ impl Reader<'_> {
     }
 }
 
-/// How many files the process may open: its soft limit.
+/// Number of files the process may open: its soft limit.
 fn open_files() -> u64 {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     soft_limit(&limits).unwrap_or(USUAL_LIMIT)

@@ -57,7 +57,7 @@ impl Reader<'_> {
             if value.is_none() && !embedded {
                 self.errors.push(format!("{name} is required with PostgreSQL"));
             } else if value.is_none() && self.errors.is_empty() {
-                self.errors.push(format!("{name} is not in the file of keys beside the database"));
+                self.errors.push(format!("{name} is not in the key file next to the database"));
             }
         }
         let [(_, jwt_secret), (_, data), (_, index)] = given;

@@ -5,7 +5,7 @@ use chrono::Duration;
 
 use super::{clock::Time, ids::ClientId, scope::Scopes, text::ClientName};
 
-/// How long a secret works after another one replaced it.
+/// Time for which a secret works after another one replaced it.
 pub const SECRET_OVERLAP: Duration = Duration::hours(24);
 
 /// An API client, without its secrets: only hashes of those are stored.
@@ -94,7 +94,7 @@ pub struct Credentials {
 pub struct KnownSecret {
     /// Its version.
     pub version: i32,
-    /// When it ends, if it was replaced.
+    /// End of the overlap, if it was replaced.
     pub until: Option<Time>,
 }
 
