@@ -110,10 +110,10 @@ fn entry(kind: EventType) -> Entry {
             optional: &["reason"],
             reasons: all!(CloseReason),
             ..ride(
-                "The two people of a ride can reach each other over it no longer. Told once for each ride, deleted ones \
-                included, up to a minute late; `timestamp` is when contact closed. Where another ride of the same two \
+                "The two people of a ride can reach each other over it no longer. Reported once for each ride, \
+                including deleted ones, up to a minute late; `timestamp` is when contact closed. Where another ride of the same two \
                 phones took its number over, they have contact over that; if that ride gets another driver, this one can \
-                open again (`ride.updated`), and its end is told again.",
+                open again (`ride.updated`), and its end is reported again.",
                 RideStatus::ALL,
             )
         },

@@ -125,7 +125,8 @@ on_both_databases! {
         refused(&anyone.form(TOKEN, &[GRANT], &two).await, 401, "invalid_client");
         // An address with thousands of parameters, each of which would be a mistake to be named.
         let address = format!("/v1/customers/1?{}", "a&".repeat(25_000));
-        let answer = anyone.get(&address).await;
+        anyone.get(&address).await.expect(401);
+        let answer = app.get(&address).await;
         assert!(answer.status == 400 && answer.text.len() < 32_000, "{} bytes", answer.text.len());
         app.finish().await;
     }
