@@ -184,9 +184,79 @@ async fn kill_while_sending(kind: Kind) -> Duration {
     waited
 }
 
+/// Kills a process with more texts in hand and behind them than it can send at once, while people go on writing; answers
+/// how long it takes until one of them is sent again.
+async fn kill_under_load(kind: Kind) -> Duration {
+    const PAIRS: usize = 20;
+    const TEXTS: usize = 3;
+    let (db, hanging, bird) = (TestDatabase::fresh(kind).await, stand_in().await, stand_in().await);
+    hanging.script(std::iter::repeat_with(hang).take(2 * PAIRS * TEXTS));
+    let (first_account, other_account) = (MessageBird.account(&hanging.base), MessageBird.account(&bird.base));
+    let unpaced = [("MESSAGEBIRD_TEXTS_PER_MINUTE", "60000"), ("MESSAGEBIRD_TEXTS_PER_SECOND", "1000")];
+    let (first_account, other_account) =
+        ([&account(&first_account)[..], &unpaced].concat(), [&account(&other_account)[..], &unpaced].concat());
+    let first = Service::start(&db, &first_account).await;
+    let api = Api::sign_in(&first.base, CLIENT, None).await;
+    quiet_ride(&api).await;
+    let soon = (SystemClock.now() + chrono::Duration::hours(1)).to_rfc3339();
+    let pair = |at| (format!("+3161234{at:04}"), format!("+3168765{at:04}"));
+    for (ann, bob) in (0..PAIRS).map(pair) {
+        let (customer, driver) = (api.customer("Ann", &ann).await, api.driver("Bob", &bob).await);
+        let ride = json!({ "customer_id": customer, "driver_id": driver, "start": "A", "destination": "B",
+            "datetime": soon, "notify": false });
+        api.post("/v1/rides", &ride).await.expect(201);
+    }
+    let second = match kind {
+        Kind::Postgres => Some(Service::start(&db, &other_account).await),
+        Kind::Sqlite => None,
+    };
+    let write = async |api: &Api, round: usize| {
+        for (at, (ann, bob)) in (0..PAIRS).map(pair).enumerate() {
+            for (key, from) in [(format!("a{at}-{round}"), &ann), (format!("b{at}-{round}"), &bob)] {
+                let text = MessageBird.text(&key, from, NUMBER, &key, &[]);
+                assert_eq!(webhook(api, &MessageBird, &text).await, 200);
+            }
+        }
+    };
+    write(&api, 0).await;
+    write(&api, 1).await;
+    let mut under_way = Vec::new();
+    eventually("a process with its hands full", async || {
+        under_way.extend(hanging.carried().into_iter().map(|sent| sent.text));
+        (under_way.len() >= PAIRS / 2).then_some(())
+    })
+    .await;
+    sleep(Duration::from_millis(500)).await;
+    under_way.extend(hanging.carried().into_iter().map(|sent| sent.text));
+    bird.take();
+    let killed = Instant::now();
+    first.kill();
+    let second = match second {
+        Some(second) => second,
+        None => Service::start(&db, &other_account).await,
+    };
+    let api = api.at(&second.base);
+    let again = async {
+        loop {
+            if bird.carried().iter().any(|sent| under_way.contains(&sent.text)) {
+                return killed.elapsed();
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (waited, ()) = tokio::join!(again, write(&api, 2));
+    println!("{kind:?}: the first of {} texts was sent again after {waited:.1?}", under_way.len());
+    second.terminate();
+    waited
+}
+
 on_both_databases! {
     async fn what_a_killed_process_was_sending_is_sent_again_within_seconds(kind: Kind) {
         best_of_three(async || kill_while_sending(kind).await).await;
+    }
+
+    async fn under_load_too(kind: Kind) {
+        best_of_three(async || kill_under_load(kind).await).await;
     }
 
     async fn all_that_a_dead_process_has_claimed_is_due_and_nothing_else(kind: Kind) {
