@@ -50,7 +50,8 @@ pub use error::{is_unopenable, is_unwritable};
 pub use exclusive::{ExclusiveUse, LockError};
 pub use pooled::Pool;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait as _, Value,
 };
 use tokio::sync::{Mutex, Notify};
 pub(crate) use vault::Vault;
@@ -88,6 +89,21 @@ pub struct Tx {
     vault: Arc<Vault>,
     /// It recorded platform events.
     tells: Arc<AtomicBool>,
+}
+
+impl Tx {
+    /// Runs a part of the work; if that fails, everything is as it was before, and the transaction can go on.
+    pub async fn attempt<T, F: Future<Output = Result<T>>>(&self, work: impl FnOnce(Tx) -> F) -> Result<T> {
+        let savepoint = Arc::new(self.db.begin().await?);
+        let inner = Tx { db: Arc::clone(&savepoint), vault: Arc::clone(&self.vault), tells: Arc::clone(&self.tells) };
+        let outcome = work(inner).await;
+        let savepoint = Arc::into_inner(savepoint).ok_or_else(|| Error::internal("an attempt outlived its work"))?;
+        match outcome {
+            Ok(_) => savepoint.commit().await?,
+            Err(_) => savepoint.rollback().await?,
+        }
+        outcome
+    }
 }
 
 /// What becomes of the changes of a transaction whose work succeeded.

@@ -252,4 +252,45 @@ on_both_databases! {
         app.patch(&ride, &json!({ "status": "cancelled" })).await.expect(200);
         app.finish().await;
     }
+
+    async fn texts_stay_with_the_driver_whom_they_were_written_to(kind: Kind) {
+        // Ann's ride with Bob goes to Cyd, with whom she had another before.
+        let Three { app, ann, bob, cyd, ride: with_bob, .. } = three(kind).await;
+        app.number(SECOND, "simulator").await;
+        let with_cyd = app.ride(ann, cyd).await.expect(201);
+        assert_eq!(with_cyd["proxy_number"], SECOND);
+        app.send_due().await;
+        let (mut on_ann, mut on_bob, mut on_cyd) =
+            (app.screen(ANN).await.len(), app.screen(BOB).await.len(), app.screen(CYD).await.len());
+        for (from, number, text) in [
+            (ANN, NUMBER, "to Bob"),
+            (BOB, NUMBER, "by Bob"),
+            (ANN, SECOND, "to Cyd"),
+            (CYD, SECOND, "by Cyd"),
+        ] {
+            app.simulate_text(from, number, text).await;
+        }
+        for ride in [&with_bob, &format!("/v1/rides/{}", id(&with_cyd))] {
+            app.patch(ride, &json!({ "status": "cancelled" })).await.expect(200);
+        }
+        app.tick();
+        let soon = json!({
+            "customer_id": ann, "driver_id": bob, "start": "Dam 1", "destination": "Schiphol", "datetime": app.soon(),
+            "notify": false,
+        });
+        let next = app.post("/v1/rides", &soon).await.expect(201);
+        assert_eq!(next["proxy_number"], NUMBER);
+        let to_cyd = json!({ "driver_id": cyd, "notify": false });
+        let changed = app.patch(&format!("/v1/rides/{}", id(&next)), &to_cyd).await.expect(200);
+        assert_eq!(changed["proxy_number"], SECOND);
+        app.send_due().await;
+        let text = |number: &str, text: &str| (number.to_owned(), text.to_owned());
+        assert_eq!(news(&app, BOB, &mut on_bob).await, [text(NUMBER, "to Bob")]);
+        assert_eq!(news(&app, CYD, &mut on_cyd).await, [text(SECOND, "to Cyd")]);
+        let mut told = news(&app, ANN, &mut on_ann).await;
+        told.sort();
+        assert_eq!(told, [text(NUMBER, "by Bob"), text(SECOND, "by Cyd")]);
+        assert_eq!(reasons(&app).await, []);
+        app.finish().await;
+    }
 }

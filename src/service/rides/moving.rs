@@ -104,6 +104,8 @@ impl Service {
 
     /// Leaves the ride's number to the former ride of its customer and old driver, with contact until then and what is owed
     /// from it, and puts the ride on another number. `None`: there is no other, and everything is as it was.
+    ///
+    /// What is the former ride's goes back first: on its new number, the ride may inherit texts of another one.
     async fn leave_number_to(
         &self,
         tx: &Tx,
@@ -113,25 +115,23 @@ impl Service {
         placing: &Placing,
     ) -> Result<Option<Ride>> {
         let now = self.now();
-        bindings::pass(tx, after.id, former.id, self.policy.window(until)).await?;
-        let placed = match self.place(tx, placing, Subject::Stored(after.id), Contact::of(after)).await {
-            Ok(placed) => placed,
-            Err(Error::PoolDepleted(_)) => {
-                bindings::pass(tx, former.id, after.id, self.policy.window(after.contact_until)).await?;
-                outbox::reroute(tx, after.id, after.number_id, now).await?;
-                return Ok(None);
+        let moved = tx.attempt(|tx| async move {
+            bindings::pass(&tx, after.id, former.id, self.policy.window(until)).await?;
+            let former = rides::take_back(&tx, former, after.number_id, until, now).await?;
+            rides::record(&tx, &former, RideEventKind::Updated, now).await?;
+            for &to in Role::ALL {
+                outbox::bequeath(&tx, (after.id, former.id), to, now).await?;
             }
-            Err(cause) => return Err(cause),
-        };
-        let former = rides::take_back(tx, former, after.number_id, until, now).await?;
-        rides::record(tx, &former, RideEventKind::Updated, now).await?;
-        for &to in Role::ALL {
-            outbox::bequeath(tx, (after.id, former.id), to, now).await?;
+            outbox::reroute(&tx, former.id, former.number_id, now).await?;
+            outbox::cut_off(&tx, after.id, Role::Driver, now).await?;
+            rides::note_driver(&tx, after.id, now).await?;
+            self.place(&tx, placing, Subject::Stored(after.id), Contact::of(after)).await
+        });
+        match moved.await {
+            Ok(placed) => Ok(Some(on_number_of(after.clone(), placed))),
+            Err(Error::PoolDepleted(_)) => Ok(None),
+            Err(cause) => Err(cause),
         }
-        outbox::reroute(tx, former.id, former.number_id, now).await?;
-        outbox::cut_off(tx, after.id, Role::Driver, now).await?;
-        rides::note_driver(tx, after.id, now).await?;
-        Ok(Some(on_number_of(after.clone(), placed)))
     }
 
     /// Lets a person's open rides go on with another phone, all of them or none.
