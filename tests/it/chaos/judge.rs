@@ -1,7 +1,7 @@
 //! Compares what was acknowledged with what the provider took.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -16,9 +16,6 @@ use crate::harness::TestDatabase;
 
 /// What a replica was told is written down this soon, as long as the database is there.
 const WRITTEN_DOWN: Duration = Duration::from_secs(3);
-/// A kill this long before the provider took a text counts as a reason to send it twice. A slow provider explains most of
-/// that, but not all: judged by the arrival of requests, two of nineteen stayed without a reason on SQLite.
-const TAKEN_LATE: Duration = Duration::from_secs(2);
 /// With the database away, the replica tries to write it down for so long, and then for as long as a claim is its own.
 const WRITTEN_DOWN_LATE: Duration = Duration::from_secs(35);
 
@@ -28,6 +25,8 @@ pub struct Verdict {
     counts: BTreeMap<&'static str, usize>,
     /// From the acknowledgement of a text until the provider took it.
     longest_wait: Duration,
+    /// What the provider took more than once.
+    doubled: HashSet<String>,
     wrong: Vec<String>,
 }
 
@@ -36,6 +35,12 @@ impl Verdict {
     pub fn add(&mut self, heard: Heard) {
         self.counts.extend(heard.counts);
         self.wrong.extend(heard.wrong);
+    }
+
+    /// Whatever was sent twice must be among the texts of which the service says that they may have been.
+    pub fn expect_marked(&mut self, marked: &HashSet<String>) {
+        let silent = self.doubled.difference(marked);
+        self.wrong.extend(silent.map(|text| format!("doubled, and not said to be possible: {text:?}")));
     }
 
     pub fn report(&self) {
@@ -55,7 +60,12 @@ impl Verdict {
 }
 
 /// Judges a run in which nothing is owed any more.
-pub fn judge(load: &Load, taken: &[Taken], kills: &[Vec<Instant>], outages: &[(Instant, Instant)]) -> Verdict {
+pub fn judge(
+    load: &Load,
+    taken: &[Taken],
+    kills: &[HashMap<usize, Instant>],
+    outages: &[(Instant, Instant)],
+) -> Verdict {
     let mut verdict = Verdict::default();
     let rides = load.rides.lock().unwrap();
     everything_arrived_in_order(&mut verdict, load, taken);
@@ -127,7 +137,7 @@ fn nothing_went_astray(verdict: &mut Verdict, rides: &[Pair], taken: &[Taken]) {
 fn nothing_was_doubled_without_need(
     verdict: &mut Verdict,
     taken: &[Taken],
-    kills: &[Vec<Instant>],
+    kills: &[HashMap<usize, Instant>],
     outages: &[(Instant, Instant)],
 ) {
     let mut last: HashMap<_, &Taken> = HashMap::new();
@@ -135,10 +145,12 @@ fn nothing_was_doubled_without_need(
     for taken in taken {
         let Some(before) = last.insert((&taken.to, &taken.from, &taken.text), taken) else { continue };
         doubled += 1;
+        verdict.doubled.insert(taken.text.clone());
         let away =
             outages.iter().any(|(from, until)| before.at < *until + WRITTEN_DOWN && *from < before.at + WRITTEN_DOWN);
         let soon = if away { WRITTEN_DOWN_LATE } else { WRITTEN_DOWN };
-        let died = kills[before.replica].iter().any(|kill| *kill + TAKEN_LATE >= before.at && *kill < before.at + soon);
+        // What a process sent just before it was killed may be taken after that.
+        let died = kills[before.replica].get(&before.life).is_some_and(|kill| *kill < before.at + soon);
         if !before.doubtful && !died && !away {
             verdict.wrong.push(format!("doubled without need: {:?} to {}", taken.text, taken.to));
         }

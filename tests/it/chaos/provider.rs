@@ -35,8 +35,10 @@ pub struct Taken {
     pub to: String,
     pub text: String,
     pub at: Instant,
-    /// Which replica sent it.
+    /// Which replica sent it,
     pub replica: usize,
+    /// and which of its processes, counted from 1.
+    pub life: usize,
     /// The sender was not told that it was taken, or not so that it could know.
     pub doubtful: bool,
 }
@@ -106,7 +108,7 @@ impl Provider {
         Self { state: Arc::default(), patient }
     }
 
-    /// An address of its API for this replica alone.
+    /// An address of its API for this replica alone. Each of its processes adds which one it is.
     pub async fn listen(&self, replica: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -152,12 +154,13 @@ impl Provider {
             // What became of a call is not told here.
             return respond(stream, 404, "", "{}").await.map(|()| true);
         }
+        let life = take_life(&mut request);
         let mut rng = Rng::new();
         let fate = Fate::draw(&mut rng, self.patient);
         if fate == Fate::TakenSlowly {
             sleep(Duration::from_millis(rng.u64(100..1500))).await;
         }
-        let accepted = fate.takes().then(|| self.take(&mut request, replica, fate.is_doubtful()));
+        let accepted = fate.takes().then(|| self.take(&mut request, (replica, life), fate.is_doubtful()));
         if fate != Fate::Taken {
             self.state().failures += 1;
         }
@@ -191,13 +194,13 @@ impl Provider {
     }
 
     /// Takes a text, and reports its delivery a little later, as often as it takes to be heard.
-    fn take(&self, request: &mut Recorded, replica: usize, doubtful: bool) -> (u16, Value) {
+    fn take(&self, request: &mut Recorded, (replica, life): (usize, usize), doubtful: bool) -> (u16, Value) {
         let carried = MessageBird.read(request);
         let mut state = self.state();
         state.serial += 1;
         let (status, answer, id) = MessageBird.accept(request, state.serial);
         let (from, to, text) = (carried.from, carried.to, carried.text);
-        state.taken.push(Taken { from, to, text, at: Instant::now(), replica, doubtful });
+        state.taken.push(Taken { from, to, text, at: Instant::now(), replica, life, doubtful });
         request.provider_id = id;
         let (provider, request) = (self.clone(), request.clone());
         tokio::spawn(async move { provider.report(&request).await });
@@ -218,6 +221,14 @@ impl Provider {
             }
         }
     }
+}
+
+/// Takes the sender's process off the path.
+fn take_life(request: &mut Recorded) -> usize {
+    let path = request.path.trim_start_matches('/').to_owned();
+    let (life, path) = path.split_once('/').expect("a process with its path");
+    request.path = format!("/{path}");
+    life.parse().expect("the number of a process")
 }
 
 /// The next request of a connection; `None` at its end.
