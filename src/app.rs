@@ -16,11 +16,14 @@ use crate::{
     http,
     lifecycle::{Stopper, stop_switch},
     provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
-    service::{Attendance, Chance, Intercept, Parts, Service, Strangers, SystemChance},
+    service::{
+        Attendance, Chance, Context, Intercept, Parts, Strangers, SystemChance, auth, events, health, outbox, presence,
+        rides, upkeep,
+    },
     simulator::Simulator,
     store::{self, ExclusiveUse, LockError, Store},
     transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
-    worker::{deliveries::DeliveryWorker, events, outbox::OutboxWorker, presence, questions, upkeep},
+    worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
 };
 
 /// A process that was asked to stop says so, as not ready, for this long before it takes no more connections: whoever
@@ -70,7 +73,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     base_url: String,
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     simulator: Option<Arc<Simulator>>,
     transport: Arc<dyn Transport>,
     first_client: Option<FirstClient>,
@@ -90,15 +93,15 @@ impl App {
     pub async fn build_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let exclusive = ExclusiveUse::acquire(&config.database, TURN).await?;
         let mut app = Self { exclusive, ..Self::build(config, clock).await? };
-        if app.service.expect_peers() {
+        if presence::expect_peers(&app.ctx) {
             let mut attendance = Attendance::default();
-            if let Err(cause) = app.service.attend(&mut attendance).await {
+            if let Err(cause) = presence::attend(&app.ctx, &mut attendance).await {
                 // It is tried again and again, and until then nothing is claimed.
                 tracing::warn!(%cause, "failed to list this process");
             }
             app.attendance = Some(attendance);
         } else {
-            app.service.serve_alone().await?;
+            presence::serve_alone(&app.ctx).await?;
         }
         Ok(app)
     }
@@ -121,7 +124,7 @@ impl App {
         let signs = accounts.simulator.as_ref().and_then(|secrets: &Vec<_>| secrets.first().cloned());
         let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| StartError::Client)?;
         let intercept = config.intercept.map(intercept).transpose()?;
-        let service = Arc::new(Service::new(Parts {
+        let ctx = Arc::new(Context::new(Parts {
             store,
             clock,
             chance,
@@ -142,11 +145,11 @@ impl App {
             jwt_secrets: config.jwt_secrets,
             proxies: config.proxies,
         }));
-        service.warn_of_orphans().await?;
-        let made = service.bootstrap_client(config.bootstrap_client, config.embedded).await?;
+        ctx.warn_of_orphans().await?;
+        let made = auth::bootstrap_client(&ctx, config.bootstrap_client, config.embedded).await?;
         let first_client =
             made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
-        let simulator = signs.map(|secret| Arc::new(Simulator::new(Arc::clone(&service), secret)));
+        let simulator = signs.map(|secret| Arc::new(Simulator::new(Arc::clone(&ctx), secret)));
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
@@ -154,7 +157,7 @@ impl App {
             listener,
             address,
             base_url,
-            service,
+            ctx,
             simulator,
             transport,
             first_client,
@@ -183,27 +186,27 @@ impl App {
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
         let (closer, close) = stop_switch();
-        let outbox = || OutboxWorker::new(Arc::clone(&self.service), Arc::clone(&self.transport));
-        let deliveries = || DeliveryWorker::new(Arc::clone(&self.service));
+        let outbox = || OutboxWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.transport));
+        let deliveries = || DeliveryWorker::new(Arc::clone(&self.ctx));
         let mut tasks = JoinSet::new();
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
             tasks.spawn(deliveries().run(stop.clone()));
-            tasks.spawn(upkeep::run(Arc::clone(&self.service), stop.clone()));
-            tasks.spawn(events::run(Arc::clone(&self.service), stop.clone()));
-            tasks.spawn(questions::run(Arc::clone(&self.service), Arc::clone(&self.transport), stop));
+            tasks.spawn(worker::upkeep::run(Arc::clone(&self.ctx), stop.clone()));
+            tasks.spawn(worker::events::run(Arc::clone(&self.ctx), stop.clone()));
+            tasks.spawn(worker::questions::run(Arc::clone(&self.ctx), Arc::clone(&self.transport), stop));
         }
         let mut keeper = JoinSet::new();
         if let Some(attendance) = self.attendance {
-            keeper.spawn(presence::run(Arc::clone(&self.service), attendance));
+            keeper.spawn(worker::presence::run(Arc::clone(&self.ctx), attendance));
         }
         let by_hand = (outbox(), deliveries());
-        let routes = http::routes(&self.service, self.simulator);
+        let routes = http::routes(&self.ctx, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close, DRAIN));
         let (outbox, deliveries) = by_hand;
         Running {
             address: self.address,
-            service: self.service,
+            ctx: self.ctx,
             transport: self.transport,
             outbox,
             deliveries,
@@ -222,7 +225,7 @@ impl App {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     transport: Arc<dyn Transport>,
     outbox: OutboxWorker,
     deliveries: DeliveryWorker,
@@ -246,7 +249,7 @@ impl Running {
 
     /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
     pub async fn ask_due(&self) -> usize {
-        questions::tick(&self.service, &self.transport).await.expect("calls can be asked about")
+        worker::questions::tick(&self.ctx, &self.transport).await.expect("calls can be asked about")
     }
 
     /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
@@ -258,15 +261,15 @@ impl Running {
 
     /// Runs all jobs that keep the records in order, due or not. For tests, like [`send_due`](Self::send_due).
     pub async fn tidy(&self) {
-        self.service.tidy().await.expect("upkeep works");
+        upkeep::tidy(&self.ctx).await.expect("upkeep works");
     }
 
     /// Runs every periodic job whose turn it is, as the workers do; answers how many ran and how many failed. For tests,
     /// likewise.
     pub async fn run_due_jobs(&self) -> (usize, usize) {
         let (mut ran, mut failed) = (0, 0);
-        for job in Service::jobs() {
-            match self.service.run_if_due(job).await {
+        for job in upkeep::jobs() {
+            match upkeep::run_if_due(&self.ctx, job).await {
                 Ok(mine) => ran += usize::from(mine),
                 Err(_) => failed += 1,
             }
@@ -276,24 +279,24 @@ impl Running {
 
     /// Compares the clocks, as the workers do every so often. For tests, likewise.
     pub async fn measure_skew(&self) {
-        self.service.measure_skew().await.expect("clocks can be compared");
+        health::measure_skew(&self.ctx).await.expect("clocks can be compared");
     }
 
     /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
     pub async fn leave_suspended_numbers(&self) -> usize {
-        self.service.leave_suspended_numbers(u64::from(u32::MAX)).await.expect("rides can be moved")
+        rides::leave_suspended_numbers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// Moves rides off providers that are down; answers how many. For tests, likewise.
     pub async fn leave_down_providers(&self) -> usize {
-        self.service.leave_down_providers(u64::from(u32::MAX)).await.expect("rides can be moved")
+        rides::leave_down_providers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// Gives all committed events their places in the log; answers how many there were. For tests, likewise.
     pub async fn place_events(&self) -> usize {
         let mut placed = 0;
         loop {
-            match self.service.place_events().await.expect("events can be placed") {
+            match events::place_events(&self.ctx).await.expect("events can be placed") {
                 0 => return placed,
                 more => placed += more,
             }
@@ -302,7 +305,7 @@ impl Running {
 
     /// How many parts of texts are owed.
     pub async fn owed(&self) -> u64 {
-        self.service.owed_count().await.expect("the outbox can be counted")
+        outbox::owed_count(&self.ctx).await.expect("the outbox can be counted")
     }
 
     /// Waits until a part ends by itself: the server, or a worker that panicked. Half a service is worse than none.
@@ -316,16 +319,16 @@ impl Running {
 
     /// From now on it is not ready and sends nothing new: the first step of [`stop`](Self::stop). For tests.
     pub fn announce_stop(&self) {
-        self.service.announce_stop();
+        health::announce_stop(&self.ctx);
     }
 
     /// Stops within 25 seconds: not ready, no new claims, no new connections; requests and sends under way are finished,
     /// and claims that were not sent yet given back.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP;
-        let Self { service, transport, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
+        let Self { ctx, transport, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
         let Self { mut server, mut tasks, mut keeper, .. } = self;
-        service.announce_stop();
+        health::announce_stop(&ctx);
         stopper.stop();
         let orderly = async {
             time::sleep(notice).await;
@@ -341,7 +344,7 @@ impl Running {
             tasks.shutdown().await;
         }
         keeper.shutdown().await;
-        match time::timeout(GOODBYE, service.leave()).await {
+        match time::timeout(GOODBYE, presence::leave(&ctx)).await {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => {
                 tracing::warn!(%cause, "failed to release claims: others will notice that this process is gone")
@@ -349,8 +352,8 @@ impl Running {
             Err(_) => tracing::warn!("failed to release claims in time: others will notice that this process is gone"),
         }
         drop((transport, outbox, deliveries));
-        if let Ok(service) = Arc::try_unwrap(service) {
-            let _ = time::timeout(GOODBYE, service.close()).await;
+        if let Ok(ctx) = Arc::try_unwrap(ctx) {
+            let _ = time::timeout(GOODBYE, ctx.close()).await;
         }
         drop(exclusive);
     }

@@ -18,7 +18,7 @@ use crate::{
     domain::{clock::SystemClock, scope::Scopes, text::ClientName},
     http::spec,
     lifecycle, provider,
-    service::{Parts, Service, Strangers, SystemChance},
+    service::{Context, Parts, Strangers, SystemChance, auth},
     store, telemetry,
     transport::{TargetCourier, system_lookup},
 };
@@ -175,7 +175,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
     let config = configure()?;
     let store = app::open(&config).await?;
     let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| "No HTTP client can be made")?;
-    let service = Service::new(Parts {
+    let ctx = Context::new(Parts {
         store,
         clock: Arc::new(SystemClock),
         chance: Arc::new(SystemChance),
@@ -196,12 +196,12 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
         jwt_secrets: config.jwt_secrets,
         proxies: config.proxies,
     });
-    let made = service.create_client_unasked(&name, &scopes).await?;
+    let made = auth::create_client_unasked(&ctx, &name, &scopes).await?;
     println!("client_id      {}", made.client.client_id);
     if let Some(secret) = made.secret {
         println!("client_secret  {}", secret.expose_secret());
     }
-    service.close().await;
+    ctx.close().await;
     Ok(())
 }
 

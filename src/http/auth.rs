@@ -9,7 +9,10 @@ use poem_openapi::{
 };
 
 use super::{fields::Strays, problem::Problem};
-use crate::domain::{client::Caller, scope::Scope};
+use crate::{
+    domain::{client::Caller, scope::Scope},
+    service,
+};
 
 /// Name of the security scheme in the document.
 pub(super) const SCHEME: &str = "client_credentials";
@@ -118,8 +121,8 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let token = bearer(request).ok_or_else(|| Problem::of("unauthorized"))?;
-        let service = super::service(request);
-        let caller = service.authenticate(token).await.map_err(Problem::from)?;
+        let ctx = super::ctx(request);
+        let caller = service::auth::authenticate(ctx, token).await.map_err(Problem::from)?;
         if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
             return Err(Problem::missing_scope(missing.as_str()).into());
         }

@@ -31,7 +31,7 @@ use poem_openapi::OpenApiService;
 
 use self::pages::Page;
 pub(crate) use self::server::{Limits, serve};
-use crate::{service::Service, simulator::Simulator};
+use crate::{service::Context, simulator::Simulator};
 
 /// All operations, as one value.
 type Api = (
@@ -49,28 +49,28 @@ type Api = (
     api::operations::HealthApi,
 );
 
-fn api(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> Api {
-    let service = || Arc::clone(service);
+fn api(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> Api {
+    let shared = || Arc::clone(ctx);
     (
-        api::oauth::OAuthApi { service: service() },
-        api::people::CustomersApi::new(service()),
-        api::people::DriversApi::new(service()),
-        api::numbers::NumbersApi { service: service() },
-        api::rides::RidesApi { service: service() },
-        api::activity::ActivityApi { service: service() },
-        api::events::EventsApi { service: service() },
-        api::event_endpoints::EventEndpointsApi { service: service() },
-        api::clients::ClientsApi { service: service() },
+        api::oauth::OAuthApi { ctx: shared() },
+        api::people::CustomersApi::new(shared()),
+        api::people::DriversApi::new(shared()),
+        api::numbers::NumbersApi { ctx: shared() },
+        api::rides::RidesApi { ctx: shared() },
+        api::activity::ActivityApi { ctx: shared() },
+        api::events::EventsApi { ctx: shared() },
+        api::event_endpoints::EventEndpointsApi { ctx: shared() },
+        api::clients::ClientsApi { ctx: shared() },
         api::simulator::SimulatorApi { simulator },
-        api::webhooks::WebhooksApi { service: service() },
-        api::operations::HealthApi { service: service() },
+        api::webhooks::WebhooksApi { ctx: shared() },
+        api::operations::HealthApi { ctx: shared() },
     )
 }
 
 /// The whole application over HTTP.
-pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
-    let api = OpenApiService::new(api(service, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
-    let prefix = prefix::of(service.public_base_url());
+pub fn routes(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
+    let api = OpenApiService::new(api(ctx, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
+    let prefix = prefix::of(ctx.public_base_url());
     let document = spec::document_under(&prefix);
     let guard = guard::Guard::new(&document);
     let below_prefix = prefix::Prefix::new(&prefix, &guard);
@@ -83,7 +83,7 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
         .at("/openapi.json", page(json))
         .at("/openapi.yaml", page(yaml))
         .nest("/", api)
-        .data(Arc::clone(service))
+        .data(Arc::clone(ctx))
         .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
         .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
         .with(guard)
@@ -91,6 +91,6 @@ pub fn routes(service: &Arc<Service>, simulator: Option<Arc<Simulator>>) -> impl
 }
 
 /// The service that [`routes`] put beside every request.
-fn service(request: &Request) -> &Arc<Service> {
-    request.data::<Arc<Service>>().expect("routes() puts the service beside every request")
+fn ctx(request: &Request) -> &Arc<Context> {
+    request.data::<Arc<Context>>().expect("routes() puts the service beside every request")
 }

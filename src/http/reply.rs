@@ -28,7 +28,7 @@ use crate::{
         page::{Page, PageRequest},
         version::ExpectedVersion,
     },
-    service::{RequestId, Service},
+    service::{Context, RequestId, once},
 };
 
 /// A JSON answer with this status.
@@ -234,7 +234,7 @@ pub(super) fn is_idempotency_key(key: &str) -> bool {
 
 /// What names this request across repeats. `scope` is what the body is about beside its words, such as the path.
 pub(super) fn request_id(
-    service: &Service,
+    ctx: &Context,
     caller: &Caller,
     operation: &'static str,
     key: Option<String>,
@@ -244,6 +244,6 @@ pub(super) fn request_id(
         let wrong = FieldError::new("Idempotency-Key", IDEMPOTENCY_KEY_RULE);
         return Err(Problem::of("invalid_parameter").with_errors(vec![wrong]));
     }
-    let fingerprint = service.fingerprint(&[scope.as_bytes(), b"\n", canonical].concat());
+    let fingerprint = once::fingerprint(ctx, &[scope.as_bytes(), b"\n", canonical].concat());
     Ok(RequestId { caller: caller.clone(), operation, key, fingerprint })
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Once, RequestId, Service, random, tokens::NewToken};
+use super::{Context, Once, RequestId, random, tokens::NewToken};
 use crate::{
     domain::{
         client::{Caller, Client, Credentials, SECRET_OVERLAP, SecretHash},
@@ -67,181 +67,181 @@ impl WithSecret {
     }
 }
 
-impl Service {
-    /// Exchanges a client's id and secret for a token with the scopes asked for, or all it may have.
-    ///
-    /// Some ways to send the two can be read in more ways than one: `readings` has each. The secret is checked first and
-    /// always, so that nobody can shut out a client that has the right one by showing wrong ones.
-    pub async fn issue_token(
-        &self,
-        readings: &[(&str, &str)],
-        scopes: Option<Scopes>,
-        address: Option<IpAddr>,
-    ) -> std::result::Result<Issued, Denied> {
-        let now = self.now();
-        for (client_id, secret) in readings {
-            let stored = clients::by_client_id(&self.store, client_id).await?;
-            let known = Credentials::check(stored.as_ref(), secret, now);
-            let Some((Credentials { client, .. }, secret)) = stored.zip(known) else { continue };
-            let scopes = scopes.unwrap_or_else(|| client.scopes.clone());
-            if !client.scopes.covers(&scopes) {
-                return Err(Denied::InvalidScope);
+/// Exchanges a client's id and secret for a token with the scopes asked for, or all it may have.
+///
+/// Some ways to send the two can be read in more ways than one: `readings` has each. The secret is checked first and
+/// always, so that nobody can shut out a client that has the right one by showing wrong ones.
+pub async fn issue_token(
+    ctx: &Context,
+    readings: &[(&str, &str)],
+    scopes: Option<Scopes>,
+    address: Option<IpAddr>,
+) -> std::result::Result<Issued, Denied> {
+    let now = ctx.now();
+    for (client_id, secret) in readings {
+        let stored = clients::by_client_id(&ctx.store, client_id).await?;
+        let known = Credentials::check(stored.as_ref(), secret, now);
+        let Some((Credentials { client, .. }, secret)) = stored.zip(known) else { continue };
+        let scopes = scopes.unwrap_or_else(|| client.scopes.clone());
+        if !client.scopes.covers(&scopes) {
+            return Err(Denied::InvalidScope);
+        }
+        let longest = now + TOKEN_LIFETIME;
+        let expires_at = secret.until.map_or(longest, |until| until.min(longest));
+        let token = ctx.tokens.issue(NewToken {
+            client_id: client.client_id,
+            row: client.id,
+            secret_version: secret.version,
+            scope: scopes.to_string(),
+            id: random::name(""),
+            issued_at: now,
+            expires_at,
+        })?;
+        return Ok(Issued { token, scopes, lifetime: expires_at - now });
+    }
+    let mut ids: Vec<_> = readings.iter().map(|(client_id, _)| *client_id).collect();
+    ids.dedup();
+    match ctx.wrong_secrets.count(address, ids, now) {
+        Some(retry_after) => Err(Denied::TooManyWrongSecrets { retry_after }),
+        None => Err(Denied::InvalidClient),
+    }
+}
+
+/// Reads a token. Its client is looked up every time: the tokens of a revoked client, and those issued for a secret
+/// that works no longer, are dead at once, on every replica.
+pub async fn authenticate(ctx: &Context, token: &str) -> Result<Caller> {
+    let now = ctx.now();
+    let claims = ctx.tokens.read(token, now).ok_or(Error::Unauthorized)?;
+    let scopes = Scopes::parse(&claims.scope).ok_or(Error::Unauthorized)?;
+    let client = clients::find(&ctx.store, claims.cid).await?;
+    match client.filter(|client| client.client_id == claims.sub && client.accepts(claims.sv, now)) {
+        Some(client) => Ok(Caller { id: client.id, scopes }),
+        None => Err(Error::Unauthorized),
+    }
+}
+
+/// What is wrong with the scopes of a new client. Nobody can give what they do not have.
+pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
+    if scopes.is_empty() {
+        return Some(FieldError::new("/scopes", "must name at least one"));
+    }
+    let is_covered = caller.scopes.covers(scopes);
+    (!is_covered).then(|| FieldError::new("/scopes", "must be among the scopes of your own token"))
+}
+
+/// Makes a client.
+pub async fn create_client(
+    ctx: &Context,
+    caller: &Caller,
+    request: &RequestId,
+    name: &ClientName,
+    scopes: &Scopes,
+) -> Result<WithSecret> {
+    if let Some(wrong) = wrong_scopes(caller, scopes) {
+        return Err(Error::Invalid("invalid_request", vec![wrong]));
+    }
+    let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
+    let (now, client_id, hash) = (ctx.now(), &client_id, SecretHash::of(&secret));
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        let new = NewClient { client_id, name, secret: hash, scopes };
+        clients::insert(&tx, new, now).await
+    })
+    .await?;
+    Ok(WithSecret::new(once, secret))
+}
+
+/// Makes a client from the command line.
+pub async fn create_client_unasked(ctx: &Context, name: &ClientName, scopes: &Scopes) -> Result<WithSecret> {
+    let secret = random::secret("msk_");
+    let client = store_client(ctx, &random::name("client_"), name, &secret, scopes).await?;
+    Ok(WithSecret { client, secret: Some(secret.into()) })
+}
+
+/// Makes the first client, with all scopes, unless there is one. `given` is what the configuration says; without
+/// it, in the embedded default, one is generated and answered so that it can be shown, once.
+pub async fn bootstrap_client(
+    ctx: &Context,
+    given: Option<(String, SecretString)>,
+    generate: bool,
+) -> Result<Option<WithSecret>> {
+    let name = ClientName::from_stored("bootstrap".to_owned());
+    match given {
+        Some((client_id, secret)) => {
+            let secret = secret.expose_secret();
+            match clients::by_client_id(&ctx.store, &client_id).await? {
+                None => {
+                    store_client(ctx, &client_id, &name, secret, &Scopes::all()).await?;
+                }
+                stored @ Some(_) if Credentials::check(stored.as_ref(), secret, ctx.now()).is_none() => {
+                    tracing::warn!(
+                        "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
+                     rotate the client to change its secret"
+                    )
+                }
+                Some(_) => {}
             }
-            let longest = now + TOKEN_LIFETIME;
-            let expires_at = secret.until.map_or(longest, |until| until.min(longest));
-            let token = self.tokens.issue(NewToken {
-                client_id: client.client_id,
-                row: client.id,
-                secret_version: secret.version,
-                scope: scopes.to_string(),
-                id: random::name(""),
-                issued_at: now,
-                expires_at,
-            })?;
-            return Ok(Issued { token, scopes, lifetime: expires_at - now });
+            Ok(None)
         }
-        let mut ids: Vec<_> = readings.iter().map(|(client_id, _)| *client_id).collect();
-        ids.dedup();
-        match self.wrong_secrets.count(address, ids, now) {
-            Some(retry_after) => Err(Denied::TooManyWrongSecrets { retry_after }),
-            None => Err(Denied::InvalidClient),
+        None if generate && !clients::any(&ctx.store).await? => {
+            create_client_unasked(ctx, &name, &Scopes::all()).await.map(Some)
         }
+        None => Ok(None),
     }
+}
 
-    /// Reads a token. Its client is looked up every time: the tokens of a revoked client, and those issued for a secret
-    /// that works no longer, are dead at once, on every replica.
-    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
-        let now = self.now();
-        let claims = self.tokens.read(token, now).ok_or(Error::Unauthorized)?;
-        let scopes = Scopes::parse(&claims.scope).ok_or(Error::Unauthorized)?;
-        let client = clients::find(&self.store, claims.cid).await?;
-        match client.filter(|client| client.client_id == claims.sub && client.accepts(claims.sv, now)) {
-            Some(client) => Ok(Caller { id: client.id, scopes }),
-            None => Err(Error::Unauthorized),
+async fn store_client(
+    ctx: &Context,
+    client_id: &str,
+    name: &ClientName,
+    secret: &str,
+    scopes: &Scopes,
+) -> Result<Client> {
+    let (now, hash) = (ctx.now(), SecretHash::of(secret));
+    ctx.store
+        .write(|tx| async move { clients::insert(&tx, NewClient { client_id, name, secret: hash, scopes }, now).await })
+        .await
+}
+
+/// Clients, a page at a time.
+pub async fn list_clients(ctx: &Context, page: &PageRequest) -> Result<Page<Client>> {
+    let now = ctx.now();
+    Ok(clients::list(&ctx.store, page).await?.map(|client| client.shown_at(now)))
+}
+
+/// Gives a client another secret. The current one works for a day more, with the tokens issued for it; the one before
+/// that, if it still worked, ends at once. A caller cannot take over a client that may do more.
+pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
+    let secret = random::secret("msk_");
+    let (now, hash) = (ctx.now(), SecretHash::of(&secret));
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        let client = clients::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+        if !caller.scopes.covers(&client.scopes) {
+            return Err(Error::Outranked);
         }
-    }
-
-    /// What is wrong with the scopes of a new client. Nobody can give what they do not have.
-    pub fn wrong_scopes(&self, caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
-        if scopes.is_empty() {
-            return Some(FieldError::new("/scopes", "must name at least one"));
+        if client.revoked_at.is_some() {
+            return Err(Conflict::ClientRevoked.into());
         }
-        let is_covered = caller.scopes.covers(scopes);
-        (!is_covered).then(|| FieldError::new("/scopes", "must be among the scopes of your own token"))
-    }
+        clients::rotate(&tx, id, hash, SECRET_OVERLAP, now).await
+    })
+    .await?;
+    Ok(WithSecret::new(once, secret))
+}
 
-    /// Makes a client.
-    pub async fn create_client(
-        &self,
-        caller: &Caller,
-        request: &RequestId,
-        name: &ClientName,
-        scopes: &Scopes,
-    ) -> Result<WithSecret> {
-        if let Some(wrong) = self.wrong_scopes(caller, scopes) {
-            return Err(Error::Invalid("invalid_request", vec![wrong]));
-        }
-        let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
-        let (now, client_id, hash) = (self.now(), &client_id, SecretHash::of(&secret));
-        let once = self
-            .write_once(request, |tx| async move {
-                let new = NewClient { client_id, name, secret: hash, scopes };
-                clients::insert(&tx, new, now).await
-            })
-            .await?;
-        Ok(WithSecret::new(once, secret))
+/// Revokes a client; its tokens die with it. Nobody can revoke the client they came in with: that is how one
+/// locks oneself out. Nor one that may do more.
+pub async fn revoke_client(ctx: &Context, caller: &Caller, id: ClientId) -> Result<Client> {
+    if caller.id == id {
+        return Err(Conflict::OwnClient.into());
     }
-
-    /// Makes a client from the command line.
-    pub async fn create_client_unasked(&self, name: &ClientName, scopes: &Scopes) -> Result<WithSecret> {
-        let secret = random::secret("msk_");
-        let client = self.store_client(&random::name("client_"), name, &secret, scopes).await?;
-        Ok(WithSecret { client, secret: Some(secret.into()) })
-    }
-
-    /// Makes the first client, with all scopes, unless there is one. `given` is what the configuration says; without
-    /// it, in the embedded default, one is generated and answered so that it can be shown, once.
-    pub async fn bootstrap_client(
-        &self,
-        given: Option<(String, SecretString)>,
-        generate: bool,
-    ) -> Result<Option<WithSecret>> {
-        let name = ClientName::from_stored("bootstrap".to_owned());
-        match given {
-            Some((client_id, secret)) => {
-                let secret = secret.expose_secret();
-                match clients::by_client_id(&self.store, &client_id).await? {
-                    None => {
-                        self.store_client(&client_id, &name, secret, &Scopes::all()).await?;
-                    }
-                    stored @ Some(_) if Credentials::check(stored.as_ref(), secret, self.now()).is_none() => {
-                        tracing::warn!(
-                            "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
-                         rotate the client to change its secret"
-                        )
-                    }
-                    Some(_) => {}
-                }
-                Ok(None)
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let client = clients::find(&tx, id).await?.ok_or(Error::NotFound)?;
+            if !caller.scopes.covers(&client.scopes) {
+                return Err(Error::Outranked);
             }
-            None if generate && !clients::any(&self.store).await? => {
-                self.create_client_unasked(&name, &Scopes::all()).await.map(Some)
-            }
-            None => Ok(None),
-        }
-    }
-
-    async fn store_client(&self, client_id: &str, name: &ClientName, secret: &str, scopes: &Scopes) -> Result<Client> {
-        let (now, hash) = (self.now(), SecretHash::of(secret));
-        self.store
-            .write(|tx| async move {
-                clients::insert(&tx, NewClient { client_id, name, secret: hash, scopes }, now).await
-            })
-            .await
-    }
-
-    /// Clients, a page at a time.
-    pub async fn list_clients(&self, page: &PageRequest) -> Result<Page<Client>> {
-        let now = self.now();
-        Ok(clients::list(&self.store, page).await?.map(|client| client.shown_at(now)))
-    }
-
-    /// Gives a client another secret. The current one works for a day more, with the tokens issued for it; the one before
-    /// that, if it still worked, ends at once. A caller cannot take over a client that may do more.
-    pub async fn rotate_client(&self, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
-        let secret = random::secret("msk_");
-        let (now, hash) = (self.now(), SecretHash::of(&secret));
-        let once = self
-            .write_once(request, |tx| async move {
-                let client = clients::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-                if !caller.scopes.covers(&client.scopes) {
-                    return Err(Error::Outranked);
-                }
-                if client.revoked_at.is_some() {
-                    return Err(Conflict::ClientRevoked.into());
-                }
-                clients::rotate(&tx, id, hash, SECRET_OVERLAP, now).await
-            })
-            .await?;
-        Ok(WithSecret::new(once, secret))
-    }
-
-    /// Revokes a client; its tokens die with it. Nobody can revoke the client they came in with: that is how one
-    /// locks oneself out. Nor one that may do more.
-    pub async fn revoke_client(&self, caller: &Caller, id: ClientId) -> Result<Client> {
-        if caller.id == id {
-            return Err(Conflict::OwnClient.into());
-        }
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let client = clients::find(&tx, id).await?.ok_or(Error::NotFound)?;
-                if !caller.scopes.covers(&client.scopes) {
-                    return Err(Error::Outranked);
-                }
-                clients::revoke(&tx, id, now).await?;
-                Ok(clients::find(&tx, id).await?.ok_or(Error::NotFound)?.shown_at(now))
-            })
-            .await
-    }
+            clients::revoke(&tx, id, now).await?;
+            Ok(clients::find(&tx, id).await?.ok_or(Error::NotFound)?.shown_at(now))
+        })
+        .await
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         breaker::{Breaker, BreakerReason, FIRST_PROBE, Health, Streak, probe_pause},
@@ -27,130 +27,126 @@ impl Streaks {
     }
 }
 
-impl Service {
-    /// Breakers that are open or ever were.
-    pub async fn breakers(&self) -> Result<Vec<Breaker>> {
-        breakers::all(&self.store).await
-    }
+/// Breakers that are open or ever were.
+pub async fn list(ctx: &Context) -> Result<Vec<Breaker>> {
+    breakers::all(&ctx.store).await
+}
 
-    /// Configured providers, without those that have been down for so long that rides should have another.
-    pub(super) async fn healthy_providers(&self, db: &impl Db) -> Result<Vec<ProviderName>> {
-        let now = self.now();
-        let down: Vec<_> =
-            breakers::all(db).await?.into_iter().filter(|one| one.is_down(self.failover.after, now)).collect();
-        let mut healthy = self.providers.configured();
-        healthy.retain(|name| !down.iter().any(|breaker| breaker.provider == *name));
-        Ok(healthy)
-    }
+/// Configured providers, without those that have been down for so long that rides should have another.
+pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec<ProviderName>> {
+    let now = ctx.now();
+    let down: Vec<_> =
+        breakers::all(db).await?.into_iter().filter(|one| one.is_down(ctx.failover.after, now)).collect();
+    let mut healthy = ctx.providers.configured();
+    healthy.retain(|name| !down.iter().any(|breaker| breaker.provider == *name));
+    Ok(healthy)
+}
 
-    /// Takes note of what a send says of its provider.
-    pub(super) async fn judge(
-        &self,
-        provider: &ProviderName,
-        health: Health,
-        text: MessageId,
-        is_probe: bool,
-    ) -> Result<()> {
-        if is_probe {
-            return match health {
-                Health::Ill => self.probe_failed(provider, BreakerReason::ProviderUnavailable).await,
-                Health::RefusingUs => self.probe_failed(provider, BreakerReason::ProviderRefusedUs).await,
-                Health::Throttling => self.probe_was_throttled(provider).await,
-                Health::Well => self.close_breaker(provider).await,
-            };
-        }
-        if health == Health::RefusingUs {
-            // No text can do better, so one is enough.
-            return self.open_breaker(provider, BreakerReason::ProviderRefusedUs).await;
-        }
-        let most = self.failover.breaker_failures;
-        if most == 0 {
-            return Ok(());
-        }
-        let opens = self.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
-        if opens {
-            self.open_breaker(provider, BreakerReason::ProviderUnavailable).await?;
-            // Only now: had it failed, the next failure would try again.
-            self.streaks.of_all().remove(provider);
-        }
-        Ok(())
+/// Takes note of what a send says of its provider.
+pub(super) async fn judge(
+    ctx: &Context,
+    provider: &ProviderName,
+    health: Health,
+    text: MessageId,
+    is_probe: bool,
+) -> Result<()> {
+    if is_probe {
+        return match health {
+            Health::Ill => probe_failed(ctx, provider, BreakerReason::ProviderUnavailable).await,
+            Health::RefusingUs => probe_failed(ctx, provider, BreakerReason::ProviderRefusedUs).await,
+            Health::Throttling => probe_was_throttled(ctx, provider).await,
+            Health::Well => close(ctx, provider).await,
+        };
     }
-
-    pub(super) async fn open_breaker(&self, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
-        let now = self.now();
-        let opened = self
-            .store
-            .write(|tx| async move {
-                let opened = breakers::trip(&tx, provider, reason, now + FIRST_PROBE, now).await?;
-                if opened {
-                    let down = EventData { reason: Some(reason.as_str().to_owned()), ..about(provider) };
-                    events::record(&tx, EventType::ProviderDown, &down, now).await?;
-                } else if reason == BreakerReason::ProviderRefusedUs {
-                    breakers::blame(&tx, provider, reason).await?;
-                }
-                Ok(opened)
-            })
-            .await?;
-        if opened {
-            tracing::error!(%provider, %reason, "a provider is down: its texts wait, and one tries every so often whether it works again");
-        }
-        Ok(())
+    if health == Health::RefusingUs {
+        // No text can do better, so one is enough.
+        return open(ctx, provider, BreakerReason::ProviderRefusedUs).await;
     }
-
-    pub(super) async fn close_breaker(&self, provider: &ProviderName) -> Result<()> {
-        let now = self.now();
-        let closed = self
-            .store
-            .write(|tx| async move {
-                let closed = breakers::close(&tx, provider, now).await?;
-                if closed {
-                    outbox::release(&tx, provider, now).await?;
-                    events::record(&tx, EventType::ProviderUp, &about(provider), now).await?;
-                }
-                Ok(closed)
-            })
-            .await?;
-        self.streaks.of_all().remove(provider);
-        if closed {
-            tracing::info!(%provider, "a provider works again");
-            self.owed.ring();
-        }
-        Ok(())
+    let most = ctx.failover.breaker_failures;
+    if most == 0 {
+        return Ok(());
     }
-
-    pub(super) async fn probe_failed(&self, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
-                let probes = breaker.probes.saturating_add(1);
-                breakers::probe(&tx, provider, now + probe_pause(probes), probes, Holder::Unnamed).await?;
-                breakers::blame(&tx, provider, reason).await
-            })
-            .await
+    let opens = ctx.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
+    if opens {
+        open(ctx, provider, BreakerReason::ProviderUnavailable).await?;
+        // Only now: had it failed, the next failure would try again.
+        ctx.streaks.of_all().remove(provider);
     }
+    Ok(())
+}
 
-    /// A provider that has to be slower works again. One that refused us has not said yet that it does no longer.
-    async fn probe_was_throttled(&self, provider: &ProviderName) -> Result<()> {
-        let open = breakers::all(&self.store).await?.into_iter().find(|breaker| breaker.provider == *provider);
-        match open {
-            Some(breaker) if breaker.is_refusing() => {
-                self.probe_failed(provider, BreakerReason::ProviderRefusedUs).await
+pub(super) async fn open(ctx: &Context, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
+    let now = ctx.now();
+    let opened = ctx
+        .store
+        .write(|tx| async move {
+            let opened = breakers::trip(&tx, provider, reason, now + FIRST_PROBE, now).await?;
+            if opened {
+                let down = EventData { reason: Some(reason.as_str().to_owned()), ..about(provider) };
+                events::record(&tx, EventType::ProviderDown, &down, now).await?;
+            } else if reason == BreakerReason::ProviderRefusedUs {
+                breakers::blame(&tx, provider, reason).await?;
             }
-            _ => self.close_breaker(provider).await,
-        }
+            Ok(opened)
+        })
+        .await?;
+    if opened {
+        tracing::error!(%provider, %reason, "a provider is down: its texts wait, and one tries every so often whether it works again");
     }
+    Ok(())
+}
 
-    /// A probe was claimed and came to nothing before it was sent: the next text is the probe.
-    pub(super) async fn probe_again(&self, provider: &ProviderName) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
-                breakers::probe(&tx, provider, now, breaker.probes, Holder::Unnamed).await
-            })
-            .await
+pub(super) async fn close(ctx: &Context, provider: &ProviderName) -> Result<()> {
+    let now = ctx.now();
+    let closed = ctx
+        .store
+        .write(|tx| async move {
+            let closed = breakers::close(&tx, provider, now).await?;
+            if closed {
+                outbox::release(&tx, provider, now).await?;
+                events::record(&tx, EventType::ProviderUp, &about(provider), now).await?;
+            }
+            Ok(closed)
+        })
+        .await?;
+    ctx.streaks.of_all().remove(provider);
+    if closed {
+        tracing::info!(%provider, "a provider works again");
+        ctx.owed.ring();
     }
+    Ok(())
+}
+
+pub(super) async fn probe_failed(ctx: &Context, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
+            let probes = breaker.probes.saturating_add(1);
+            breakers::probe(&tx, provider, now + probe_pause(probes), probes, Holder::Unnamed).await?;
+            breakers::blame(&tx, provider, reason).await
+        })
+        .await
+}
+
+/// A provider that has to be slower works again. One that refused us has not said yet that it does no longer.
+async fn probe_was_throttled(ctx: &Context, provider: &ProviderName) -> Result<()> {
+    let open = breakers::all(&ctx.store).await?.into_iter().find(|breaker| breaker.provider == *provider);
+    match open {
+        Some(breaker) if breaker.is_refusing() => probe_failed(ctx, provider, BreakerReason::ProviderRefusedUs).await,
+        _ => close(ctx, provider).await,
+    }
+}
+
+/// A probe was claimed and came to nothing before it was sent: the next text is the probe.
+pub(super) async fn probe_again(ctx: &Context, provider: &ProviderName) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
+            breakers::probe(&tx, provider, now, breaker.probes, Holder::Unnamed).await
+        })
+        .await
 }
 
 fn about(provider: &ProviderName) -> EventData {

@@ -1,11 +1,11 @@
 //! How often a client that may not see phones compares a phone of its choice with stored ones.
 //!
 //! A use case finds out inside its transaction, with its people locked, what it is about to compare, and goes on only if
-//! all of that is counted ([`Service::require_counted`]). Otherwise it is undone, the comparisons are counted in a
-//! transaction of their own, which stays whatever becomes of the request, and it runs again ([`Service::counting`]). So
+//! all of that is counted ([`require_counted`]). Otherwise it is undone, the comparisons are counted in a
+//! transaction of their own, which stays whatever becomes of the request, and it runs again ([`counting`]). So
 //! nothing is compared that is not counted, and hits and misses are refused alike.
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         client::Caller,
@@ -23,154 +23,146 @@ use crate::{
 /// How often a use case runs: it finds further comparisons only when phones change at the same time.
 const TRIES: usize = 6;
 
-impl Service {
-    /// Runs a use case, counting what it compares.
-    pub(super) async fn counting<T, F>(&self, client: ClientId, work: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        for _ in 0..TRIES {
-            match work().await {
-                Err(Error::Uncounted(comparisons)) => self.count(client, comparisons).await?,
-                outcome => return outcome,
+/// Runs a use case, counting what it compares.
+pub(super) async fn counting<T, F>(ctx: &Context, client: ClientId, work: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 0..TRIES {
+        match work().await {
+            Err(Error::Uncounted(comparisons)) => count(ctx, client, comparisons).await?,
+            outcome => return outcome,
+        }
+    }
+    Err(Error::Busy { retry_after: chrono::Duration::seconds(1) })
+}
+
+/// Counts comparisons; refuses if one of them is too many. The others are counted all the same: which of them was
+/// refused may depend on what they would have found.
+async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>) -> Result<()> {
+    comparisons.sort_unstable();
+    comparisons.dedup();
+    let (now, comparisons) = (ctx.now(), &comparisons);
+    let wait = ctx
+        .store
+        .write(|tx| async move {
+            let mut longest = None;
+            for comparison in comparisons {
+                longest = longest.max(comparisons::count(&tx, client, comparison, now).await?);
             }
+            Ok(longest)
+        })
+        .await?;
+    let subjects: Vec<_> = comparisons.iter().map(|comparison| comparison.subject.to_string()).collect();
+    let subjects = subjects.join(" ");
+    match wait {
+        None => {
+            tracing::info!(client_id = %client, subjects, "compared a chosen phone with stored ones");
+            Ok(())
         }
-        Err(Error::Busy { retry_after: chrono::Duration::seconds(1) })
-    }
-
-    /// Counts comparisons; refuses if one of them is too many. The others are counted all the same: which of them was
-    /// refused may depend on what they would have found.
-    async fn count(&self, client: ClientId, mut comparisons: Vec<Comparison>) -> Result<()> {
-        comparisons.sort_unstable();
-        comparisons.dedup();
-        let (now, comparisons) = (self.now(), &comparisons);
-        let wait = self
-            .store
-            .write(|tx| async move {
-                let mut longest = None;
-                for comparison in comparisons {
-                    longest = longest.max(comparisons::count(&tx, client, comparison, now).await?);
-                }
-                Ok(longest)
-            })
-            .await?;
-        let subjects: Vec<_> = comparisons.iter().map(|comparison| comparison.subject.to_string()).collect();
-        let subjects = subjects.join(" ");
-        match wait {
-            None => {
-                tracing::info!(client_id = %client, subjects, "compared a chosen phone with stored ones");
-                Ok(())
-            }
-            Some(retry_after) => {
-                tracing::warn!(client_id = %client, subjects, "refused to compare a chosen phone: too many");
-                Err(Error::Limited { retry_after })
-            }
+        Some(retry_after) => {
+            tracing::warn!(client_id = %client, subjects, "refused to compare a chosen phone: too many");
+            Err(Error::Limited { retry_after })
         }
     }
+}
 
-    /// Counts something that is limited by itself, before it is done. A caller who may see phones has no limit.
-    pub(super) async fn count_for(&self, caller: &Caller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
-        if caller.scopes.has(Scope::PhoneNumbersReveal) {
-            tracing::info!(client_id = %caller.id, subjects = %subject, "compared a chosen phone with stored ones");
-            return Ok(());
+/// Counts something that is limited by itself, before it is done. A caller who may see phones has no limit.
+pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
+    if caller.scopes.has(Scope::PhoneNumbersReveal) {
+        tracing::info!(client_id = %caller.id, subjects = %subject, "compared a chosen phone with stored ones");
+        return Ok(());
+    }
+    count(ctx, caller.id, vec![Comparison { subject, digest }]).await
+}
+
+/// Counts a phone that the simulator is asked about.
+pub async fn count_simulated(ctx: &Context, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
+    count_for(ctx, caller, StoredSide::Simulator, ctx.store.phone_index(phone).0).await
+}
+
+/// Refuses to go on unless all of this is counted, or the caller may see phones.
+pub(super) async fn require_counted(
+    ctx: &Context,
+    tx: &Tx,
+    caller: &Caller,
+    comparisons: impl IntoIterator<Item = Comparison>,
+) -> Result<()> {
+    if caller.scopes.has(Scope::PhoneNumbersReveal) {
+        return Ok(());
+    }
+    let mut comparisons: Vec<_> = comparisons.into_iter().collect();
+    comparisons.sort_unstable();
+    comparisons.dedup();
+    let uncounted = comparisons::uncounted(tx, caller.id, &comparisons, ctx.now()).await?;
+    if uncounted.is_empty() { Ok(()) } else { Err(Error::Uncounted(uncounted)) }
+}
+
+/// A phone of the caller's choice is compared with this.
+pub(super) fn compared(ctx: &Context, subject: StoredSide, phone: &PhoneNumber) -> Comparison {
+    Comparison { subject, digest: ctx.store.phone_index(phone).0 }
+}
+
+/// The phones of these two are compared with each other.
+pub(super) fn pair_compared(ctx: &Context, one: &Person, other: &Person) -> [Comparison; 2] {
+    [compared(ctx, StoredSide::Person(one.id), &other.phone), compared(ctx, StoredSide::Person(other.id), &one.phone)]
+}
+
+/// What a phone is compared with when this person gets it: their present one, and what holds the numbers of their open
+/// rides.
+async fn new_phone_compared(ctx: &Context, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<Vec<Comparison>> {
+    let mut all = vec![compared(ctx, StoredSide::Person(person.id), phone)];
+    if ctx.store.phone_index(phone) == ctx.store.phone_index(&person.phone) {
+        return Ok(all);
+    }
+    for id in rides::with_open_contact(tx, person.role, person.id, ctx.now()).await? {
+        let Some(ride) = rides::find(tx, id).await? else { continue };
+        all.push(compared(ctx, StoredSide::Person(ride.party(person.role.other())), phone));
+        all.push(compared(ctx, StoredSide::Number(ride.number_id), phone));
+    }
+    Ok(all)
+}
+
+/// Refuses to go on unless what a person's new phone is compared with is counted.
+pub(super) async fn require_new_phone_counted(
+    ctx: &Context,
+    tx: &Tx,
+    caller: &Caller,
+    person: &Person,
+    phone: &PhoneNumber,
+) -> Result<()> {
+    if caller.scopes.has(Scope::PhoneNumbersReveal) {
+        return Ok(());
+    }
+    let compared = new_phone_compared(ctx, tx, person, phone).await?;
+    require_counted(ctx, tx, caller, compared).await
+}
+
+/// Refuses to go on with a new ride unless what it compares is counted. Locks its people as
+/// [`resolve`](resolve) does.
+///
+/// A phone that stands in the request is no secret. One that does not, because the person is named by id, is compared
+/// with the other party's.
+pub(super) async fn require_ride_counted(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<()> {
+    if caller.scopes.has(Scope::PhoneNumbersReveal) {
+        return Ok(());
+    }
+    let customer = known(tx, Role::Customer, &new.customer).await?;
+    let driver = known(tx, Role::Driver, &new.driver).await?;
+    let parties = [(&new.customer, &customer, &new.driver, &driver), (&new.driver, &driver, &new.customer, &customer)];
+    let mut all = Vec::new();
+    for (asked, stored, other, other_stored) in parties {
+        let Some(stored) = stored else { continue };
+        let other = match other {
+            PersonRef::Known(_) => other_stored.as_ref().map(|person| &person.phone),
+            PersonRef::Inline { phone, .. } => Some(phone),
+        };
+        match asked {
+            PersonRef::Known(_) => all.extend(other.map(|phone| compared(ctx, StoredSide::Person(stored.id), phone))),
+            PersonRef::Inline { phone, .. } => all.extend(new_phone_compared(ctx, tx, stored, phone).await?),
         }
-        self.count(caller.id, vec![Comparison { subject, digest }]).await
     }
-
-    /// Counts a phone that the simulator is asked about.
-    pub async fn count_simulated(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
-        self.count_for(caller, StoredSide::Simulator, self.store.phone_index(phone).0).await
-    }
-
-    /// Refuses to go on unless all of this is counted, or the caller may see phones.
-    pub(super) async fn require_counted(
-        &self,
-        tx: &Tx,
-        caller: &Caller,
-        comparisons: impl IntoIterator<Item = Comparison>,
-    ) -> Result<()> {
-        if caller.scopes.has(Scope::PhoneNumbersReveal) {
-            return Ok(());
-        }
-        let mut comparisons: Vec<_> = comparisons.into_iter().collect();
-        comparisons.sort_unstable();
-        comparisons.dedup();
-        let uncounted = comparisons::uncounted(tx, caller.id, &comparisons, self.now()).await?;
-        if uncounted.is_empty() { Ok(()) } else { Err(Error::Uncounted(uncounted)) }
-    }
-
-    /// A phone of the caller's choice is compared with this.
-    pub(super) fn compared(&self, subject: StoredSide, phone: &PhoneNumber) -> Comparison {
-        Comparison { subject, digest: self.store.phone_index(phone).0 }
-    }
-
-    /// The phones of these two are compared with each other.
-    pub(super) fn pair_compared(&self, one: &Person, other: &Person) -> [Comparison; 2] {
-        [
-            self.compared(StoredSide::Person(one.id), &other.phone),
-            self.compared(StoredSide::Person(other.id), &one.phone),
-        ]
-    }
-
-    /// What a phone is compared with when this person gets it: their present one, and what holds the numbers of their open
-    /// rides.
-    async fn new_phone_compared(&self, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<Vec<Comparison>> {
-        let mut all = vec![self.compared(StoredSide::Person(person.id), phone)];
-        if self.store.phone_index(phone) == self.store.phone_index(&person.phone) {
-            return Ok(all);
-        }
-        for id in rides::with_open_contact(tx, person.role, person.id, self.now()).await? {
-            let Some(ride) = rides::find(tx, id).await? else { continue };
-            all.push(self.compared(StoredSide::Person(ride.party(person.role.other())), phone));
-            all.push(self.compared(StoredSide::Number(ride.number_id), phone));
-        }
-        Ok(all)
-    }
-
-    /// Refuses to go on unless what a person's new phone is compared with is counted.
-    pub(super) async fn require_new_phone_counted(
-        &self,
-        tx: &Tx,
-        caller: &Caller,
-        person: &Person,
-        phone: &PhoneNumber,
-    ) -> Result<()> {
-        if caller.scopes.has(Scope::PhoneNumbersReveal) {
-            return Ok(());
-        }
-        let compared = self.new_phone_compared(tx, person, phone).await?;
-        self.require_counted(tx, caller, compared).await
-    }
-
-    /// Refuses to go on with a new ride unless what it compares is counted. Locks its people as
-    /// [`resolve`](Self::resolve) does.
-    ///
-    /// A phone that stands in the request is no secret. One that does not, because the person is named by id, is compared
-    /// with the other party's.
-    pub(super) async fn require_ride_counted(&self, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<()> {
-        if caller.scopes.has(Scope::PhoneNumbersReveal) {
-            return Ok(());
-        }
-        let customer = known(tx, Role::Customer, &new.customer).await?;
-        let driver = known(tx, Role::Driver, &new.driver).await?;
-        let parties =
-            [(&new.customer, &customer, &new.driver, &driver), (&new.driver, &driver, &new.customer, &customer)];
-        let mut all = Vec::new();
-        for (asked, stored, other, other_stored) in parties {
-            let Some(stored) = stored else { continue };
-            let other = match other {
-                PersonRef::Known(_) => other_stored.as_ref().map(|person| &person.phone),
-                PersonRef::Inline { phone, .. } => Some(phone),
-            };
-            match asked {
-                PersonRef::Known(_) => {
-                    all.extend(other.map(|phone| self.compared(StoredSide::Person(stored.id), phone)))
-                }
-                PersonRef::Inline { phone, .. } => all.extend(self.new_phone_compared(tx, stored, phone).await?),
-            }
-        }
-        self.require_counted(tx, caller, all).await
-    }
+    require_counted(ctx, tx, caller, all).await
 }
 
 /// The person of a new ride, locked, if it is one that we have.

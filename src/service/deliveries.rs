@@ -10,7 +10,7 @@
 use chrono::{Duration, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::{Service, endpoints::require_own, random};
+use super::{Context, endpoints::require_own, random};
 pub use crate::store::deliveries::Lane;
 use crate::{
     domain::{
@@ -105,220 +105,214 @@ pub struct Pong {
     pub duration_ms: i64,
 }
 
-impl Service {
-    /// Claims endpoints for which there is something to do, and looks up what. Those that need not hear of what is new are
-    /// done with at once.
-    pub async fn claim_rounds(&self, lane: Lane, limit: u32) -> Result<Vec<Round>> {
-        let limit = usize::try_from(limit).map_err(Error::internal)?;
-        let mut rounds = Vec::new();
-        let Some(holder) = self.holder() else { return Ok(rounds) };
-        for _ in 0..CLAIMS {
-            let (now, free) = (self.now(), limit - rounds.len());
-            let claimed = self
-                .store
-                .write(|tx| async move { deliveries::claim(&tx, lane, free, holder, LEASE, now).await })
-                .await?;
-            let claims = claimed.count;
-            let mut idle = Vec::new();
-            for endpoint in claimed.readable {
-                let endpoint_id = endpoint.id;
-                match self.round(endpoint, now).await {
-                    Ok(round) if round.items.is_empty() => idle.push(round),
-                    Ok(round) => rounds.push(round),
-                    // The others are served; this one again when the lease is over.
-                    Err(cause) => {
-                        tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown");
-                    }
-                }
-            }
-            if let Err(cause) = self.pass_over(&idle).await {
-                tracing::error!(%cause, "how far event endpoints have got could not be written down");
-            }
-            if claims < free || rounds.len() >= limit {
-                break;
-            }
-        }
-        Ok(rounds)
-    }
-
-    /// The news, then what is to be tried again. One that fails is tried with a single event: the next of the log if there is
-    /// any, so that what it refuses time and again does not keep the others from it.
-    async fn round(&self, endpoint: Claimed, now: Time) -> Result<Round> {
-        let is_failing = endpoint.health.is_failing();
-        let limit = if is_failing { 1 } else { NEWS };
-        // Asked before the log is read: up to here, nothing can be missing from what is read.
-        let end = events::last_position(&self.store).await?;
-        let news = events::after(&self.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
-        let last = news.last().map_or(endpoint.position, |event| event.position);
-        let is_all = (news.len() as u64) < limit;
-        let reaches = if is_all { last.max(end) } else { last };
-        let mut items: Vec<_> = news.into_iter().map(|event| Item { event, before: None }).collect();
-        let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { AGAIN });
-        if again > 0 {
-            for retry in deliveries::due(&self.store, endpoint.id, again, now).await? {
-                if let Some(event) = events::find(&self.store, retry.event_id).await? {
-                    items.push(Item { event, before: Some(retry) });
+/// Claims endpoints for which there is something to do, and looks up what. Those that need not hear of what is new are
+/// done with at once.
+pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<Round>> {
+    let limit = usize::try_from(limit).map_err(Error::internal)?;
+    let mut rounds = Vec::new();
+    let Some(holder) = super::presence::holder(ctx) else { return Ok(rounds) };
+    for _ in 0..CLAIMS {
+        let (now, free) = (ctx.now(), limit - rounds.len());
+        let claimed =
+            ctx.store.write(|tx| async move { deliveries::claim(&tx, lane, free, holder, LEASE, now).await }).await?;
+        let claims = claimed.count;
+        let mut idle = Vec::new();
+        for endpoint in claimed.readable {
+            let endpoint_id = endpoint.id;
+            match round(ctx, endpoint, now).await {
+                Ok(round) if round.items.is_empty() => idle.push(round),
+                Ok(round) => rounds.push(round),
+                // The others are served; this one again when the lease is over.
+                Err(cause) => {
+                    tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown");
                 }
             }
         }
-        Ok(Round { endpoint, items, news, reaches })
-    }
-
-    /// Writes down that there was nothing for these endpoints.
-    async fn pass_over(&self, rounds: &[Round]) -> Result<()> {
-        if rounds.is_empty() {
-            return Ok(());
+        if let Err(cause) = pass_over(ctx, &idle).await {
+            tracing::error!(%cause, "how far event endpoints have got could not be written down");
         }
-        let now = self.now();
-        let served: Vec<_> = rounds.iter().map(|round| (&round.endpoint, self.served(round, &[], now))).collect();
-        let served = &served;
-        self.store
-            .write(|tx| async move {
-                for (endpoint, served) in served {
-                    // A claim that was lost is somebody else's.
-                    deliveries::finish(&tx, endpoint, served, now).await?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    /// Posts an event of a round.
-    pub async fn deliver(&self, round: &Round, item: &Item) -> Result<Finished> {
-        let Item { event, .. } = item;
-        let mut data = serde_json::to_value(&event.data).map_err(Error::internal)?;
-        if round.endpoint.include_text
-            && let Some(text) = self.text_for(round.endpoint.id, event).await?
-        {
-            data["text"] = text.into();
-        }
-        let (now, id) = (self.now(), format!("evt_{}", event.id));
-        let body = body(event.kind.as_str(), event.at, &data);
-        let headers = signature::headers(&round.endpoint.secrets, id, now, &body);
-        let url = round.endpoint.url.as_str().to_owned();
-        let post = self.courier.post(Parcel { url, headers, body });
-        match self.while_held(round.endpoint.holder, post).await {
-            Some(receipt) => Ok(Finished::new(now, &receipt)),
-            None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
+        if claims < free || rounds.len() >= limit {
+            break;
         }
     }
+    Ok(rounds)
+}
 
-    /// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts
-    /// any more: it is asked for each text, so that none goes out after that changed.
-    async fn text_for(&self, endpoint: EndpointId, event: &StoredEvent) -> Result<Option<String>> {
-        let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
-        if !endpoints::may_post_texts(&self.store, endpoint).await? {
-            return Ok(None);
-        }
-        let message = match messages::find(&self.store, id).await {
-            // It will not open later either, and the event is worth more than its words.
-            Err(cause) if store::is_unopenable(&cause) => {
-                tracing::error!(%cause, message_id = %id, "an event is told without its text");
-                None
-            }
-            found => found?,
-        };
-        Ok(message.map(|message| message.body.expose().to_owned()).filter(|text| !text.is_empty()))
-    }
-
-    /// Writes down what came of a round: of its first events, as many as were tried.
-    pub async fn finish_round(&self, round: &Round, finished: &[Finished]) -> Result<()> {
-        let now = self.now();
-        let served = &self.served(round, finished, now);
-        let endpoint_id = round.endpoint.id;
-        let _place = self.finishing.acquire().await.map_err(Error::internal)?;
-        let kept =
-            self.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
-        if !kept {
-            tracing::debug!(%endpoint_id, "a claim of an event endpoint was lost");
-            return Ok(());
-        }
-        for (tried, becomes) in &served.attempts {
-            if becomes.as_ref().is_some_and(|retry| retry.state == RetryState::Dead) {
-                tracing::warn!(%endpoint_id, event_id = %tried.event_id, "an event was given up at an endpoint");
+/// The news, then what is to be tried again. One that fails is tried with a single event: the next of the log if there is
+/// any, so that what it refuses time and again does not keep the others from it.
+async fn round(ctx: &Context, endpoint: Claimed, now: Time) -> Result<Round> {
+    let is_failing = endpoint.health.is_failing();
+    let limit = if is_failing { 1 } else { NEWS };
+    // Asked before the log is read: up to here, nothing can be missing from what is read.
+    let end = events::last_position(&ctx.store).await?;
+    let news = events::after(&ctx.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
+    let last = news.last().map_or(endpoint.position, |event| event.position);
+    let is_all = (news.len() as u64) < limit;
+    let reaches = if is_all { last.max(end) } else { last };
+    let mut items: Vec<_> = news.into_iter().map(|event| Item { event, before: None }).collect();
+    let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { AGAIN });
+    if again > 0 {
+        for retry in deliveries::due(&ctx.store, endpoint.id, again, now).await? {
+            if let Some(event) = events::find(&ctx.store, retry.event_id).await? {
+                items.push(Item { event, before: Some(retry) });
             }
         }
-        match (served.health.failing_since, round.endpoint.health.failing_since) {
-            _ if served.is_hopeless => {
-                tracing::warn!(%endpoint_id, "an event endpoint was disabled: it failed for days")
+    }
+    Ok(Round { endpoint, items, news, reaches })
+}
+
+/// Writes down that there was nothing for these endpoints.
+async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
+    if rounds.is_empty() {
+        return Ok(());
+    }
+    let now = ctx.now();
+    let served: Vec<_> = rounds.iter().map(|round| (&round.endpoint, served(ctx, round, &[], now))).collect();
+    let served = &served;
+    ctx.store
+        .write(|tx| async move {
+            for (endpoint, served) in served {
+                // A claim that was lost is somebody else's.
+                deliveries::finish(&tx, endpoint, served, now).await?;
             }
-            (Some(_), None) => tracing::warn!(%endpoint_id, "an event endpoint fails"),
-            (None, Some(_)) => tracing::info!(%endpoint_id, "an event endpoint takes events again"),
-            _ => {}
-        }
-        Ok(())
-    }
+            Ok(())
+        })
+        .await
+}
 
-    fn served(&self, round: &Round, finished: &[Finished], now: Time) -> Served {
-        let before = round.endpoint.health;
-        // That an event is refused again tells nothing of an endpoint that takes others.
-        let tells =
-            |item: &Item, finished: &Finished| finished.is_taken() || item.before.is_none() || before.is_failing();
-        let telling = round.items.iter().zip(finished).filter(|(item, finished)| tells(item, finished));
-        let health = before.after(telling.map(|(_, finished)| finished.is_taken()), now);
-        let failed_last = finished.iter().rev().find(|finished| !finished.is_taken());
-        let pause = failed_last.and_then(|failed| health.gate(failed.status.is_some(), self.chance.unit()));
-        let attempts = round.items.iter().zip(finished).map(|(item, finished)| {
-            let tried = Tried {
-                event_id: item.event.id,
-                first_at: item.before.as_ref().map(|before| before.first_at),
-                at: finished.at,
-                status: finished.status,
-                failure: finished.failure,
-                duration_ms: finished.duration_ms(),
-            };
-            (tried, (!finished.is_taken()).then(|| self.try_again(item, now)))
-        });
-        let tried_last = finished.len().checked_sub(1).and_then(|at| round.items.get(at));
-        let position = if finished.len() >= round.news {
-            round.reaches
-        } else {
-            tried_last.map_or(round.endpoint.position, |item| item.event.position)
-        };
-        Served {
-            attempts: attempts.collect(),
-            position,
-            health,
-            is_slow: finished.iter().map(|finished| finished.took >= SLOW).reduce(|one, other| one || other),
-            due_at: pause.map_or(now, |pause| now + pause),
-            back_since: before.failing_since.filter(|_| before.is_gated() && !health.is_gated()),
-            is_hopeless: failed_last.is_some() && health.is_hopeless(now),
+/// Posts an event of a round.
+pub async fn deliver(ctx: &Context, round: &Round, item: &Item) -> Result<Finished> {
+    let Item { event, .. } = item;
+    let mut data = serde_json::to_value(&event.data).map_err(Error::internal)?;
+    if round.endpoint.include_text
+        && let Some(text) = text_for(ctx, round.endpoint.id, event).await?
+    {
+        data["text"] = text.into();
+    }
+    let (now, id) = (ctx.now(), format!("evt_{}", event.id));
+    let body = body(event.kind.as_str(), event.at, &data);
+    let headers = signature::headers(&round.endpoint.secrets, id, now, &body);
+    let url = round.endpoint.url.as_str().to_owned();
+    let post = ctx.courier.post(Parcel { url, headers, body });
+    match super::presence::while_held(ctx, round.endpoint.holder, post).await {
+        Some(receipt) => Ok(Finished::new(now, &receipt)),
+        None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
+    }
+}
+
+/// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts
+/// any more: it is asked for each text, so that none goes out after that changed.
+async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> Result<Option<String>> {
+    let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
+    if !endpoints::may_post_texts(&ctx.store, endpoint).await? {
+        return Ok(None);
+    }
+    let message = match messages::find(&ctx.store, id).await {
+        // It will not open later either, and the event is worth more than its words.
+        Err(cause) if store::is_unopenable(&cause) => {
+            tracing::error!(%cause, message_id = %id, "an event is told without its text");
+            None
+        }
+        found => found?,
+    };
+    Ok(message.map(|message| message.body.expose().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// Writes down what came of a round: of its first events, as many as were tried.
+pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -> Result<()> {
+    let now = ctx.now();
+    let served = &served(ctx, round, finished, now);
+    let endpoint_id = round.endpoint.id;
+    let _place = ctx.finishing.acquire().await.map_err(Error::internal)?;
+    let kept = ctx.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
+    if !kept {
+        tracing::debug!(%endpoint_id, "a claim of an event endpoint was lost");
+        return Ok(());
+    }
+    for (tried, becomes) in &served.attempts {
+        if becomes.as_ref().is_some_and(|retry| retry.state == RetryState::Dead) {
+            tracing::warn!(%endpoint_id, event_id = %tried.event_id, "an event was given up at an endpoint");
         }
     }
+    match (served.health.failing_since, round.endpoint.health.failing_since) {
+        _ if served.is_hopeless => {
+            tracing::warn!(%endpoint_id, "an event endpoint was disabled: it failed for days")
+        }
+        (Some(_), None) => tracing::warn!(%endpoint_id, "an event endpoint fails"),
+        (None, Some(_)) => tracing::info!(%endpoint_id, "an event endpoint takes events again"),
+        _ => {}
+    }
+    Ok(())
+}
 
-    /// What becomes of an event that was not taken.
-    fn try_again(&self, item: &Item, now: Time) -> Retry {
-        let (attempts, first_at) =
-            item.before.as_ref().map_or((1, now), |before| (before.attempts.saturating_add(1), before.first_at));
-        let pause = retry_pause(attempts, now - first_at, self.chance.unit());
-        Retry {
+fn served(ctx: &Context, round: &Round, finished: &[Finished], now: Time) -> Served {
+    let before = round.endpoint.health;
+    // That an event is refused again tells nothing of an endpoint that takes others.
+    let tells = |item: &Item, finished: &Finished| finished.is_taken() || item.before.is_none() || before.is_failing();
+    let telling = round.items.iter().zip(finished).filter(|(item, finished)| tells(item, finished));
+    let health = before.after(telling.map(|(_, finished)| finished.is_taken()), now);
+    let failed_last = finished.iter().rev().find(|finished| !finished.is_taken());
+    let pause = failed_last.and_then(|failed| health.gate(failed.status.is_some(), ctx.chance.unit()));
+    let attempts = round.items.iter().zip(finished).map(|(item, finished)| {
+        let tried = Tried {
             event_id: item.event.id,
-            state: if pause.is_some() { RetryState::Owed } else { RetryState::Dead },
-            attempts,
-            first_at,
-            due_at: pause.map_or(now, |pause| now + pause),
-        }
-    }
-
-    /// Posts a test to an endpoint, and tells what came of it. It changes nothing.
-    pub async fn ping_endpoint(&self, caller: &Caller, id: EndpointId) -> Result<Pong> {
-        let now = self.now();
-        require_own(caller, &self.endpoint(id).await?)?;
-        let (url, secrets) = endpoints::signing(&self.store, id, now).await?.ok_or(Error::NotFound)?;
-        let Ok(_place) = self.pings.try_acquire() else {
-            return Err(Error::Busy { retry_after: Duration::seconds(1) });
-        };
-        let body = body("endpoint.ping", now, &json!({ "endpoint_id": id }));
-        let headers = signature::headers(&secrets, random::name("ping_"), now, &body);
-        let receipt = self.courier.post(Parcel { url: url.as_str().to_owned(), headers, body }).await;
-        let finished = Finished::new(now, &receipt);
-        Ok(Pong {
-            delivered: finished.is_taken(),
+            first_at: item.before.as_ref().map(|before| before.first_at),
+            at: finished.at,
             status: finished.status,
             failure: finished.failure,
             duration_ms: finished.duration_ms(),
-        })
+        };
+        (tried, (!finished.is_taken()).then(|| try_again(ctx, item, now)))
+    });
+    let tried_last = finished.len().checked_sub(1).and_then(|at| round.items.get(at));
+    let position = if finished.len() >= round.news {
+        round.reaches
+    } else {
+        tried_last.map_or(round.endpoint.position, |item| item.event.position)
+    };
+    Served {
+        attempts: attempts.collect(),
+        position,
+        health,
+        is_slow: finished.iter().map(|finished| finished.took >= SLOW).reduce(|one, other| one || other),
+        due_at: pause.map_or(now, |pause| now + pause),
+        back_since: before.failing_since.filter(|_| before.is_gated() && !health.is_gated()),
+        is_hopeless: failed_last.is_some() && health.is_hopeless(now),
     }
+}
+
+/// What becomes of an event that was not taken.
+fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
+    let (attempts, first_at) =
+        item.before.as_ref().map_or((1, now), |before| (before.attempts.saturating_add(1), before.first_at));
+    let pause = retry_pause(attempts, now - first_at, ctx.chance.unit());
+    Retry {
+        event_id: item.event.id,
+        state: if pause.is_some() { RetryState::Owed } else { RetryState::Dead },
+        attempts,
+        first_at,
+        due_at: pause.map_or(now, |pause| now + pause),
+    }
+}
+
+/// Posts a test to an endpoint, and tells what came of it. It changes nothing.
+pub async fn ping_endpoint(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<Pong> {
+    let now = ctx.now();
+    require_own(caller, &super::endpoints::find(ctx, id).await?)?;
+    let (url, secrets) = endpoints::signing(&ctx.store, id, now).await?.ok_or(Error::NotFound)?;
+    let Ok(_place) = ctx.pings.try_acquire() else {
+        return Err(Error::Busy { retry_after: Duration::seconds(1) });
+    };
+    let body = body("endpoint.ping", now, &json!({ "endpoint_id": id }));
+    let headers = signature::headers(&secrets, random::name("ping_"), now, &body);
+    let receipt = ctx.courier.post(Parcel { url: url.as_str().to_owned(), headers, body }).await;
+    let finished = Finished::new(now, &receipt);
+    Ok(Pong {
+        delivered: finished.is_taken(),
+        status: finished.status,
+        failure: finished.failure,
+        duration_ms: finished.duration_ms(),
+    })
 }
 
 /// The body of a post, after Standard Webhooks.

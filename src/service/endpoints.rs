@@ -3,7 +3,7 @@
 use chrono::Duration;
 use secrecy::SecretString;
 
-use super::{Once, RequestId, Service, expect_version, random};
+use super::{Context, Once, RequestId, expect_version, random};
 use crate::{
     domain::{
         client::Caller,
@@ -42,198 +42,188 @@ impl EndpointWithSecret {
     }
 }
 
-impl Service {
-    /// Makes an endpoint of the caller's client. It hears of what happens from now on.
-    pub async fn create_endpoint(
-        &self,
-        caller: &Caller,
-        request: &RequestId,
-        new: &NewEndpoint,
-    ) -> Result<EndpointWithSecret> {
-        if new.include_text {
-            require(caller, Scope::MessagesRead)?;
+/// Makes an endpoint of the caller's client. It hears of what happens from now on.
+pub async fn create(
+    ctx: &Context,
+    caller: &Caller,
+    request: &RequestId,
+    new: &NewEndpoint,
+) -> Result<EndpointWithSecret> {
+    if new.include_text {
+        require(caller, Scope::MessagesRead)?;
+    }
+    admit_target(ctx, &new.url)?;
+    let (now, secret) = (ctx.now(), random::webhook_secret());
+    let signs = &secret;
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        if endpoints::count(&tx).await? >= MOST {
+            return Err(Conflict::TooManyEndpoints.into());
         }
-        self.admit_target(&new.url)?;
-        let (now, secret) = (self.now(), random::webhook_secret());
-        let signs = &secret;
-        let once = self
-            .write_once(request, |tx| async move {
-                if endpoints::count(&tx).await? >= MOST {
-                    return Err(Conflict::TooManyEndpoints.into());
-                }
-                endpoints::insert(&tx, caller.id, new, signs, now).await
-            })
-            .await?;
-        Ok(EndpointWithSecret::new(once, secret.spell()))
-    }
+        endpoints::insert(&tx, caller.id, new, signs, now).await
+    })
+    .await?;
+    Ok(EndpointWithSecret::new(once, secret.spell()))
+}
 
-    /// What is wrong with where an endpoint is to be.
-    pub fn wrong_target(&self, url: &TargetUrl) -> Option<FieldError> {
-        self.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
-    }
+/// What is wrong with where an endpoint is to be.
+pub fn wrong_target(ctx: &Context, url: &TargetUrl) -> Option<FieldError> {
+    ctx.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
+}
 
-    fn admit_target(&self, url: &TargetUrl) -> Result<()> {
-        self.wrong_target(url).map_or(Ok(()), |wrong| Err(Error::Invalid("invalid_request", vec![wrong])))
-    }
+fn admit_target(ctx: &Context, url: &TargetUrl) -> Result<()> {
+    wrong_target(ctx, url).map_or(Ok(()), |wrong| Err(Error::Invalid("invalid_request", vec![wrong])))
+}
 
-    /// The endpoint with this id.
-    pub async fn endpoint(&self, id: EndpointId) -> Result<EventEndpoint> {
-        let found = endpoints::find(&self.store, id).await?.ok_or(Error::NotFound)?;
-        Ok(without_former(found, self.now()))
-    }
+/// The endpoint with this id.
+pub async fn find(ctx: &Context, id: EndpointId) -> Result<EventEndpoint> {
+    let found = endpoints::find(&ctx.store, id).await?.ok_or(Error::NotFound)?;
+    Ok(without_former(found, ctx.now()))
+}
 
-    /// Endpoints, a page at a time.
-    pub async fn list_endpoints(&self, page: &PageRequest) -> Result<Page<EventEndpoint>> {
-        let now = self.now();
-        Ok(endpoints::list(&self.store, page).await?.map(|endpoint| without_former(endpoint, now)))
-    }
+/// Endpoints, a page at a time.
+pub async fn list(ctx: &Context, page: &PageRequest) -> Result<Page<EventEndpoint>> {
+    let now = ctx.now();
+    Ok(endpoints::list(&ctx.store, page).await?.map(|endpoint| without_former(endpoint, now)))
+}
 
-    /// Edits an endpoint. One that is enabled again, or is somewhere else, is served at once, from where it was.
-    pub async fn edit_endpoint(
-        &self,
-        caller: &Caller,
-        id: EndpointId,
-        patch: &EndpointPatch,
-        expected: &ExpectedVersion,
-    ) -> Result<EventEndpoint> {
-        if patch.include_text == Some(true) {
-            require(caller, Scope::MessagesRead)?;
+/// Edits an endpoint. One that is enabled again, or is somewhere else, is served at once, from where it was.
+pub async fn edit(
+    ctx: &Context,
+    caller: &Caller,
+    id: EndpointId,
+    patch: &EndpointPatch,
+    expected: &ExpectedVersion,
+) -> Result<EventEndpoint> {
+    if patch.include_text == Some(true) {
+        require(caller, Scope::MessagesRead)?;
+    }
+    if let Some(url) = &patch.url {
+        admit_target(ctx, url)?;
+    }
+    let now = ctx.now();
+    let edited = ctx
+        .store
+        .write(|tx| async move {
+            let before = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
+            expect_version(expected, before.version)?;
+            let mut after = before.clone();
+            after.url = patch.url.clone().unwrap_or(after.url);
+            after.description = patch.description.clone().unwrap_or(after.description);
+            after.types = patch.types.clone().unwrap_or(after.types);
+            after.include_text = patch.include_text.unwrap_or(after.include_text);
+            after.status = patch.status.unwrap_or(after.status);
+            let is_enabled = after.status == EndpointStatus::Enabled;
+            if is_enabled {
+                after.disabled_reason = None;
+            }
+            if after == before {
+                return Ok(before);
+            }
+            if before.leads_texts_elsewhere(&after) {
+                require(caller, Scope::MessagesRead)?;
+            }
+            let afresh = after.url != before.url || (is_enabled && before.status != EndpointStatus::Enabled);
+            endpoints::update(&tx, &after, afresh, now).await
+        })
+        .await?;
+    super::events::bell(ctx).notify_one();
+    Ok(without_former(edited, now))
+}
+
+/// Deletes an endpoint, with all that was to be delivered to it.
+pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
+    ctx.store
+        .write(|tx| async move {
+            let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
+            expect_version(expected, endpoint.version)?;
+            endpoints::delete(&tx, id).await
+        })
+        .await
+}
+
+/// Gives an endpoint another secret; the present one signs too for a day.
+pub async fn rotate_secret(
+    ctx: &Context,
+    caller: &Caller,
+    request: &RequestId,
+    id: EndpointId,
+) -> Result<EndpointWithSecret> {
+    let (now, secret) = (ctx.now(), random::webhook_secret());
+    let signs = &secret;
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
+        endpoints::rotate(&tx, id, signs, OVERLAP, now).await?.ok_or(Error::NotFound)
+    })
+    .await?;
+    Ok(EndpointWithSecret::new(once, secret.spell()))
+}
+
+/// Gives an endpoint to the caller's client, whose rights decide from then on whether it gets texts. A caller who may
+/// not read texts gets it without them.
+pub async fn adopt(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<EventEndpoint> {
+    let now = ctx.now();
+    let adopted = ctx
+        .store
+        .write(|tx| async move {
+            let before = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+            let include_text = before.include_text && caller.scopes.has(Scope::MessagesRead);
+            if before.is_of(caller.id) && before.include_text == include_text {
+                return Ok(before);
+            }
+            endpoints::adopt(&tx, id, caller.id, include_text, now).await
+        })
+        .await?;
+    Ok(without_former(adopted, now))
+}
+
+/// Attempts to deliver to an endpoint, a page at a time.
+pub async fn attempts(ctx: &Context, id: EndpointId, page: &PageRequest) -> Result<Page<Attempt>> {
+    find(ctx, id).await?;
+    deliveries::list_attempts(&ctx.store, AttemptsOf::Endpoint(id), page).await
+}
+
+/// Attempts to deliver an event, a page at a time.
+pub async fn attempts_of_event(ctx: &Context, id: EventId, page: &PageRequest) -> Result<Page<Attempt>> {
+    events::find(&ctx.store, id).await?.ok_or(Error::NotFound)?;
+    deliveries::list_attempts(&ctx.store, AttemptsOf::Event(id), page).await
+}
+
+/// What an endpoint did not take, a page at a time.
+pub async fn retries(ctx: &Context, id: EndpointId, filter: RetryFilter, page: &PageRequest) -> Result<Page<Retry>> {
+    find(ctx, id).await?;
+    deliveries::list_retries(&ctx.store, id, filter, page).await
+}
+
+/// Delivers an event again, whatever became of it before: to this endpoint, or to all enabled ones that hear of its
+/// type and that the caller may change. Answers to how many.
+pub async fn redeliver(
+    ctx: &Context,
+    caller: &Caller,
+    request: &RequestId,
+    id: EventId,
+    only: Option<EndpointId>,
+) -> Result<u64> {
+    let now = ctx.now();
+    let of = (!caller.scopes.has(Scope::EventsAdmin)).then_some(caller.id);
+    let count = super::once::write_once(ctx, request, |tx| async move {
+        let event = events::find(&tx, id).await?.ok_or(Error::NotFound)?;
+        let endpoints = match only {
+            Some(endpoint) => {
+                let found = own_locked(&tx, caller, endpoint).await?;
+                found.ok_or_else(|| Error::field("/endpoint_id", "is not an endpoint"))?;
+                vec![endpoint]
+            }
+            None => deliveries::hearers(&tx, event.kind, of).await?,
+        };
+        let retry = Retry { event_id: id, state: RetryState::Owed, attempts: 0, first_at: now, due_at: now };
+        for endpoint in &endpoints {
+            deliveries::put_retry(&tx, *endpoint, &retry).await?;
         }
-        if let Some(url) = &patch.url {
-            self.admit_target(url)?;
-        }
-        let now = self.now();
-        let edited = self
-            .store
-            .write(|tx| async move {
-                let before = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-                expect_version(expected, before.version)?;
-                let mut after = before.clone();
-                after.url = patch.url.clone().unwrap_or(after.url);
-                after.description = patch.description.clone().unwrap_or(after.description);
-                after.types = patch.types.clone().unwrap_or(after.types);
-                after.include_text = patch.include_text.unwrap_or(after.include_text);
-                after.status = patch.status.unwrap_or(after.status);
-                let is_enabled = after.status == EndpointStatus::Enabled;
-                if is_enabled {
-                    after.disabled_reason = None;
-                }
-                if after == before {
-                    return Ok(before);
-                }
-                if before.leads_texts_elsewhere(&after) {
-                    require(caller, Scope::MessagesRead)?;
-                }
-                let afresh = after.url != before.url || (is_enabled && before.status != EndpointStatus::Enabled);
-                endpoints::update(&tx, &after, afresh, now).await
-            })
-            .await?;
-        self.event_bell().notify_one();
-        Ok(without_former(edited, now))
-    }
-
-    /// Deletes an endpoint, with all that was to be delivered to it.
-    pub async fn delete_endpoint(&self, caller: &Caller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
-        self.store
-            .write(|tx| async move {
-                let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-                expect_version(expected, endpoint.version)?;
-                endpoints::delete(&tx, id).await
-            })
-            .await
-    }
-
-    /// Gives an endpoint another secret; the present one signs too for a day.
-    pub async fn rotate_endpoint_secret(
-        &self,
-        caller: &Caller,
-        request: &RequestId,
-        id: EndpointId,
-    ) -> Result<EndpointWithSecret> {
-        let (now, secret) = (self.now(), random::webhook_secret());
-        let signs = &secret;
-        let once = self
-            .write_once(request, |tx| async move {
-                own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-                endpoints::rotate(&tx, id, signs, OVERLAP, now).await?.ok_or(Error::NotFound)
-            })
-            .await?;
-        Ok(EndpointWithSecret::new(once, secret.spell()))
-    }
-
-    /// Gives an endpoint to the caller's client, whose rights decide from then on whether it gets texts. A caller who may
-    /// not read texts gets it without them.
-    pub async fn adopt_endpoint(&self, caller: &Caller, id: EndpointId) -> Result<EventEndpoint> {
-        let now = self.now();
-        let adopted = self
-            .store
-            .write(|tx| async move {
-                let before = endpoints::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-                let include_text = before.include_text && caller.scopes.has(Scope::MessagesRead);
-                if before.is_of(caller.id) && before.include_text == include_text {
-                    return Ok(before);
-                }
-                endpoints::adopt(&tx, id, caller.id, include_text, now).await
-            })
-            .await?;
-        Ok(without_former(adopted, now))
-    }
-
-    /// Attempts to deliver to an endpoint, a page at a time.
-    pub async fn endpoint_attempts(&self, id: EndpointId, page: &PageRequest) -> Result<Page<Attempt>> {
-        self.endpoint(id).await?;
-        deliveries::list_attempts(&self.store, AttemptsOf::Endpoint(id), page).await
-    }
-
-    /// Attempts to deliver an event, a page at a time.
-    pub async fn event_attempts(&self, id: EventId, page: &PageRequest) -> Result<Page<Attempt>> {
-        events::find(&self.store, id).await?.ok_or(Error::NotFound)?;
-        deliveries::list_attempts(&self.store, AttemptsOf::Event(id), page).await
-    }
-
-    /// What an endpoint did not take, a page at a time.
-    pub async fn endpoint_retries(
-        &self,
-        id: EndpointId,
-        filter: RetryFilter,
-        page: &PageRequest,
-    ) -> Result<Page<Retry>> {
-        self.endpoint(id).await?;
-        deliveries::list_retries(&self.store, id, filter, page).await
-    }
-
-    /// Delivers an event again, whatever became of it before: to this endpoint, or to all enabled ones that hear of its
-    /// type and that the caller may change. Answers to how many.
-    pub async fn redeliver(
-        &self,
-        caller: &Caller,
-        request: &RequestId,
-        id: EventId,
-        only: Option<EndpointId>,
-    ) -> Result<u64> {
-        let now = self.now();
-        let of = (!caller.scopes.has(Scope::EventsAdmin)).then_some(caller.id);
-        let count = self
-            .write_once(request, |tx| async move {
-                let event = events::find(&tx, id).await?.ok_or(Error::NotFound)?;
-                let endpoints = match only {
-                    Some(endpoint) => {
-                        let found = own_locked(&tx, caller, endpoint).await?;
-                        found.ok_or_else(|| Error::field("/endpoint_id", "is not an endpoint"))?;
-                        vec![endpoint]
-                    }
-                    None => deliveries::hearers(&tx, event.kind, of).await?,
-                };
-                let retry = Retry { event_id: id, state: RetryState::Owed, attempts: 0, first_at: now, due_at: now };
-                for endpoint in &endpoints {
-                    deliveries::put_retry(&tx, *endpoint, &retry).await?;
-                }
-                Ok(endpoints.len() as u64)
-            })
-            .await?;
-        self.event_bell().notify_one();
-        Ok(count.value)
-    }
+        Ok(endpoints.len() as u64)
+    })
+    .await?;
+    super::events::bell(ctx).notify_one();
+    Ok(count.value)
 }
 
 /// The endpoint, locked, if the caller may change it.

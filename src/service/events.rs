@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         error::{Error, Result},
@@ -18,38 +18,36 @@ use crate::{
 /// How many events get their places at once.
 const BATCH: u64 = 1000;
 
-impl Service {
-    /// Gives committed events their places in the log, as many as one round takes; answers how many. Any number of replicas
-    /// may try at once: one after the other does.
-    pub async fn place_events(&self) -> Result<usize> {
-        // A look costs no lock, and as a rule there is nothing.
-        if !events::any_unplaced(&self.store).await? {
-            return Ok(0);
-        }
-        let placed = self.store.write(|tx| async move { events::place(&tx, BATCH).await }).await?;
-        if placed > 0 {
-            self.event_bell.notify_one();
-        }
-        usize::try_from(placed).map_err(Error::internal)
+/// Gives committed events their places in the log, as many as one round takes; answers how many. Any number of replicas
+/// may try at once: one after the other does.
+pub async fn place_events(ctx: &Context) -> Result<usize> {
+    // A look costs no lock, and as a rule there is nothing.
+    if !events::any_unplaced(&ctx.store).await? {
+        return Ok(0);
     }
+    let placed = ctx.store.write(|tx| async move { events::place(&tx, BATCH).await }).await?;
+    if placed > 0 {
+        ctx.event_bell.notify_one();
+    }
+    usize::try_from(placed).map_err(Error::internal)
+}
 
-    /// Rings when this process committed events that have no place yet.
-    pub fn unplaced_events(&self) -> &Arc<Notify> {
-        self.store.told()
-    }
+/// Rings when this process committed events that have no place yet.
+pub fn unplaced_events(ctx: &Context) -> &Arc<Notify> {
+    ctx.store.told()
+}
 
-    /// Rings when this process gave events their places.
-    pub fn event_bell(&self) -> &Arc<Notify> {
-        &self.event_bell
-    }
+/// Rings when this process gave events their places.
+pub fn bell(ctx: &Context) -> &Arc<Notify> {
+    &ctx.event_bell
+}
 
-    /// Events that have their place in the log, a page at a time. The page goes by place.
-    pub async fn list_events(&self, filter: &EventFilter, page: &PageRequest) -> Result<Page<StoredEvent>> {
-        events::list(&self.store, filter, page).await
-    }
+/// Events that have their place in the log, a page at a time. The page goes by place.
+pub async fn list(ctx: &Context, filter: &EventFilter, page: &PageRequest) -> Result<Page<StoredEvent>> {
+    events::list(&ctx.store, filter, page).await
+}
 
-    /// The event with this id.
-    pub async fn event(&self, id: EventId) -> Result<StoredEvent> {
-        events::find(&self.store, id).await?.ok_or(Error::NotFound)
-    }
+/// The event with this id.
+pub async fn find(ctx: &Context, id: EventId) -> Result<StoredEvent> {
+    events::find(&ctx.store, id).await?.ok_or(Error::NotFound)
 }

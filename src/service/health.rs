@@ -10,7 +10,7 @@ use std::{
 
 use chrono::Duration;
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{error::Result, words::words},
     store::{self, jobs},
@@ -87,80 +87,78 @@ impl Health {
     }
 }
 
-impl Service {
-    /// From now on this process is not ready, and sends nothing that it has not begun to send.
-    pub fn announce_stop(&self) {
-        self.health.stopping.store(true, Ordering::Relaxed);
-    }
+/// From now on this process is not ready, and sends nothing that it has not begun to send.
+pub fn announce_stop(ctx: &Context) {
+    ctx.health.stopping.store(true, Ordering::Relaxed);
+}
 
-    /// Whether the process was asked to stop.
-    pub fn is_stopping(&self) -> bool {
-        self.health.stopping.load(Ordering::Relaxed)
-    }
+/// Whether the process was asked to stop.
+pub fn is_stopping(ctx: &Context) -> bool {
+    ctx.health.stopping.load(Ordering::Relaxed)
+}
 
-    /// Whether requests should come here.
-    ///
-    /// The database is asked by a small write and not by what became of the last one: who is not ready gets no requests,
-    /// and would never see another write succeed.
-    pub async fn ready(&self) -> std::result::Result<(), NotReady> {
-        if self.is_stopping() {
-            return Err(NotReady::Stopping);
+/// Whether requests should come here.
+///
+/// The database is asked by a small write and not by what became of the last one: who is not ready gets no requests,
+/// and would never see another write succeed.
+pub async fn ready(ctx: &Context) -> std::result::Result<(), NotReady> {
+    if is_stopping(ctx) {
+        return Err(NotReady::Stopping);
+    }
+    let mut last = ctx.health.probe.lock().await;
+    let fresh = last.filter(|(at, _)| at.elapsed() < PROBE_EVERY);
+    let answer = match fresh {
+        Some((_, answer)) => answer,
+        None => probe(ctx).await,
+    };
+    if fresh.is_none() {
+        *last = Some((Instant::now(), answer));
+    }
+    answer?;
+    if *ctx.health.skew() == Skew::TooLarge { Err(NotReady::ClockSkew) } else { Ok(()) }
+}
+
+async fn probe(ctx: &Context) -> std::result::Result<(), NotReady> {
+    let now = ctx.now();
+    let write = ctx.store.write(|tx| async move { jobs::probe(&tx, now).await });
+    match tokio::time::timeout(PROBE_DEADLINE, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(cause)) => {
+            tracing::warn!(%cause, "not ready");
+            let refused = store::is_unwritable(&cause);
+            Err(if refused { NotReady::DatabaseNotWritable } else { NotReady::DatabaseUnreachable })
         }
-        let mut probe = self.health.probe.lock().await;
-        let fresh = probe.filter(|(at, _)| at.elapsed() < PROBE_EVERY);
-        let answer = match fresh {
-            Some((_, answer)) => answer,
-            None => self.probe().await,
-        };
-        if fresh.is_none() {
-            *probe = Some((Instant::now(), answer));
-        }
-        answer?;
-        if *self.health.skew() == Skew::TooLarge { Err(NotReady::ClockSkew) } else { Ok(()) }
-    }
-
-    async fn probe(&self) -> std::result::Result<(), NotReady> {
-        let now = self.now();
-        let write = self.store.write(|tx| async move { jobs::probe(&tx, now).await });
-        match tokio::time::timeout(PROBE_DEADLINE, write).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => {
-                tracing::warn!(%cause, "not ready");
-                let refused = store::is_unwritable(&cause);
-                Err(if refused { NotReady::DatabaseNotWritable } else { NotReady::DatabaseUnreachable })
-            }
-            Err(_) => {
-                tracing::warn!("not ready: the database did not answer in time");
-                Err(NotReady::DatabaseUnreachable)
-            }
+        Err(_) => {
+            tracing::warn!("not ready: the database did not answer in time");
+            Err(NotReady::DatabaseUnreachable)
         }
     }
+}
 
-    /// Compares our clock with the database's, and says in the log when they come apart or together. An embedded
-    /// database has our clock.
-    pub async fn measure_skew(&self) -> Result<()> {
-        // Inside of a transaction, so that nothing but the question lies between the two readings of our clock.
-        let (before, theirs, after) = self
-            .store
-            .write(|tx| async move {
-                let before = self.now();
-                let theirs = store::time_there(&tx).await?;
-                Ok((before, theirs, self.now()))
-            })
-            .await?;
-        let took = after - before;
-        let Some(theirs) = theirs.filter(|_| took <= EXACT) else { return Ok(()) };
-        let ahead = before + took / 2 - theirs;
-        let (ahead_ms, found) = (ahead.num_milliseconds(), Skew::of(ahead));
-        let before = std::mem::replace(&mut *self.health.skew(), found);
-        match found {
-            _ if found == before => {}
-            Skew::Small => tracing::info!(ahead_ms, "our clock and the database's agree again"),
-            Skew::Noticeable => tracing::warn!(ahead_ms, "our clock and the database's are apart"),
-            Skew::TooLarge => tracing::error!(ahead_ms, "our clock and the database's are too far apart: not ready"),
-        }
-        Ok(())
+/// Compares our clock with the database's, and says in the log when they come apart or together. An embedded
+/// database has our clock.
+pub async fn measure_skew(ctx: &Context) -> Result<()> {
+    // Inside of a transaction, so that nothing but the question lies between the two readings of our clock.
+    let (before, theirs, after) = ctx
+        .store
+        .write(|tx| async move {
+            let before = ctx.now();
+            let theirs = store::time_there(&tx).await?;
+            Ok((before, theirs, ctx.now()))
+        })
+        .await?;
+    let took = after - before;
+    let Some(theirs) = theirs.filter(|_| took <= EXACT) else { return Ok(()) };
+    let ahead = before + took / 2 - theirs;
+    let (ahead_ms, found) = (ahead.num_milliseconds(), Skew::of(ahead));
+    let before = std::mem::replace(&mut *ctx.health.skew(), found);
+    match found {
+        _ if found == before => {}
+        Skew::Small => tracing::info!(ahead_ms, "our clock and the database's agree again"),
+        Skew::Noticeable => tracing::warn!(ahead_ms, "our clock and the database's are apart"),
+        Skew::TooLarge => tracing::error!(ahead_ms, "our clock and the database's are too far apart: not ready"),
     }
+    Ok(())
 }
 
 #[cfg(test)]

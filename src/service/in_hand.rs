@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         error::Result,
@@ -55,32 +55,29 @@ impl InHand {
     }
 }
 
-impl Service {
-    /// Lets go of a claim. If it is not `finished`, it still is this process's, and is to be released.
-    pub fn let_go(&self, claim: Claim, finished: bool) {
-        self.in_hand.parts().remove(&(claim.id, claim.attempt));
-        if !finished {
-            self.in_hand.may_lack.store(true, Ordering::Relaxed);
-        }
+/// Lets go of a claim. If it is not `finished`, it still is this process's, and is to be released.
+pub fn let_go(ctx: &Context, claim: Claim, finished: bool) {
+    ctx.in_hand.parts().remove(&(claim.id, claim.attempt));
+    if !finished {
+        ctx.in_hand.may_lack.store(true, Ordering::Relaxed);
     }
+}
 
-    /// Releases claims of this process that are not in hand, if there may be any.
-    pub(super) async fn release_lost(&self, process: ProcessId) -> Result<()> {
-        if !self.in_hand.may_lack.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let _nobody_claims = self.in_hand.claiming.write().await;
-        self.in_hand.may_lack.store(false, Ordering::Relaxed);
-        let held: BTreeSet<_> = self.in_hand.parts().iter().map(|(part, _)| *part).collect();
-        let now = self.now();
-        let held = &held;
-        let released =
-            self.store.write(|tx| async move { processes::release_lost(&tx, process, held, now).await }).await;
-        match released {
-            Ok(released) if released > 0 => tracing::warn!(released, "released claims that were lost"),
-            Ok(_) => {}
-            Err(_) => self.in_hand.may_lack.store(true, Ordering::Relaxed),
-        }
-        released.map(drop)
+/// Releases claims of this process that are not in hand, if there may be any.
+pub(super) async fn release_lost(ctx: &Context, process: ProcessId) -> Result<()> {
+    if !ctx.in_hand.may_lack.load(Ordering::Relaxed) {
+        return Ok(());
     }
+    let _nobody_claims = ctx.in_hand.claiming.write().await;
+    ctx.in_hand.may_lack.store(false, Ordering::Relaxed);
+    let held: BTreeSet<_> = ctx.in_hand.parts().iter().map(|(part, _)| *part).collect();
+    let now = ctx.now();
+    let held = &held;
+    let released = ctx.store.write(|tx| async move { processes::release_lost(&tx, process, held, now).await }).await;
+    match released {
+        Ok(released) if released > 0 => tracing::warn!(released, "released claims that were lost"),
+        Ok(_) => {}
+        Err(_) => ctx.in_hand.may_lack.store(true, Ordering::Relaxed),
+    }
+    released.map(drop)
 }

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Service, relay::after};
+use super::{Context, relay::after};
 use crate::{
     domain::{
         call::CallFlow,
@@ -35,129 +35,124 @@ pub enum Intake {
     WrongMethod,
 }
 
-impl Service {
-    /// Takes a webhook of the provider with this name.
-    pub async fn take_webhook(
-        self: &Arc<Self>,
-        provider: &str,
-        endpoint: Endpoint,
-        request: &WebhookRequest,
-    ) -> Intake {
-        match self.providers.find(provider) {
-            Found::Unknown => Intake::Unknown,
-            Found::NotConfigured => Intake::NotConfigured,
-            Found::Configured(adapter) => {
-                let profile = adapter.profile();
-                if !profile.methods[endpoint as usize].contains(&request.method) {
-                    return Intake::WrongMethod;
+/// Takes a webhook of the provider with this name.
+pub async fn take_webhook(ctx: &Arc<Context>, provider: &str, endpoint: Endpoint, request: &WebhookRequest) -> Intake {
+    match ctx.providers.find(provider) {
+        Found::Unknown => Intake::Unknown,
+        Found::NotConfigured => Intake::NotConfigured,
+        Found::Configured(adapter) => {
+            let profile = adapter.profile();
+            if !profile.methods[endpoint as usize].contains(&request.method) {
+                return Intake::WrongMethod;
+            }
+            Intake::Answered(answer(ctx, adapter.as_ref(), endpoint, request).await)
+        }
+    }
+}
+
+async fn answer(
+    ctx: &Arc<Context>,
+    adapter: &dyn Provider,
+    endpoint: Endpoint,
+    request: &WebhookRequest,
+) -> WebhookResponse {
+    let provider = &adapter.profile().name;
+    let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(provider));
+    let verified = match adapter.verify(request, ctx.now()) {
+        Ok(verified) => verified,
+        Err(why) => {
+            match why {
+                Unverified::Unasked => {
+                    tracing::debug!(%provider, endpoint = endpoint.as_str(), "a webhook was asked for credentials")
                 }
-                Intake::Answered(self.answer(adapter.as_ref(), endpoint, request).await)
+                _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused"),
             }
+            return adapter.refuse(why);
+        }
+    };
+    let events = match adapter.parse(endpoint, &verified) {
+        Ok(events) => events,
+        Err(malformed) => {
+            tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
+            return match endpoint {
+                Endpoint::Voice => render(&announce(ctx, Announcement::OutOfOrder)),
+                Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
+            };
+        }
+    };
+    let (mut flow, mut all_taken) = (None, true);
+    let until = Instant::now() + adapter.profile().patience;
+    for event in &events {
+        // One that cannot be taken does not hold up those behind it; the provider repeats them all together.
+        match take_event(ctx, provider, event, until).await {
+            Ok(Some(decided)) => flow = Some(decided),
+            Ok(None) => {}
+            Err(NotTaken) => all_taken = false,
         }
     }
+    if !all_taken {
+        return adapter.acknowledge(endpoint, Receipt::NotNow);
+    }
+    match (flow, endpoint) {
+        (Some(flow), _) => render(&flow),
+        // Whatever this was, somebody may be waiting on the line; unless it was something that nobody waits for.
+        (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
+            render(&announce(ctx, Announcement::NoContact))
+        }
+        (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
+    }
+}
 
-    async fn answer(
-        self: &Arc<Self>,
-        adapter: &dyn Provider,
-        endpoint: Endpoint,
-        request: &WebhookRequest,
-    ) -> WebhookResponse {
-        let provider = &adapter.profile().name;
-        let render = |flow: &CallFlow| adapter.render_call(flow, &self.report_url(provider));
-        let verified = match adapter.verify(request, self.now()) {
-            Ok(verified) => verified,
-            Err(why) => {
-                match why {
-                    Unverified::Unasked => {
-                        tracing::debug!(%provider, endpoint = endpoint.as_str(), "a webhook was asked for credentials")
-                    }
-                    _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused"),
-                }
-                return adapter.refuse(why);
-            }
-        };
-        let events = match adapter.parse(endpoint, &verified) {
-            Ok(events) => events,
-            Err(malformed) => {
-                tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
-                return match endpoint {
-                    Endpoint::Voice => render(&self.announce(Announcement::OutOfOrder)),
-                    Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
-                };
-            }
-        };
-        let (mut flow, mut all_taken) = (None, true);
-        let until = Instant::now() + adapter.profile().patience;
-        for event in &events {
-            // One that cannot be taken does not hold up those behind it; the provider repeats them all together.
-            match self.take_event(provider, event, until).await {
-                Ok(Some(decided)) => flow = Some(decided),
-                Ok(None) => {}
-                Err(NotTaken) => all_taken = false,
-            }
+async fn take_event(
+    ctx: &Arc<Context>,
+    provider: &ProviderName,
+    event: &ProviderEvent,
+    until: Instant,
+) -> std::result::Result<Option<CallFlow>, NotTaken> {
+    let for_calls = || Instant::now() + CALL_DEADLINE;
+    match event {
+        ProviderEvent::Text(text) => within(until, super::relay::take_text(ctx, provider, text)).await.map(|()| None),
+        ProviderEvent::Report(report) => {
+            within(until, super::relay::take_report(ctx, provider, report)).await.map(|()| None)
         }
-        if !all_taken {
-            return adapter.acknowledge(endpoint, Receipt::NotNow);
+        // A caller is never left unanswered, even when the database is.
+        ProviderEvent::CallReport(report) if report.caller_waits => {
+            let flow = within(for_calls(), super::relay::take_waiting(ctx, provider, report)).await;
+            Ok(Some(flow.unwrap_or_else(|NotTaken| {
+                tokio::spawn(take_call_report_later(Arc::clone(ctx), provider.clone(), report.clone()));
+                after(report.status, true, ctx.words.default())
+            })))
         }
-        match (flow, endpoint) {
-            (Some(flow), _) => render(&flow),
-            // Whatever this was, somebody may be waiting on the line; unless it was something that nobody waits for.
-            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
-                render(&self.announce(Announcement::NoContact))
-            }
-            (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
+        ProviderEvent::CallReport(report) => {
+            within(until, super::relay::take_call_report(&ctx, provider, report)).await.map(|()| None)
+        }
+        ProviderEvent::Call(call) => Ok(Some(
+            within(for_calls(), super::relay::take_call(ctx, provider, call))
+                .await
+                .unwrap_or_else(|NotTaken| announce(ctx, Announcement::OutOfOrder)),
+        )),
+        ProviderEvent::Ignored => Ok(None),
+        ProviderEvent::Unreadable(why) => {
+            tracing::warn!(%provider, why, "a part of a signed webhook made no sense");
+            Ok(None)
         }
     }
+}
 
-    async fn take_event(
-        self: &Arc<Self>,
-        provider: &ProviderName,
-        event: &ProviderEvent,
-        until: Instant,
-    ) -> std::result::Result<Option<CallFlow>, NotTaken> {
-        let for_calls = || Instant::now() + CALL_DEADLINE;
-        match event {
-            ProviderEvent::Text(text) => within(until, self.take_text(provider, text)).await.map(|()| None),
-            ProviderEvent::Report(report) => within(until, self.take_report(provider, report)).await.map(|()| None),
-            // A caller is never left unanswered, even when the database is.
-            ProviderEvent::CallReport(report) if report.caller_waits => {
-                let flow = within(for_calls(), self.take_waiting(provider, report)).await;
-                Ok(Some(flow.unwrap_or_else(|NotTaken| {
-                    tokio::spawn(Arc::clone(self).take_call_report_later(provider.clone(), report.clone()));
-                    after(report.status, true, self.words.default())
-                })))
-            }
-            ProviderEvent::CallReport(report) => {
-                within(until, self.take_call_report(provider, report)).await.map(|()| None)
-            }
-            ProviderEvent::Call(call) => Ok(Some(
-                within(for_calls(), self.take_call(provider, call))
-                    .await
-                    .unwrap_or_else(|NotTaken| self.announce(Announcement::OutOfOrder)),
-            )),
-            ProviderEvent::Ignored => Ok(None),
-            ProviderEvent::Unreadable(why) => {
-                tracing::warn!(%provider, why, "a part of a signed webhook made no sense");
-                Ok(None)
-            }
+/// What a caller hears of whom nothing is known.
+fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
+    ctx.words.default().announce(announcement)
+}
+
+/// The provider was answered already, and may not tell again.
+async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
+    for pause in LATER {
+        tokio::time::sleep(pause).await;
+        if super::relay::take_call_report(&ctx, &provider, &report).await.is_ok() {
+            return;
         }
     }
-
-    /// What a caller hears of whom nothing is known.
-    fn announce(&self, announcement: Announcement) -> CallFlow {
-        self.words.default().announce(announcement)
-    }
-
-    /// The provider was answered already, and may not tell again.
-    async fn take_call_report_later(self: Arc<Self>, provider: ProviderName, report: CallReport) {
-        for pause in LATER {
-            tokio::time::sleep(pause).await;
-            if self.take_call_report(&provider, &report).await.is_ok() {
-                return;
-            }
-        }
-        tracing::error!(%provider, "what became of a call could not be written down");
-    }
+    tracing::error!(%provider, "what became of a call could not be written down");
 }
 
 fn is_about_texts(event: &ProviderEvent) -> bool {

@@ -12,7 +12,7 @@ use std::{borrow::Cow, sync::Arc};
 use chrono::Duration;
 use serde_json::json;
 
-use super::{Service, deliveries::body, random};
+use super::{Context, deliveries::body, random};
 use crate::{
     domain::{
         call::Call,
@@ -77,165 +77,169 @@ impl Inquiry {
     }
 }
 
-impl Service {
-    /// Asks about a text, if somebody is to be asked and it would go through.
-    pub(super) async fn screen_text(
-        &self,
-        provider: &ProviderName,
-        text: &InboundText,
-        inquiry: &mut Inquiry,
-    ) -> Result<()> {
-        let Some(intercept) = &self.intercept else { return Ok(()) };
-        inquiry.screenings += 1;
-        if !is_for_the_other(text) || inbox::is_taken(&self.store, provider, EventKind::Text, &text.key).await? {
+/// Asks about a text, if somebody is to be asked and it would go through.
+pub(super) async fn screen_text(
+    ctx: &Context,
+    provider: &ProviderName,
+    text: &InboundText,
+    inquiry: &mut Inquiry,
+) -> Result<()> {
+    let Some(intercept) = &ctx.intercept else { return Ok(()) };
+    inquiry.screenings += 1;
+    if !is_for_the_other(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
+        return Ok(());
+    }
+    let arrived = ctx.store.write(|tx| async move { enter_conversation(ctx, &tx, provider, text).await });
+    if let Some(way) = arrived.await? {
+        ask(ctx, intercept, way, Some(text), inquiry).await;
+    }
+    Ok(())
+}
+
+/// Gives a text its position in the conversation that it goes to now, if it goes to one.
+async fn enter_conversation(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+) -> Result<Option<Connection>> {
+    let Route::Connected(way) = super::relay::route(ctx, tx, provider, &text.from, text.to.as_ref()).await? else {
+        return Ok(None);
+    };
+    let conversation = (way.ride_id, way.from_role.other());
+    let (ride, to) = conversation;
+    let seq = rides::take_places(tx, ride, Some(way.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
+    if let Some(seq) = seq {
+        // The time is that of the position, however long the lock of the ride took.
+        let arrival = Arrival { conversation, seq, at: ctx.now() };
+        arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
+    }
+    Ok(Some(way))
+}
+
+/// When and where in its conversation a text arrived, if it was asked about.
+pub(super) async fn arrival_of(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+) -> Result<Option<Arrival>> {
+    match ctx.intercept {
+        Some(_) => arrivals::find(tx, provider, &text.key).await,
+        None => Ok(None),
+    }
+}
+
+/// Lets what waits for a text go on. The last step of a transaction: a repeat has the lock of the ride when it comes to
+/// the arrival, so nobody may want that lock after the arrival's.
+pub(super) async fn leave_conversation(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+) -> Result<()> {
+    match ctx.intercept {
+        Some(_) => arrivals::remove(tx, provider, &text.key).await,
+        None => Ok(()),
+    }
+}
+
+/// The same for a call. A repeat is told what the first was, as long as it would reach the same person.
+pub(super) async fn screen_call(
+    ctx: &Context,
+    provider: &ProviderName,
+    call: &InboundCall,
+    inquiry: &mut Inquiry,
+) -> Result<()> {
+    let Some(intercept) = &ctx.intercept else { return Ok(()) };
+    inquiry.screenings += 1;
+    let Route::Connected(way) = super::relay::route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await?
+    else {
+        return Ok(());
+    };
+    if let Some(known) = calls::find(&ctx.store, provider, &call.key).await? {
+        // What did not go to the other party at first never does.
+        if known.reason.is_some() {
+            inquiry.last = Some(Screened { way, verdict: Verdict::Block });
             return Ok(());
         }
-        let arrived = self.store.write(|tx| async move { self.enter_conversation(&tx, provider, text).await });
-        if let Some(way) = arrived.await? {
-            self.ask(intercept, way, Some(text), inquiry).await;
-        }
-        Ok(())
-    }
-
-    /// Gives a text its position in the conversation that it goes to now, if it goes to one.
-    async fn enter_conversation(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-    ) -> Result<Option<Connection>> {
-        let Route::Connected(way) = self.route(tx, provider, &text.from, text.to.as_ref()).await? else {
-            return Ok(None);
-        };
-        let conversation = (way.ride_id, way.from_role.other());
-        let (ride, to) = conversation;
-        let seq = rides::take_places(tx, ride, Some(way.driver_id), to, arrivals::POSITIONS, self.now()).await?;
-        if let Some(seq) = seq {
-            // The time is that of the position, however long the lock of the ride took.
-            let arrival = Arrival { conversation, seq, at: self.now() };
-            arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
-        }
-        Ok(Some(way))
-    }
-
-    /// When and where in its conversation a text arrived, if it was asked about.
-    pub(super) async fn arrival_of(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-    ) -> Result<Option<Arrival>> {
-        match self.intercept {
-            Some(_) => arrivals::find(tx, provider, &text.key).await,
-            None => Ok(None),
-        }
-    }
-
-    /// Lets what waits for a text go on. The last step of a transaction: a repeat has the lock of the ride when it comes to
-    /// the arrival, so nobody may want that lock after the arrival's.
-    pub(super) async fn leave_conversation(&self, tx: &Tx, provider: &ProviderName, text: &InboundText) -> Result<()> {
-        match self.intercept {
-            Some(_) => arrivals::remove(tx, provider, &text.key).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The same for a call. A repeat is told what the first was, as long as it would reach the same person.
-    pub(super) async fn screen_call(
-        &self,
-        provider: &ProviderName,
-        call: &InboundCall,
-        inquiry: &mut Inquiry,
-    ) -> Result<()> {
-        let Some(intercept) = &self.intercept else { return Ok(()) };
-        inquiry.screenings += 1;
-        let Route::Connected(way) = self.route(&self.store, provider, &call.from, call.to.as_ref()).await? else {
+        if went_this_way(ctx, &known, &way).await? {
+            inquiry.last = Some(Screened { way, verdict: Verdict::Allow });
             return Ok(());
-        };
-        if let Some(known) = calls::find(&self.store, provider, &call.key).await? {
-            // What did not go to the other party at first never does.
-            if known.reason.is_some() {
-                inquiry.last = Some(Screened { way, verdict: Verdict::Block });
-                return Ok(());
-            }
-            if self.went_this_way(&known, &way).await? {
-                inquiry.last = Some(Screened { way, verdict: Verdict::Allow });
-                return Ok(());
-            }
         }
-        self.ask(intercept, way, None, inquiry).await;
-        Ok(())
     }
+    ask(ctx, intercept, way, None, inquiry).await;
+    Ok(())
+}
 
-    /// Whether a call was to reach who is at the end of this way now.
-    async fn went_this_way(&self, known: &Call, way: &Connection) -> Result<bool> {
-        Ok((known.ride_id, known.from_role) == (Some(way.ride_id), Some(way.from_role))
-            && rides::has_same_driver_since(&self.store, way.ride_id, known.started_at).await?)
+/// Whether a call was to reach who is at the end of this way now.
+async fn went_this_way(ctx: &Context, known: &Call, way: &Connection) -> Result<bool> {
+    Ok((known.ride_id, known.from_role) == (Some(way.ride_id), Some(way.from_role))
+        && rides::has_same_driver_since(&ctx.store, way.ride_id, known.started_at).await?)
+}
+
+/// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures. `None` if
+/// it must be asked about again.
+pub(super) fn screened<'a>(
+    ctx: &Context,
+    route: Route,
+    text: &'a InboundText,
+    inquiry: &Inquiry,
+) -> Option<(Route, Cow<'a, InboundText>)> {
+    let (Some(_), Route::Connected(way), true) = (&ctx.intercept, &route, is_for_the_other(text)) else {
+        return Some((route, Cow::Borrowed(text)));
+    };
+    Some(match inquiry.verdict(way)? {
+        Verdict::Allow => (route, Cow::Borrowed(text)),
+        Verdict::Block => (refused(way, Refusal::Blocked), Cow::Borrowed(text)),
+        Verdict::Unclear => (refused(way, Refusal::InterceptUnclear), Cow::Borrowed(text)),
+        Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, media: Vec::new(), ..text.clone() })),
+    })
+}
+
+/// A call after its screening. `None` if it must be asked about again.
+pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
+    let (Some(_), Route::Connected(way)) = (&ctx.intercept, &route) else { return Some(route) };
+    Some(match inquiry.verdict(way)? {
+        Verdict::Allow => route,
+        Verdict::Block => refused(way, Refusal::Blocked),
+        // `Verdict::read` makes no replacement of an answer about a call.
+        Verdict::Unclear | Verdict::Replace(_) => refused(way, Refusal::InterceptUnclear),
+    })
+}
+
+async fn ask(ctx: &Context, intercept: &Intercept, way: Connection, text: Option<&InboundText>, inquiry: &mut Inquiry) {
+    let now = ctx.now();
+    let mut data = json!({
+        "ride_id": way.ride_id,
+        "from_role": way.from_role.as_str(),
+        "to_role": way.from_role.other().as_str(),
+    });
+    if let Some(text) = text {
+        data["text"] = text.body.expose().into();
+        data["media"] = text.media.len().into();
     }
-
-    /// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures. `None` if
-    /// it must be asked about again.
-    pub(super) fn screened<'a>(
-        &self,
-        route: Route,
-        text: &'a InboundText,
-        inquiry: &Inquiry,
-    ) -> Option<(Route, Cow<'a, InboundText>)> {
-        let (Some(_), Route::Connected(way), true) = (&self.intercept, &route, is_for_the_other(text)) else {
-            return Some((route, Cow::Borrowed(text)));
-        };
-        Some(match inquiry.verdict(way)? {
-            Verdict::Allow => (route, Cow::Borrowed(text)),
-            Verdict::Block => (refused(way, Refusal::Blocked), Cow::Borrowed(text)),
-            Verdict::Unclear => (refused(way, Refusal::InterceptUnclear), Cow::Borrowed(text)),
-            Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, media: Vec::new(), ..text.clone() })),
-        })
-    }
-
-    /// A call after its screening. `None` if it must be asked about again.
-    pub(super) fn screened_call(&self, route: Route, inquiry: &Inquiry) -> Option<Route> {
-        let (Some(_), Route::Connected(way)) = (&self.intercept, &route) else { return Some(route) };
-        Some(match inquiry.verdict(way)? {
-            Verdict::Allow => route,
-            Verdict::Block => refused(way, Refusal::Blocked),
-            // `Verdict::read` makes no replacement of an answer about a call.
-            Verdict::Unclear | Verdict::Replace(_) => refused(way, Refusal::InterceptUnclear),
-        })
-    }
-
-    async fn ask(&self, intercept: &Intercept, way: Connection, text: Option<&InboundText>, inquiry: &mut Inquiry) {
-        let now = self.now();
-        let mut data = json!({
-            "ride_id": way.ride_id,
-            "from_role": way.from_role.as_str(),
-            "to_role": way.from_role.other().as_str(),
-        });
-        if let Some(text) = text {
-            data["text"] = text.body.expose().into();
-            data["media"] = text.media.len().into();
+    let kind = if text.is_some() { "intercept.text" } else { "intercept.call" };
+    let body = body(kind, now, &data);
+    let secrets = std::slice::from_ref(&intercept.secret);
+    let headers = signature::headers(secrets, random::name("ask_"), now, &body);
+    let receipt = intercept.courier.post(Parcel { url: intercept.url.clone(), headers, body }).await;
+    let verdict = match (receipt.status, &receipt.body) {
+        (Some(200..=299), Ok(answer)) => Verdict::read(answer, text.is_some()),
+        // It began as an answer: half of a "block" must not count as none.
+        (Some(200..=299), Err(_)) => Verdict::Unclear,
+        (status, _) => {
+            let failure = receipt.failure().map(|failure| failure.as_str());
+            let setting = intercept.on_failure.as_str();
+            tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL gave no answer");
+            inquiry.without_answer(intercept.on_failure)
         }
-        let kind = if text.is_some() { "intercept.text" } else { "intercept.call" };
-        let body = body(kind, now, &data);
-        let secrets = std::slice::from_ref(&intercept.secret);
-        let headers = signature::headers(secrets, random::name("ask_"), now, &body);
-        let receipt = intercept.courier.post(Parcel { url: intercept.url.clone(), headers, body }).await;
-        let verdict = match (receipt.status, &receipt.body) {
-            (Some(200..=299), Ok(answer)) => Verdict::read(answer, text.is_some()),
-            // It began as an answer: half of a "block" must not count as none.
-            (Some(200..=299), Err(_)) => Verdict::Unclear,
-            (status, _) => {
-                let failure = receipt.failure().map(|failure| failure.as_str());
-                let setting = intercept.on_failure.as_str();
-                tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL gave no answer");
-                inquiry.without_answer(intercept.on_failure)
-            }
-        };
-        if verdict == Verdict::Unclear {
-            let (status, is_whole) = (receipt.status, receipt.body.is_ok());
-            tracing::warn!(ride_id = %way.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
-        }
-        inquiry.last = Some(Screened { way, verdict });
+    };
+    if verdict == Verdict::Unclear {
+        let (status, is_whole) = (receipt.status, receipt.body.is_ok());
+        tracing::warn!(ride_id = %way.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
     }
+    inquiry.last = Some(Screened { way, verdict });
 }
 
 /// Whether there is something to be passed on: a keyword is for the provider.

@@ -5,29 +5,29 @@
 
 pub mod auth;
 mod bell;
-mod breakers;
-mod comparisons;
-mod deliveries;
-mod endpoints;
-mod events;
-mod health;
-mod in_hand;
-mod intake;
-mod intercept;
-mod messages;
-mod numbers;
-mod once;
-mod outbox;
-mod people;
-mod pool;
-mod presence;
-mod questions;
+pub mod breakers;
+pub mod comparisons;
+pub mod deliveries;
+pub mod endpoints;
+pub mod events;
+pub mod health;
+pub mod in_hand;
+pub mod intake;
+pub mod intercept;
+pub mod messages;
+pub mod numbers;
+pub mod once;
+pub mod outbox;
+pub mod people;
+pub mod pool;
+pub mod presence;
+pub mod questions;
 mod random;
 mod relay;
-mod rides;
+pub mod rides;
 mod strangers;
 mod tokens;
-mod upkeep;
+pub mod upkeep;
 mod wrong_secrets;
 
 use std::sync::{Arc, atomic::AtomicI64};
@@ -67,7 +67,7 @@ use crate::{
 };
 
 /// Everything the use cases share.
-pub struct Service {
+pub struct Context {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
@@ -106,7 +106,7 @@ pub struct Service {
     event_retention: Duration,
 }
 
-/// What a [`Service`] is made of.
+/// What a [`Context`] is made of.
 pub struct Parts {
     /// The database.
     pub store: Store,
@@ -148,7 +148,7 @@ pub struct Parts {
     pub proxies: TrustedProxies,
 }
 
-impl Service {
+impl Context {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let tokens = tokens::Tokens::new(&parts.jwt_secrets, &parts.issuer);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Once, RequestId, Service, expect_version};
+use super::{Context, Once, RequestId, expect_version};
 use crate::{
     domain::{
         comparison::StoredSide,
@@ -22,152 +22,156 @@ use crate::{
     },
 };
 
-impl Service {
-    /// Adds a number to the pool. Its provider must be configured.
-    pub async fn create_number(&self, request: &RequestId, new: &NewNumber) -> Result<Once<Number>> {
-        if let Some(wrong) = self.wrong_provider("/provider", Some(&new.provider)) {
-            return Err(Error::Invalid("invalid_request", vec![wrong]));
+/// Adds a number to the pool. Its provider must be configured.
+pub async fn create(ctx: &Context, request: &RequestId, new: &NewNumber) -> Result<Once<Number>> {
+    if let Some(wrong) = wrong_provider(ctx, "/provider", Some(&new.provider)) {
+        return Err(Error::Invalid("invalid_request", vec![wrong]));
+    }
+    let now = ctx.now();
+    let owner = &ctx.store.phone_index(&new.phone);
+    super::once::write_once(ctx, request, |tx| async move {
+        people::hold_phone(&tx, &new.phone).await?;
+        if people::phone_is_known(&tx, owner).await? {
+            super::comparisons::require_counted(
+                ctx,
+                &tx,
+                &request.caller,
+                [super::comparisons::compared(ctx, StoredSide::Everybody, &new.phone)],
+            )
+            .await?;
+            return Err(Conflict::NumberIsPersonsPhone.into());
         }
-        let now = self.now();
-        let owner = &self.store.phone_index(&new.phone);
-        self.write_once(request, |tx| async move {
-            people::hold_phone(&tx, &new.phone).await?;
-            if people::phone_is_known(&tx, owner).await? {
-                self.require_counted(&tx, &request.caller, [self.compared(StoredSide::Everybody, &new.phone)]).await?;
-                return Err(Conflict::NumberIsPersonsPhone.into());
+        numbers::insert(&tx, new, new.phone.country(), now).await
+    })
+    .await
+}
+
+/// What is wrong with the provider of a new number, if it is known.
+pub fn wrong_provider(ctx: &Context, pointer: &str, provider: Option<&ProviderName>) -> Option<FieldError> {
+    let is_configured = ctx.providers.get(provider?).is_some();
+    (!is_configured).then(|| FieldError::new(pointer, "is not a provider that is configured"))
+}
+
+/// What is wrong with new numbers, each as far as it is known.
+pub fn wrong_batch<'a>(
+    ctx: &Context,
+    numbers: impl Iterator<Item = (Option<&'a PhoneNumber>, Option<&'a ProviderName>)>,
+) -> Vec<FieldError> {
+    let (mut wrong, mut before) = (Vec::new(), HashSet::new());
+    for (at, (phone, provider)) in numbers.enumerate() {
+        wrong.extend(wrong_provider(ctx, &at_place(at, "provider"), provider));
+        if phone.is_some_and(|phone| !before.insert(phone.match_key())) {
+            wrong.push(FieldError::new(at_place(at, "phone_number"), "is in this list already"));
+        }
+    }
+    wrong
+}
+
+/// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
+///
+/// An import that is refused stores nothing and so leaves no trace of what it asked. A caller who may not see phones is
+/// therefore told of people's phones only in a short list, each of which counts, and not while the list has numbers
+/// of the pool.
+pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
+    let wrong = wrong_batch(ctx, new.iter().map(|number| (Some(&number.phone), Some(&number.provider))));
+    if !wrong.is_empty() {
+        return Err(Error::Invalid("invalid_request", wrong));
+    }
+    let now = ctx.now();
+    super::once::write_once(ctx, request, |tx| async move {
+        // Always in the same order, so that two imports cannot each wait for the other's next number.
+        let mut in_order: Vec<_> = new.iter().enumerate().collect();
+        in_order.sort_by_key(|(_, number)| number.phone.expose().to_owned());
+        let mut conflicts = Vec::new();
+        for (at, number) in &in_order {
+            people::hold_phone(&tx, &number.phone).await?;
+            let conflict = if people::phone_is_known(&tx, &ctx.store.phone_index(&number.phone)).await? {
+                Conflict::NumberIsPersonsPhone
+            } else if numbers::is_pooled(&tx, &number.phone.match_key()).await? {
+                Conflict::NumberExists
+            } else {
+                continue;
+            };
+            conflicts.push((*at, conflict));
+        }
+        if !request.caller.scopes.has(Scope::PhoneNumbersReveal) {
+            if conflicts.iter().any(|(_, conflict)| *conflict == Conflict::NumberExists) {
+                conflicts.retain(|(_, conflict)| *conflict == Conflict::NumberExists);
+            } else if !conflicts.is_empty() {
+                if new.len() > StoredSide::Everybody.allowance().most {
+                    return Err(Error::MissingScope(Scope::PhoneNumbersReveal));
+                }
+                let compared =
+                    new.iter().map(|number| super::comparisons::compared(ctx, StoredSide::Everybody, &number.phone));
+                super::comparisons::require_counted(ctx, &tx, &request.caller, compared).await?;
             }
-            numbers::insert(&tx, new, new.phone.country(), now).await
+        }
+        conflicts.sort_by_key(|(at, _)| *at);
+        if let Some((_, first)) = conflicts.first() {
+            let named =
+                |(at, conflict): &(usize, Conflict)| FieldError::new(at_place(*at, "phone_number"), conflict.detail());
+            return Err(Error::Conflicts(*first, conflicts.iter().map(named).collect()));
+        }
+        let mut made = Vec::with_capacity(new.len());
+        for number in new {
+            made.push(numbers::insert(&tx, number, number.phone.country(), now).await?);
+        }
+        Ok(made)
+    })
+    .await
+}
+
+/// The number with this id.
+pub async fn find(ctx: &Context, id: NumberId) -> Result<Number> {
+    numbers::find(&ctx.store, id, ctx.now()).await?.ok_or(Error::NotFound)
+}
+
+/// Numbers, a page at a time.
+pub async fn list(ctx: &Context, filter: &NumberFilter, page: &PageRequest) -> Result<Page<Number>> {
+    numbers::list(&ctx.store, filter, page, ctx.now()).await
+}
+
+/// Edits a number. Draining or suspending it waits for rides that are being given it at this moment.
+pub async fn edit(ctx: &Context, id: NumberId, patch: &NumberPatch, expected: &ExpectedVersion) -> Result<Number> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
+            expect_version(expected, number.version)?;
+            let mut after = number.clone();
+            after.status = patch.status.unwrap_or(number.status);
+            after.capabilities = patch.capabilities.unwrap_or(number.capabilities);
+            if (after.status, after.capabilities) == (number.status, number.capabilities) {
+                return Ok(number);
+            }
+            if after.status == NumberStatus::Suspended && number.status != NumberStatus::Suspended {
+                let suspended = EventData {
+                    number_id: Some(id),
+                    provider: Some(number.provider.clone()),
+                    status: Some(after.status.as_str().to_owned()),
+                    ..EventData::default()
+                };
+                events::record(&tx, EventType::NumberSuspended, &suspended, now).await?;
+            }
+            numbers::update(&tx, &after, now).await
         })
         .await
-    }
+}
 
-    /// What is wrong with the provider of a new number, if it is known.
-    pub fn wrong_provider(&self, pointer: &str, provider: Option<&ProviderName>) -> Option<FieldError> {
-        let is_configured = self.providers.get(provider?).is_some();
-        (!is_configured).then(|| FieldError::new(pointer, "is not a provider that is configured"))
-    }
-
-    /// What is wrong with new numbers, each as far as it is known.
-    pub fn wrong_batch<'a>(
-        &self,
-        numbers: impl Iterator<Item = (Option<&'a PhoneNumber>, Option<&'a ProviderName>)>,
-    ) -> Vec<FieldError> {
-        let (mut wrong, mut before) = (Vec::new(), HashSet::new());
-        for (at, (phone, provider)) in numbers.enumerate() {
-            wrong.extend(self.wrong_provider(&at_place(at, "provider"), provider));
-            if phone.is_some_and(|phone| !before.insert(phone.match_key())) {
-                wrong.push(FieldError::new(at_place(at, "phone_number"), "is in this list already"));
+/// Takes a number out of the pool, once no contact window on it is open.
+pub async fn delete(ctx: &Context, id: NumberId, expected: &ExpectedVersion) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
+            expect_version(expected, number.version)?;
+            let open = bindings::open_rides(&tx, id, now).await?;
+            if open > 0 {
+                return Err(Error::NumberInUse(open));
             }
-        }
-        wrong
-    }
-
-    /// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
-    ///
-    /// An import that is refused stores nothing and so leaves no trace of what it asked. A caller who may not see phones is
-    /// therefore told of people's phones only in a short list, each of which counts, and not while the list has numbers
-    /// of the pool.
-    pub async fn create_numbers(&self, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
-        let wrong = self.wrong_batch(new.iter().map(|number| (Some(&number.phone), Some(&number.provider))));
-        if !wrong.is_empty() {
-            return Err(Error::Invalid("invalid_request", wrong));
-        }
-        let now = self.now();
-        self.write_once(request, |tx| async move {
-            // Always in the same order, so that two imports cannot each wait for the other's next number.
-            let mut in_order: Vec<_> = new.iter().enumerate().collect();
-            in_order.sort_by_key(|(_, number)| number.phone.expose().to_owned());
-            let mut conflicts = Vec::new();
-            for (at, number) in &in_order {
-                people::hold_phone(&tx, &number.phone).await?;
-                let conflict = if people::phone_is_known(&tx, &self.store.phone_index(&number.phone)).await? {
-                    Conflict::NumberIsPersonsPhone
-                } else if numbers::is_pooled(&tx, &number.phone.match_key()).await? {
-                    Conflict::NumberExists
-                } else {
-                    continue;
-                };
-                conflicts.push((*at, conflict));
-            }
-            if !request.caller.scopes.has(Scope::PhoneNumbersReveal) {
-                if conflicts.iter().any(|(_, conflict)| *conflict == Conflict::NumberExists) {
-                    conflicts.retain(|(_, conflict)| *conflict == Conflict::NumberExists);
-                } else if !conflicts.is_empty() {
-                    if new.len() > StoredSide::Everybody.allowance().most {
-                        return Err(Error::MissingScope(Scope::PhoneNumbersReveal));
-                    }
-                    let compared = new.iter().map(|number| self.compared(StoredSide::Everybody, &number.phone));
-                    self.require_counted(&tx, &request.caller, compared).await?;
-                }
-            }
-            conflicts.sort_by_key(|(at, _)| *at);
-            if let Some((_, first)) = conflicts.first() {
-                let named = |(at, conflict): &(usize, Conflict)| {
-                    FieldError::new(at_place(*at, "phone_number"), conflict.detail())
-                };
-                return Err(Error::Conflicts(*first, conflicts.iter().map(named).collect()));
-            }
-            let mut made = Vec::with_capacity(new.len());
-            for number in new {
-                made.push(numbers::insert(&tx, number, number.phone.country(), now).await?);
-            }
-            Ok(made)
+            numbers::retire(&tx, id, now).await
         })
         .await
-    }
-
-    /// The number with this id.
-    pub async fn number(&self, id: NumberId) -> Result<Number> {
-        numbers::find(&self.store, id, self.now()).await?.ok_or(Error::NotFound)
-    }
-
-    /// Numbers, a page at a time.
-    pub async fn list_numbers(&self, filter: &NumberFilter, page: &PageRequest) -> Result<Page<Number>> {
-        numbers::list(&self.store, filter, page, self.now()).await
-    }
-
-    /// Edits a number. Draining or suspending it waits for rides that are being given it at this moment.
-    pub async fn edit_number(&self, id: NumberId, patch: &NumberPatch, expected: &ExpectedVersion) -> Result<Number> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-                expect_version(expected, number.version)?;
-                let mut after = number.clone();
-                after.status = patch.status.unwrap_or(number.status);
-                after.capabilities = patch.capabilities.unwrap_or(number.capabilities);
-                if (after.status, after.capabilities) == (number.status, number.capabilities) {
-                    return Ok(number);
-                }
-                if after.status == NumberStatus::Suspended && number.status != NumberStatus::Suspended {
-                    let suspended = EventData {
-                        number_id: Some(id),
-                        provider: Some(number.provider.clone()),
-                        status: Some(after.status.as_str().to_owned()),
-                        ..EventData::default()
-                    };
-                    events::record(&tx, EventType::NumberSuspended, &suspended, now).await?;
-                }
-                numbers::update(&tx, &after, now).await
-            })
-            .await
-    }
-
-    /// Takes a number out of the pool, once no contact window on it is open.
-    pub async fn delete_number(&self, id: NumberId, expected: &ExpectedVersion) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-                expect_version(expected, number.version)?;
-                let open = bindings::open_rides(&tx, id, now).await?;
-                if open > 0 {
-                    return Err(Error::NumberInUse(open));
-                }
-                numbers::retire(&tx, id, now).await
-            })
-            .await
-    }
 }
 
 /// A field of one number of a list.

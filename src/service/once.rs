@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Service, random};
+use super::{Context, random};
 use crate::{
     domain::{
         client::Caller,
@@ -35,55 +35,53 @@ pub struct Once<T> {
     pub repeated: bool,
 }
 
-impl Service {
-    /// A keyed fingerprint of a request, for [`RequestId`].
-    pub fn fingerprint(&self, request: &[u8]) -> Vec<u8> {
-        self.store.fingerprint(request)
-    }
+/// A keyed fingerprint of a request, for [`RequestId`].
+pub fn fingerprint(ctx: &Context, request: &[u8]) -> Vec<u8> {
+    ctx.store.fingerprint(request)
+}
 
-    /// Runs a unit of work in a transaction, or answers as the first time if this request was answered before. The
-    /// answer is kept, sealed, in the same transaction. Phones that the work compares are counted first, and so is what
-    /// the body is compared with: under a key that somebody used, it could be guessed.
-    pub(super) async fn write_once<T, F>(&self, request: &RequestId, work: impl Fn(Tx) -> F) -> Result<Once<T>>
-    where
-        T: Serialize + DeserializeOwned,
-        F: Future<Output = Result<T>>,
-    {
-        let (now, work) = (self.now(), &work);
-        let attempt = || {
-            self.store.write(move |tx| async move {
-                let Some(key) = &request.key else {
-                    return Ok(Once { value: work(tx.clone()).await?, repeated: false });
-                };
-                let key = RequestKey {
-                    client: request.caller.id,
-                    operation: request.operation,
-                    key: key.clone(),
-                    fingerprint: request.fingerprint.clone(),
-                };
-                let taken = idempotency::take(&tx, &key, now).await?;
-                if !matches!(taken, Taken::Fresh) {
-                    let before = self.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
-                    let subject = StoredSide::Request(random::spell(&before));
-                    let compared = Comparison { subject, digest: key.fingerprint.clone() };
-                    self.require_counted(&tx, &request.caller, [compared]).await?;
+/// Runs a unit of work in a transaction, or answers as the first time if this request was answered before. The
+/// answer is kept, sealed, in the same transaction. Phones that the work compares are counted first, and so is what
+/// the body is compared with: under a key that somebody used, it could be guessed.
+pub(super) async fn write_once<T, F>(ctx: &Context, request: &RequestId, work: impl Fn(Tx) -> F) -> Result<Once<T>>
+where
+    T: Serialize + DeserializeOwned,
+    F: Future<Output = Result<T>>,
+{
+    let (now, work) = (ctx.now(), &work);
+    let attempt = || {
+        ctx.store.write(move |tx| async move {
+            let Some(key) = &request.key else {
+                return Ok(Once { value: work(tx.clone()).await?, repeated: false });
+            };
+            let key = RequestKey {
+                client: request.caller.id,
+                operation: request.operation,
+                key: key.clone(),
+                fingerprint: request.fingerprint.clone(),
+            };
+            let taken = idempotency::take(&tx, &key, now).await?;
+            if !matches!(taken, Taken::Fresh) {
+                let before = ctx.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
+                let subject = StoredSide::Request(random::spell(&before));
+                let compared = Comparison { subject, digest: key.fingerprint.clone() };
+                super::comparisons::require_counted(ctx, &tx, &request.caller, [compared]).await?;
+            }
+            match taken {
+                Taken::Fresh => {
+                    let value = work(tx.clone()).await?;
+                    idempotency::keep(&tx, &key, &serde_json::to_vec(&value).map_err(Error::internal)?).await?;
+                    Ok(Once { value, repeated: false })
                 }
-                match taken {
-                    Taken::Fresh => {
-                        let value = work(tx.clone()).await?;
-                        idempotency::keep(&tx, &key, &serde_json::to_vec(&value).map_err(Error::internal)?).await?;
-                        Ok(Once { value, repeated: false })
-                    }
-                    Taken::Repeated(kept) => {
-                        Ok(Once { value: serde_json::from_slice(&kept).map_err(Error::internal)?, repeated: true })
-                    }
-                    Taken::Misused => Err(Error::Invalid(
-                        "idempotency_key_reused",
-                        vec![FieldError::new("Idempotency-Key", "was used for another request")],
-                    )),
+                Taken::Repeated(kept) => {
+                    Ok(Once { value: serde_json::from_slice(&kept).map_err(Error::internal)?, repeated: true })
                 }
-            })
-        };
-        self.counting(request.caller.id, attempt).await
-    }
+                Taken::Misused => Err(Error::Invalid(
+                    "idempotency_key_reused",
+                    vec![FieldError::new("Idempotency-Key", "was used for another request")],
+                )),
+            }
+        })
+    };
+    super::comparisons::counting(ctx, request.caller.id, attempt).await
 }

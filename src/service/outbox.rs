@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         breaker::Health,
@@ -39,7 +39,7 @@ fn lease(holder: Holder) -> Duration {
 /// Texts that expire in one transaction each, at most so many in a run.
 const EXPIRED_AT_ONCE: u32 = 200;
 
-/// A part on its way to its provider: what [`Service::write_down`] needs to know.
+/// A part on its way to its provider: what [`write_down`] needs to know.
 pub struct Dispatch {
     claim: Claim,
     message: MessageId,
@@ -65,208 +65,205 @@ impl Failed {
     }
 }
 
-impl Service {
-    /// Claims parts that are due at a provider, no more than it can take now.
-    pub async fn claim_due(&self, provider: &ProviderName, limit: u32) -> Result<Claimed> {
-        let now = self.now();
-        let Some(adapter) = self.providers.get(provider) else { return Ok(Claimed::default()) };
-        let Some(holder) = self.holder() else { return Ok(Claimed::default()) };
-        let lease = lease(holder);
-        if let Holder::Process(process) = holder {
-            self.release_lost(process).await?;
-        }
-        let _claiming = self.in_hand.claiming().await;
-        let throughput = self.providers.throughput(adapter.profile());
-        let claimed = self
-            .store
-            .write(|tx| async move {
-                let open = breakers::open_locked(&tx, provider).await?;
-                let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
-                if probe_at.is_some_and(|probe_at| now < probe_at) {
-                    return Ok(Claimed { claims: Vec::new(), again_at: probe_at });
-                }
-                let is_probe = open.is_some();
-                let limit = if is_probe { 1 } else { limit };
-                let minds_arrivals = self.intercept.is_some();
-                let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
-                let claimed = outbox::claim(&tx, &ask, now).await?;
-                if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
-                    // Until its outcome is known, or the claim is over.
-                    breakers::probe(&tx, provider, now + lease, breaker.probes, holder).await?;
-                }
-                Ok(claimed)
-            })
-            .await;
-        self.in_hand.take(&claimed);
-        claimed
+/// Claims parts that are due at a provider, no more than it can take now.
+pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Result<Claimed> {
+    let now = ctx.now();
+    let Some(adapter) = ctx.providers.get(provider) else { return Ok(Claimed::default()) };
+    let Some(holder) = super::presence::holder(ctx) else { return Ok(Claimed::default()) };
+    let lease = lease(holder);
+    if let Holder::Process(process) = holder {
+        super::in_hand::release_lost(ctx, process).await?;
     }
-
-    /// Whether a claimed part may be sent now: the claim holds, and will until that is done.
-    pub fn may_send(&self, claim: Claim) -> bool {
-        let claimed_at = claim.until - lease(claim.holder);
-        self.holds(claim.holder) && self.now() <= claimed_at + BEGINS_WITHIN
-    }
-
-    /// Gives up texts that have become pointless.
-    pub async fn expire_texts(&self) -> Result<()> {
-        let now = self.now();
-        let overdue = outbox::overdue(&self.store, now, EXPIRED_AT_ONCE).await?;
-        for text in &overdue {
-            self.store.write(|tx| async move { outbox::expire(&tx, *text, now).await }).await?;
-        }
-        if !overdue.is_empty() {
-            tracing::warn!(texts = overdue.len(), "texts could not be sent in time and were given up (MESSAGE_TTL)");
-        }
-        Ok(())
-    }
-
-    /// Gives a claim back that was not sent: whoever is there sends it, at once.
-    pub async fn give_back(&self, provider: &ProviderName, claim: Claim) -> Result<()> {
-        let now = self.now();
-        self.store.write(|tx| async move { outbox::give_back(&tx, claim, now).await }).await?;
-        self.came_to_nothing(provider, claim).await
-    }
-
-    /// How many parts are owed.
-    pub async fn owed_count(&self) -> Result<u64> {
-        outbox::owed(&self.store).await
-    }
-
-    /// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
-    pub async fn prepare(&self, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
-        let Some(part) = outbox::resolve(&self.store, claim, self.now()).await? else { return Ok(None) };
-        let Some(way) = part.way else {
-            self.settle(part.message_id, claim, Ending::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
-            return Ok(None);
-        };
-        let Some(provider) = self.providers.get(&way.provider) else {
-            tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
-            let why = Failed { why: SendFailure::ProviderNotConfigured, code: None, status: None };
-            self.try_later(part.message_id, claim, None, false, &why).await?;
-            return Ok(None);
-        };
-        let text = OutboundText {
-            from: &way.from,
-            to: &way.to,
-            body: &part.body,
-            media: &part.media,
-            reference: &part.reference,
-            report_url: &self.report_url(&way.provider),
-        };
-        let request = provider.build_send(&text, self.now());
-        Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
-    }
-
-    /// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
-    pub async fn came_to_nothing(&self, provider: &ProviderName, claim: Claim) -> Result<()> {
-        if claim.is_probe { self.probe_again(provider).await } else { Ok(()) }
-    }
-
-    /// Writes down what came of a dispatch; `None`: it was broken off.
-    pub async fn write_down(
-        &self,
-        dispatch: &Dispatch,
-        response: Option<&std::result::Result<ProviderResponse, Unreached>>,
-    ) -> Result<()> {
-        match response {
-            Some(response) => self.finish(dispatch, response).await,
-            None => self.break_off(dispatch).await,
-        }
-    }
-
-    async fn finish(
-        &self,
-        dispatch: &Dispatch,
-        response: &std::result::Result<ProviderResponse, Unreached>,
-    ) -> Result<()> {
-        let Dispatch { claim, message, provider } = dispatch;
-        let (claim, message) = (*claim, *message);
-        let outcome = match response {
-            Ok(response) => provider.read_outcome(response),
-            Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
-            Err(Unreached::Unknown) => SendOutcome::InDoubt,
-        };
-        let answer = response.as_ref().ok();
-        let status = answer.map(|answer| answer.status.as_u16());
-        let code = answer.and_then(|answer| provider.read_code(answer));
-        let provider = &provider.profile().name;
-        let health = health(response, &outcome);
-        let (attempt, shown) = (claim.attempt, code.as_ref().map(ProviderCode::as_str));
-        match outcome {
-            SendOutcome::Accepted { provider_id } => {
-                let sent = Ending { provider_id: Some(&provider_id), ..Ending::sent() };
-                self.settle(message, claim, sent).await?;
+    let _claiming = ctx.in_hand.claiming().await;
+    let throughput = ctx.providers.throughput(adapter.profile());
+    let claimed = ctx
+        .store
+        .write(|tx| async move {
+            let open = breakers::open_locked(&tx, provider).await?;
+            let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
+            if probe_at.is_some_and(|probe_at| now < probe_at) {
+                return Ok(Claimed { claims: Vec::new(), again_at: probe_at });
             }
-            SendOutcome::Rejected { code } => {
-                let shown = code.as_ref().map(ProviderCode::as_str);
-                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider rejected a text");
-                let failed = Failed { why: SendFailure::ProviderRejected, code, status };
-                self.settle(message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
+            let is_probe = open.is_some();
+            let limit = if is_probe { 1 } else { limit };
+            let minds_arrivals = ctx.intercept.is_some();
+            let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
+            let claimed = outbox::claim(&tx, &ask, now).await?;
+            if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
+                // Until its outcome is known, or the claim is over.
+                breakers::probe(&tx, provider, now + lease, breaker.probes, holder).await?;
             }
-            SendOutcome::RefusedUs => {
-                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider refused our credentials or account");
-                let failed = Failed { why: SendFailure::ProviderRefusedUs, code, status };
-                self.try_later(message, claim, None, false, &failed).await?;
-            }
-            SendOutcome::TryLater { after } => {
-                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider did not take a text");
-                let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
-                self.try_later(message, claim, after, false, &failed).await?;
-            }
-            SendOutcome::InDoubt => {
-                tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "nobody knows whether a provider took a text");
-                let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
-                self.try_later(message, claim, None, true, &failed).await?;
-            }
-        }
-        self.judge(provider, health, message, claim.is_probe).await
-    }
+            Ok(claimed)
+        })
+        .await;
+    ctx.in_hand.take(&claimed);
+    claimed
+}
 
-    /// Writes down that a dispatch was broken off, as the claim was lost: nobody knows whether the provider has it. That says
-    /// nothing of the provider.
-    async fn break_off(&self, dispatch: &Dispatch) -> Result<()> {
-        let Dispatch { claim, message, provider } = dispatch;
-        let provider = &provider.profile().name;
-        tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "broke off a send: this process could not renew its counter");
-        let failed = Failed { why: SendFailure::ProviderUnavailable, code: None, status: None };
-        self.try_later(*message, *claim, None, true, &failed).await?;
-        self.came_to_nothing(provider, *claim).await
-    }
+/// Whether a claimed part may be sent now: the claim holds, and will until that is done.
+pub fn may_send(ctx: &Context, claim: Claim) -> bool {
+    let claimed_at = claim.until - lease(claim.holder);
+    super::presence::holds(ctx, claim.holder) && ctx.now() <= claimed_at + BEGINS_WITHIN
+}
 
-    async fn try_later(
-        &self,
-        message: MessageId,
-        claim: Claim,
-        after: Option<Duration>,
-        in_doubt: bool,
-        failed: &Failed,
-    ) -> Result<()> {
-        let reason = failed.reason();
-        let cause = failed.cause(&reason);
-        // Where the provider refuses us, it is not the text that has to be given up.
-        if claim.tries >= retry::MAX_ATTEMPTS && failed.why != SendFailure::ProviderRefusedUs {
-            return self.settle(message, claim, Ending { in_doubt, ..Ending::failed(cause) }).await;
-        }
-        let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
-        // Where its provider is down, a text waits for that and not for its own turn.
-        let pause = if claim.is_probe && !in_doubt {
-            after.unwrap_or_default()
-        } else {
-            retry::pause(tries, self.chance.unit(), after)
-        };
-        let due_at = self.now() + pause;
-        self.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt, cause).await }).await
+/// Gives up texts that have become pointless.
+pub async fn expire_texts(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    let overdue = outbox::overdue(&ctx.store, now, EXPIRED_AT_ONCE).await?;
+    for text in &overdue {
+        ctx.store.write(|tx| async move { outbox::expire(&tx, *text, now).await }).await?;
     }
+    if !overdue.is_empty() {
+        tracing::warn!(texts = overdue.len(), "texts could not be sent in time and were given up (MESSAGE_TTL)");
+    }
+    Ok(())
+}
 
-    async fn settle(&self, message: MessageId, claim: Claim, ending: Ending<'_>) -> Result<()> {
-        let (now, ending) = (self.now(), &ending);
-        let settled =
-            self.store.write(|tx| async move { outbox::settle(&tx, message, claim, ending, now).await }).await?;
-        if !settled {
-            tracing::debug!(message_id = %message, "a claim was settled elsewhere");
-        }
-        Ok(())
+/// Gives a claim back that was not sent: whoever is there sends it, at once.
+pub async fn give_back(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
+    let now = ctx.now();
+    ctx.store.write(|tx| async move { outbox::give_back(&tx, claim, now).await }).await?;
+    came_to_nothing(ctx, provider, claim).await
+}
+
+/// How many parts are owed.
+pub async fn owed_count(ctx: &Context) -> Result<u64> {
+    outbox::owed(&ctx.store).await
+}
+
+/// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
+pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
+    let Some(part) = outbox::resolve(&ctx.store, claim, ctx.now()).await? else { return Ok(None) };
+    let Some(way) = part.way else {
+        settle(ctx, part.message_id, claim, Ending::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
+        return Ok(None);
+    };
+    let Some(provider) = ctx.providers.get(&way.provider) else {
+        tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
+        let why = Failed { why: SendFailure::ProviderNotConfigured, code: None, status: None };
+        try_later(ctx, part.message_id, claim, None, false, &why).await?;
+        return Ok(None);
+    };
+    let text = OutboundText {
+        from: &way.from,
+        to: &way.to,
+        body: &part.body,
+        media: &part.media,
+        reference: &part.reference,
+        report_url: &ctx.report_url(&way.provider),
+    };
+    let request = provider.build_send(&text, ctx.now());
+    Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
+}
+
+/// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
+pub async fn came_to_nothing(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
+    if claim.is_probe { super::breakers::probe_again(ctx, provider).await } else { Ok(()) }
+}
+
+/// Writes down what came of a dispatch; `None`: it was broken off.
+pub async fn write_down(
+    ctx: &Context,
+    dispatch: &Dispatch,
+    response: Option<&std::result::Result<ProviderResponse, Unreached>>,
+) -> Result<()> {
+    match response {
+        Some(response) => finish(ctx, dispatch, response).await,
+        None => break_off(ctx, dispatch).await,
     }
+}
+
+async fn finish(
+    ctx: &Context,
+    dispatch: &Dispatch,
+    response: &std::result::Result<ProviderResponse, Unreached>,
+) -> Result<()> {
+    let Dispatch { claim, message, provider } = dispatch;
+    let (claim, message) = (*claim, *message);
+    let outcome = match response {
+        Ok(response) => provider.read_outcome(response),
+        Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
+        Err(Unreached::Unknown) => SendOutcome::InDoubt,
+    };
+    let answer = response.as_ref().ok();
+    let status = answer.map(|answer| answer.status.as_u16());
+    let code = answer.and_then(|answer| provider.read_code(answer));
+    let provider = &provider.profile().name;
+    let health = health(response, &outcome);
+    let (attempt, shown) = (claim.attempt, code.as_ref().map(ProviderCode::as_str));
+    match outcome {
+        SendOutcome::Accepted { provider_id } => {
+            let sent = Ending { provider_id: Some(&provider_id), ..Ending::sent() };
+            settle(ctx, message, claim, sent).await?;
+        }
+        SendOutcome::Rejected { code } => {
+            let shown = code.as_ref().map(ProviderCode::as_str);
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider rejected a text");
+            let failed = Failed { why: SendFailure::ProviderRejected, code, status };
+            settle(ctx, message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
+        }
+        SendOutcome::RefusedUs => {
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider refused our credentials or account");
+            let failed = Failed { why: SendFailure::ProviderRefusedUs, code, status };
+            try_later(ctx, message, claim, None, false, &failed).await?;
+        }
+        SendOutcome::TryLater { after } => {
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider did not take a text");
+            let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+            try_later(ctx, message, claim, after, false, &failed).await?;
+        }
+        SendOutcome::InDoubt => {
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "nobody knows whether a provider took a text");
+            let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+            try_later(ctx, message, claim, None, true, &failed).await?;
+        }
+    }
+    super::breakers::judge(ctx, provider, health, message, claim.is_probe).await
+}
+
+/// Writes down that a dispatch was broken off, as the claim was lost: nobody knows whether the provider has it. That says
+/// nothing of the provider.
+async fn break_off(ctx: &Context, dispatch: &Dispatch) -> Result<()> {
+    let Dispatch { claim, message, provider } = dispatch;
+    let provider = &provider.profile().name;
+    tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "broke off a send: this process could not renew its counter");
+    let failed = Failed { why: SendFailure::ProviderUnavailable, code: None, status: None };
+    try_later(ctx, *message, *claim, None, true, &failed).await?;
+    came_to_nothing(ctx, provider, *claim).await
+}
+
+async fn try_later(
+    ctx: &Context,
+    message: MessageId,
+    claim: Claim,
+    after: Option<Duration>,
+    in_doubt: bool,
+    failed: &Failed,
+) -> Result<()> {
+    let reason = failed.reason();
+    let cause = failed.cause(&reason);
+    // Where the provider refuses us, it is not the text that has to be given up.
+    if claim.tries >= retry::MAX_ATTEMPTS && failed.why != SendFailure::ProviderRefusedUs {
+        return settle(ctx, message, claim, Ending { in_doubt, ..Ending::failed(cause) }).await;
+    }
+    let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
+    // Where its provider is down, a text waits for that and not for its own turn.
+    let pause = if claim.is_probe && !in_doubt {
+        after.unwrap_or_default()
+    } else {
+        retry::pause(tries, ctx.chance.unit(), after)
+    };
+    let due_at = ctx.now() + pause;
+    ctx.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt, cause).await }).await
+}
+
+async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<'_>) -> Result<()> {
+    let (now, ending) = (ctx.now(), &ending);
+    let settled = ctx.store.write(|tx| async move { outbox::settle(&tx, message, claim, ending, now).await }).await?;
+    if !settled {
+        tracing::debug!(message_id = %message, "a claim was settled elsewhere");
+    }
+    Ok(())
 }
 
 /// What a response says of the provider itself.

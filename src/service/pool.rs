@@ -2,7 +2,7 @@
 
 use chrono::{Duration, NaiveTime};
 
-use super::Service;
+use super::Context;
 use crate::{
     domain::{
         error::{Error, PoolLimit, Result},
@@ -40,109 +40,103 @@ pub struct PoolGroup {
     pub stock: Stock,
 }
 
-impl Service {
-    /// Counts the pool. Reads all numbers and all bindings.
-    pub async fn pool(&self) -> Result<PoolReport> {
-        let now = self.now();
-        let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
-        let usable = self.providers.configured();
-        let counts = pool::count(&self.store, &usable, now).await?;
-        let holders = pool::holders(&self.store, &usable, now).await?;
-        let needed = pool::needed(&self.store, midnight, now).await?;
-        let stock_of = |part: &pool::Part, counts: &[PoolCount]| {
-            let sum = |of: fn(&PoolCount) -> i64| counts.iter().map(of).sum();
-            let holders = holders.iter().filter(|(of, _)| of == part).map(|(_, holders)| *holders);
-            let usable = sum(|count| count.usable);
-            Stock {
-                total: sum(|count| count.total),
-                usable,
-                open: sum(|count| count.open),
-                cooling: sum(|count| count.cooling),
-                reach: Reach::of(usable, holders.collect()),
-                needed_today: needed.iter().find(|(of, _)| of == part).map_or(0, |(_, needed)| *needed),
+/// Counts the pool. Reads all numbers and all bindings.
+pub async fn report(ctx: &Context) -> Result<PoolReport> {
+    let now = ctx.now();
+    let midnight = now.date_naive().and_time(NaiveTime::MIN).and_utc();
+    let usable = ctx.providers.configured();
+    let counts = pool::count(&ctx.store, &usable, now).await?;
+    let holders = pool::holders(&ctx.store, &usable, now).await?;
+    let needed = pool::needed(&ctx.store, midnight, now).await?;
+    let stock_of = |part: &pool::Part, counts: &[PoolCount]| {
+        let sum = |of: fn(&PoolCount) -> i64| counts.iter().map(of).sum();
+        let holders = holders.iter().filter(|(of, _)| of == part).map(|(_, holders)| *holders);
+        let usable = sum(|count| count.usable);
+        Stock {
+            total: sum(|count| count.total),
+            usable,
+            open: sum(|count| count.open),
+            cooling: sum(|count| count.cooling),
+            reach: Reach::of(usable, holders.collect()),
+            needed_today: needed.iter().find(|(of, _)| of == part).map_or(0, |(_, needed)| *needed),
+        }
+    };
+    let whole = stock_of(&None, &counts);
+    let groups = counts.iter().map(|count| {
+        let (provider, country) = (count.provider.clone(), count.country.clone());
+        let part = Some((provider.clone(), country.clone()));
+        PoolGroup { provider, country, stock: stock_of(&part, std::slice::from_ref(count)) }
+    });
+    let groups = groups.collect();
+    let low = is_low(ctx, whole.reach);
+    Ok(PoolReport { whole, groups, low_water: ctx.low_water, low })
+}
+
+fn is_low(ctx: &Context, reach: Reach) -> bool {
+    reach.free_for_busiest < i64::from(ctx.low_water)
+}
+
+/// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Does not
+/// look where there is nothing to see.
+pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    let level = pool::level(&ctx.store).await?;
+    let has_mark = ctx.low_water > 0 || level != PoolLevel::Enough;
+    if !has_mark {
+        return Ok(());
+    }
+    let usable = ctx.providers.configured();
+    let numbers = pool::count(&ctx.store, &usable, now).await?.iter().map(|count| count.usable).sum();
+    let holders = pool::holders(&ctx.store, &usable, now).await?;
+    let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
+    let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
+    let (free, low_water) = (reach.free_for_busiest, ctx.low_water);
+    let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
+    if !move_level(ctx, level, next, None).await? {
+        return Ok(());
+    }
+    if next == PoolLevel::Low {
+        tracing::warn!(free, low_water, "the pool is low: few numbers are free for the busiest phone (POOL_LOW_WATER)");
+    } else {
+        tracing::info!(free, low_water, "the pool is no longer low");
+    }
+    Ok(())
+}
+
+/// Passes an outcome on; where a ride found no number, tells the platform and the log, once until the pool has recovered.
+/// To be called outside of the transaction, which that rolled back.
+pub(super) async fn noting_depletion<T>(ctx: &Context, outcome: Result<T>) -> Result<T> {
+    if let Err(Error::PoolDepleted(limit)) = &outcome
+        && let Err(cause) = note_depletion(ctx, *limit).await
+    {
+        tracing::error!(%cause, "that the pool is depleted could not be written down");
+    }
+    outcome
+}
+
+async fn note_depletion(ctx: &Context, limit: PoolLimit) -> Result<()> {
+    let level = pool::level(&ctx.store).await?;
+    if level != PoolLevel::Depleted && move_level(ctx, level, PoolLevel::Depleted, Some(limit)).await? {
+        tracing::warn!(%limit, "the pool is depleted: a ride found no number");
+    }
+    Ok(())
+}
+
+/// Moves the pool to another level and tells the platform; `false` if somebody else was faster.
+async fn move_level(ctx: &Context, from: PoolLevel, to: PoolLevel, limit: Option<PoolLimit>) -> Result<bool> {
+    let now = ctx.now();
+    let data = &EventData {
+        status: Some(to.as_str().to_owned()),
+        reason: limit.map(|limit| limit.as_str().to_owned()),
+        ..EventData::default()
+    };
+    ctx.store
+        .write(|tx| async move {
+            let moved = pool::set_level(&tx, from, to, now).await?;
+            if moved {
+                events::record(&tx, EventType::of_pool(to), data, now).await?;
             }
-        };
-        let whole = stock_of(&None, &counts);
-        let groups = counts.iter().map(|count| {
-            let (provider, country) = (count.provider.clone(), count.country.clone());
-            let part = Some((provider.clone(), country.clone()));
-            PoolGroup { provider, country, stock: stock_of(&part, std::slice::from_ref(count)) }
-        });
-        let groups = groups.collect();
-        let low = self.is_low(whole.reach);
-        Ok(PoolReport { whole, groups, low_water: self.low_water, low })
-    }
-
-    fn is_low(&self, reach: Reach) -> bool {
-        reach.free_for_busiest < i64::from(self.low_water)
-    }
-
-    /// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Does not
-    /// look where there is nothing to see.
-    pub(super) async fn watch_pool(&self) -> Result<()> {
-        let now = self.now();
-        let level = pool::level(&self.store).await?;
-        let has_mark = self.low_water > 0 || level != PoolLevel::Enough;
-        if !has_mark {
-            return Ok(());
-        }
-        let usable = self.providers.configured();
-        let numbers = pool::count(&self.store, &usable, now).await?.iter().map(|count| count.usable).sum();
-        let holders = pool::holders(&self.store, &usable, now).await?;
-        let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
-        let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
-        let (free, low_water) = (reach.free_for_busiest, self.low_water);
-        let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
-        if !self.move_level(level, next, None).await? {
-            return Ok(());
-        }
-        if next == PoolLevel::Low {
-            tracing::warn!(
-                free,
-                low_water,
-                "the pool is low: few numbers are free for the busiest phone (POOL_LOW_WATER)"
-            );
-        } else {
-            tracing::info!(free, low_water, "the pool is no longer low");
-        }
-        Ok(())
-    }
-
-    /// Passes an outcome on; where a ride found no number, tells the platform and the log, once until the pool has recovered.
-    /// To be called outside of the transaction, which that rolled back.
-    pub(super) async fn noting_depletion<T>(&self, outcome: Result<T>) -> Result<T> {
-        if let Err(Error::PoolDepleted(limit)) = &outcome
-            && let Err(cause) = self.note_depletion(*limit).await
-        {
-            tracing::error!(%cause, "that the pool is depleted could not be written down");
-        }
-        outcome
-    }
-
-    async fn note_depletion(&self, limit: PoolLimit) -> Result<()> {
-        let level = pool::level(&self.store).await?;
-        if level != PoolLevel::Depleted && self.move_level(level, PoolLevel::Depleted, Some(limit)).await? {
-            tracing::warn!(%limit, "the pool is depleted: a ride found no number");
-        }
-        Ok(())
-    }
-
-    /// Moves the pool to another level and tells the platform; `false` if somebody else was faster.
-    async fn move_level(&self, from: PoolLevel, to: PoolLevel, limit: Option<PoolLimit>) -> Result<bool> {
-        let now = self.now();
-        let data = &EventData {
-            status: Some(to.as_str().to_owned()),
-            reason: limit.map(|limit| limit.as_str().to_owned()),
-            ..EventData::default()
-        };
-        self.store
-            .write(|tx| async move {
-                let moved = pool::set_level(&tx, from, to, now).await?;
-                if moved {
-                    events::record(&tx, EventType::of_pool(to), data, now).await?;
-                }
-                Ok(moved)
-            })
-            .await
-    }
+            Ok(moved)
+        })
+        .await
 }

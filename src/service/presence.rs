@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Bell, Service, random};
+use super::{Bell, Context, random};
 pub use crate::domain::peers::RENEW_EVERY;
 use crate::{
     domain::{
@@ -91,147 +91,145 @@ pub struct Attendance {
     inheriting: BTreeSet<ProcessId>,
 }
 
-impl Service {
-    /// Makes this process the only one that serves its database, as far as claims go.
-    pub async fn serve_alone(&self) -> Result<()> {
-        let (id, now) = (ProcessId(random::number()), self.now());
-        self.store.write(|tx| async move { processes::register_alone(&tx, id, now).await }).await?;
-        *self.presence.standing() = Standing::Alone(id);
-        Ok(())
-    }
+/// Makes this process the only one that serves its database, as far as claims go.
+pub async fn serve_alone(ctx: &Context) -> Result<()> {
+    let (id, now) = (ProcessId(random::number()), ctx.now());
+    ctx.store.write(|tx| async move { processes::register_alone(&tx, id, now).await }).await?;
+    *ctx.presence.standing() = Standing::Alone(id);
+    Ok(())
+}
 
-    /// From now on this process claims only while it is listed among those that serve its database; `false` if that can have
-    /// only one.
-    pub fn expect_peers(&self) -> bool {
-        let has_peers = store::has_peers(&self.store);
-        if has_peers {
-            *self.presence.standing() = Standing::Missing;
+/// From now on this process claims only while it is listed among those that serve its database; `false` if that can have
+/// only one.
+pub fn expect_peers(ctx: &Context) -> bool {
+    let has_peers = store::has_peers(&ctx.store);
+    if has_peers {
+        *ctx.presence.standing() = Standing::Missing;
+    }
+    has_peers
+}
+
+/// In whose name this process claims; `None` if it must not claim now.
+pub(super) fn holder(ctx: &Context) -> Option<Holder> {
+    ctx.presence.holder()
+}
+
+/// Whether a claim in this name is still this process's.
+pub fn holds(ctx: &Context, holder: Holder) -> bool {
+    holder == Holder::Unnamed || ctx.presence.holder() == Some(holder)
+}
+
+/// Works as long as a claim holds; `None` if it was lost before the work was done, which is then broken off.
+pub async fn while_held<T>(ctx: &Context, holder: Holder, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut lost = pin!(async {
+        while holds(ctx, holder) {
+            sleep(LOOK_EVERY).await;
         }
-        has_peers
-    }
-
-    /// In whose name this process claims; `None` if it must not claim now.
-    pub(super) fn holder(&self) -> Option<Holder> {
-        self.presence.holder()
-    }
-
-    /// Whether a claim in this name is still this process's.
-    pub fn holds(&self, holder: Holder) -> bool {
-        holder == Holder::Unnamed || self.presence.holder() == Some(holder)
-    }
-
-    /// Works as long as a claim holds; `None` if it was lost before the work was done, which is then broken off.
-    pub async fn while_held<T>(&self, holder: Holder, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        let mut lost = pin!(async {
-            while self.holds(holder) {
-                sleep(LOOK_EVERY).await;
-            }
-        });
-        poll_fn(|context| {
-            // Before anything else: whoever was paused in the middle must not go on.
-            if !self.holds(holder) || lost.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            work.as_mut().poll(context).map(Some)
-        })
-        .await
-    }
-
-    /// Renews the row of this process, or makes it, and takes over from those that are dead.
-    pub async fn attend(self: &Arc<Self>, attendance: &mut Attendance) -> Result<()> {
-        while let Some(done) = attendance.heirs.try_join_next() {
-            if let Ok(id) = done {
-                attendance.inheriting.remove(&id);
-            }
+    });
+    poll_fn(|context| {
+        // Before anything else: whoever was paused in the middle must not go on.
+        if !holds(ctx, holder) || lost.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
         }
-        let late = || Error::Unavailable("the counter of this process was not renewed in time".into());
-        let renewed = timeout(RENEWED_WITHIN, self.renew(attendance)).await.unwrap_or_else(|_| Err(late()));
-        if renewed.is_err() {
-            // Whatever state the connection is in.
-            attendance.line = None;
-            attendance.peers.missed();
-        }
-        for dead in renewed? {
-            if attendance.inheriting.insert(dead.process) {
-                let service = Arc::clone(self);
-                attendance.heirs.spawn(async move {
-                    if let Err(cause) = service.take_over(dead).await {
-                        tracing::error!(%cause, process = %dead.process, "failed to take over from a dead process");
-                    }
-                    dead.process
-                });
-            }
-        }
-        Ok(())
-    }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
 
-    async fn renew(&self, attendance: &mut Attendance) -> Result<Vec<Counter>> {
-        let line = match &attendance.line {
-            Some(line) => line,
-            None => attendance.line.insert(self.store.line().await?),
-        };
-        let began = Instant::now();
-        let id = match self.presence.id() {
-            Some(id) => id,
-            None => {
-                let id = ProcessId(random::number());
-                line.register(id, self.now()).await?;
-                id
-            }
-        };
-        match line.renew(id).await? {
-            Some(others) => {
-                let before = std::mem::replace(&mut *self.presence.standing(), Standing::Listed(id, began));
-                if !matches!(before, Standing::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
-                    tracing::info!(process = %id, others = others.len(), "this process is listed");
-                    self.ring_all();
+/// Renews the row of this process, or makes it, and takes over from those that are dead.
+pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<()> {
+    while let Some(done) = attendance.heirs.try_join_next() {
+        if let Ok(id) = done {
+            attendance.inheriting.remove(&id);
+        }
+    }
+    let late = || Error::Unavailable("the counter of this process was not renewed in time".into());
+    let renewed = timeout(RENEWED_WITHIN, renew(ctx, attendance)).await.unwrap_or_else(|_| Err(late()));
+    if renewed.is_err() {
+        // Whatever state the connection is in.
+        attendance.line = None;
+        attendance.peers.missed();
+    }
+    for dead in renewed? {
+        if attendance.inheriting.insert(dead.process) {
+            let ctx = Arc::clone(ctx);
+            attendance.heirs.spawn(async move {
+                if let Err(cause) = take_over(&ctx, dead).await {
+                    tracing::error!(%cause, process = %dead.process, "failed to take over from a dead process");
                 }
-                Ok(attendance.peers.saw(&others, began, Instant::now()))
-            }
-            None => {
-                *self.presence.standing() = Standing::Missing;
-                tracing::warn!(process = %id, "others took this process for dead: it is listed again under another id");
-                Ok(Vec::new())
-            }
+                dead.process
+            });
         }
     }
+    Ok(())
+}
 
-    async fn take_over(&self, dead: Counter) -> Result<()> {
-        let now = self.now();
-        if !self.store.write(|tx| async move { processes::take_over(&tx, dead, now).await }).await? {
-            return Ok(());
+async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter>> {
+    let line = match &attendance.line {
+        Some(line) => line,
+        None => attendance.line.insert(ctx.store.line().await?),
+    };
+    let began = Instant::now();
+    let id = match ctx.presence.id() {
+        Some(id) => id,
+        None => {
+            let id = ProcessId(random::number());
+            line.register(id, ctx.now()).await?;
+            id
         }
-        tracing::warn!(process = %dead.process, "a process is dead: its claims were taken over");
-        self.ring_all();
-        for _ in 0..COME_AGAIN_TIMES {
-            if !self.store.write(|tx| async move { processes::any_left(&tx, dead.process).await }).await? {
-                break;
+    };
+    match line.renew(id).await? {
+        Some(others) => {
+            let before = std::mem::replace(&mut *ctx.presence.standing(), Standing::Listed(id, began));
+            if !matches!(before, Standing::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
+                tracing::info!(process = %id, others = others.len(), "this process is listed");
+                ring_all(ctx);
             }
-            sleep(COME_AGAIN).await;
-            let now = self.now();
-            self.store.write(|tx| async move { processes::release(&tx, Claims::Of(dead.process), now).await }).await?;
-            self.ring_all();
+            Ok(attendance.peers.saw(&others, began, Instant::now()))
         }
-        Ok(())
+        None => {
+            *ctx.presence.standing() = Standing::Missing;
+            tracing::warn!(process = %id, "others took this process for dead: it is listed again under another id");
+            Ok(Vec::new())
+        }
     }
+}
 
-    fn ring_all(&self) {
-        self.owed.ring();
-        self.event_bell.notify_one();
-        self.jobs_bell.ring();
+async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
+    let now = ctx.now();
+    if !ctx.store.write(|tx| async move { processes::take_over(&tx, dead, now).await }).await? {
+        return Ok(());
     }
+    tracing::warn!(process = %dead.process, "a process is dead: its claims were taken over");
+    ring_all(ctx);
+    for _ in 0..COME_AGAIN_TIMES {
+        if !ctx.store.write(|tx| async move { processes::any_left(&tx, dead.process).await }).await? {
+            break;
+        }
+        sleep(COME_AGAIN).await;
+        let now = ctx.now();
+        ctx.store.write(|tx| async move { processes::release(&tx, Claims::Of(dead.process), now).await }).await?;
+        ring_all(ctx);
+    }
+    Ok(())
+}
 
-    /// Rings when jobs of a dead process are due.
-    pub fn jobs_bell(&self) -> &Bell {
-        &self.jobs_bell
-    }
+fn ring_all(ctx: &Context) {
+    ctx.owed.ring();
+    ctx.event_bell.notify_one();
+    ctx.jobs_bell.ring();
+}
 
-    /// Takes this process off the list, and releases what it did not finish: whoever is there goes on with it at once.
-    pub async fn leave(&self) -> Result<()> {
-        let Some(id) = self.presence.id() else { return Ok(()) };
-        *self.presence.standing() = Standing::Missing;
-        let now = self.now();
-        self.store.write(|tx| async move { processes::leave(&tx, id, now).await }).await
-    }
+/// Rings when jobs of a dead process are due.
+pub fn jobs_bell(ctx: &Context) -> &Bell {
+    &ctx.jobs_bell
+}
+
+/// Takes this process off the list, and releases what it did not finish: whoever is there goes on with it at once.
+pub async fn leave(ctx: &Context) -> Result<()> {
+    let Some(id) = ctx.presence.id() else { return Ok(()) };
+    *ctx.presence.standing() = Standing::Missing;
+    let now = ctx.now();
+    ctx.store.write(|tx| async move { processes::leave(&tx, id, now).await }).await
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::Duration;
 use http::StatusCode;
 
-use super::{Service, relay};
+use super::{Context, relay};
 use crate::{
     domain::{
         breaker::{Breaker, BreakerReason},
@@ -40,91 +40,91 @@ pub struct Asking {
     provider: Arc<dyn Provider>,
 }
 
-impl Service {
-    /// When to ask about a call that begins now; `None` if its provider tells.
-    pub(super) fn first_question(&self, provider: &ProviderName, now: Time) -> Option<Time> {
-        let polls = |known: &Arc<dyn Provider>| known.profile().call_results == CallResults::Polling;
-        self.providers.get(provider).is_some_and(polls).then(|| now + FIRST)
-    }
+/// When to ask about a call that begins now; `None` if its provider tells.
+pub(super) fn first_question(ctx: &Context, provider: &ProviderName, now: Time) -> Option<Time> {
+    let polls = |known: &Arc<dyn Provider>| known.profile().call_results == CallResults::Polling;
+    ctx.providers.get(provider).is_some_and(polls).then(|| now + FIRST)
+}
 
-    /// Takes the questions that are due.
-    pub async fn take_questions(&self, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
-        let now = self.now();
-        let Some(holder) = self.holder() else { return Ok(Vec::new()) };
-        let (due, refusing) = self
-            .store
-            .write(|tx| async move {
-                let due = calls::take_questions(&tx, limit, holder, now + LEASE, now).await?;
-                let refusing = probe_refusing(&tx, &due, holder, now).await?;
-                Ok((due, refusing))
-            })
-            .await?;
-        let mut questions = Vec::with_capacity(due.len());
-        for question in due {
-            let name = question.provider()?;
-            let is_probe = match refusing.get(&name) {
-                // It waits for the end of its lease.
-                Some(probe) if *probe != Some(question.id) => continue,
-                probe => probe.is_some(),
-            };
-            let Some(provider) = self.providers.get(&name) else { continue };
-            let Some(request) = provider.build_call_query(&question.provider_call_id, now) else { continue };
-            let (call, started_at) = (question.id, question.started_at);
-            let call_key = question.provider_call_id;
-            questions.push((request, Asking { is_probe, call, call_key, started_at, provider: Arc::clone(provider) }));
+/// Takes the questions that are due.
+pub async fn take_questions(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
+    let now = ctx.now();
+    let Some(holder) = super::presence::holder(ctx) else { return Ok(Vec::new()) };
+    let (due, refusing) = ctx
+        .store
+        .write(|tx| async move {
+            let due = calls::take_questions(&tx, limit, holder, now + LEASE, now).await?;
+            let refusing = probe_refusing(&tx, &due, holder, now).await?;
+            Ok((due, refusing))
+        })
+        .await?;
+    let mut questions = Vec::with_capacity(due.len());
+    for question in due {
+        let name = question.provider()?;
+        let is_probe = match refusing.get(&name) {
+            // It waits for the end of its lease.
+            Some(probe) if *probe != Some(question.id) => continue,
+            probe => probe.is_some(),
+        };
+        let Some(provider) = ctx.providers.get(&name) else { continue };
+        let Some(request) = provider.build_call_query(&question.provider_call_id, now) else { continue };
+        let (call, started_at) = (question.id, question.started_at);
+        let call_key = question.provider_call_id;
+        questions.push((request, Asking { is_probe, call, call_key, started_at, provider: Arc::clone(provider) }));
+    }
+    Ok(questions)
+}
+
+/// Writes an answer down, and asks again later if the call goes on.
+pub async fn take_answer(
+    ctx: &Context,
+    asking: &Asking,
+    response: &std::result::Result<ProviderResponse, Unreached>,
+) -> Result<()> {
+    let now = ctx.now();
+    let provider = &asking.provider.profile().name;
+    match response {
+        Ok(answer) if answer.status.is_success() => {}
+        Ok(answer) => {
+            tracing::warn!(%provider, call = asking.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
         }
-        Ok(questions)
+        Err(why) => {
+            tracing::warn!(%provider, call = asking.call, %why, "a provider could not be asked about a call")
+        }
     }
-
-    /// Writes an answer down, and asks again later if the call goes on.
-    pub async fn take_answer(
-        &self,
-        asking: &Asking,
-        response: &std::result::Result<ProviderResponse, Unreached>,
-    ) -> Result<()> {
-        let now = self.now();
-        let provider = &asking.provider.profile().name;
-        match response {
-            Ok(answer) if answer.status.is_success() => {}
-            Ok(answer) => {
-                tracing::warn!(%provider, call = asking.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
+    let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
+    judge_answer(ctx, asking, response, is_refused).await?;
+    let news = response.as_ref().map(|response| asking.provider.read_call_query(&asking.call_key, response));
+    let news = news.unwrap_or_default();
+    let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
+    let pause = if is_refused { LONGEST_PAUSE } else { pause };
+    let news = &news;
+    ctx.store
+        .write(|tx| async move {
+            for report in news {
+                relay::note(&tx, provider, report, now).await?;
             }
-            Err(why) => {
-                tracing::warn!(%provider, call = asking.call, %why, "a provider could not be asked about a call")
-            }
-        }
-        let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
-        self.judge_answer(asking, response, is_refused).await?;
-        let news = response.as_ref().map(|response| asking.provider.read_call_query(&asking.call_key, response));
-        let news = news.unwrap_or_default();
-        let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
-        let pause = if is_refused { LONGEST_PAUSE } else { pause };
-        let news = &news;
-        self.store
-            .write(|tx| async move {
-                for report in news {
-                    relay::note(&tx, provider, report, now).await?;
-                }
-                calls::ask_again(&tx, asking.call, now + pause).await
-            })
-            .await
-    }
+            calls::ask_again(&tx, asking.call, now + pause).await
+        })
+        .await
+}
 
-    /// Takes note of what an answer says of our credentials, which are the same as for texts.
-    async fn judge_answer(
-        &self,
-        asking: &Asking,
-        response: &std::result::Result<ProviderResponse, Unreached>,
-        is_refused: bool,
-    ) -> Result<()> {
-        let (provider, refused) = (&asking.provider.profile().name, BreakerReason::ProviderRefusedUs);
-        match response {
-            _ if asking.is_probe && is_refused => self.probe_failed(provider, refused).await,
-            _ if is_refused => self.open_breaker(provider, refused).await,
-            Ok(answer) if asking.is_probe && !answer.status.is_server_error() => self.close_breaker(provider).await,
-            _ if asking.is_probe => self.probe_failed(provider, refused).await,
-            _ => Ok(()),
+/// Takes note of what an answer says of our credentials, which are the same as for texts.
+async fn judge_answer(
+    ctx: &Context,
+    asking: &Asking,
+    response: &std::result::Result<ProviderResponse, Unreached>,
+    is_refused: bool,
+) -> Result<()> {
+    let (provider, refused) = (&asking.provider.profile().name, BreakerReason::ProviderRefusedUs);
+    match response {
+        _ if asking.is_probe && is_refused => super::breakers::probe_failed(ctx, provider, refused).await,
+        _ if is_refused => super::breakers::open(ctx, provider, refused).await,
+        Ok(answer) if asking.is_probe && !answer.status.is_server_error() => {
+            super::breakers::close(ctx, provider).await
         }
+        _ if asking.is_probe => super::breakers::probe_failed(ctx, provider, refused).await,
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use chrono::Duration;
 
-use super::{Service, intercept::Inquiry, messages::Owing};
+use super::{Context, intercept::Inquiry, messages::Owing};
 use crate::{
     domain::{
         call::{CallFlow, CallStatus},
@@ -42,289 +42,285 @@ const REPEATED: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
 
-impl Service {
-    /// Where a contact goes now.
-    pub(super) async fn route(
-        &self,
-        db: &impl Db,
-        provider: &ProviderName,
-        from: &Contacting,
-        to: Option<&PhoneNumber>,
-    ) -> Result<Route> {
-        let facts = match to {
-            Some(number) => routing::look_up(db, number, from).await?,
-            None => RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None },
-        };
-        Ok(decide(facts, provider, from, self.now()))
-    }
+/// Where a contact goes now.
+pub(super) async fn route(
+    ctx: &Context,
+    db: &impl Db,
+    provider: &ProviderName,
+    from: &Contacting,
+    to: Option<&PhoneNumber>,
+) -> Result<Route> {
+    let facts = match to {
+        Some(number) => routing::look_up(db, number, from).await?,
+        None => RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None },
+    };
+    Ok(decide(facts, provider, from, ctx.now()))
+}
 
-    /// Takes a text from a phone: stores it, and owes it to the other party.
-    pub(super) async fn take_text(&self, provider: &ProviderName, text: &InboundText) -> Result<()> {
-        let text = &*self.addressed(provider, text).await?;
-        let mut inquiry = Inquiry::default();
-        loop {
-            self.screen_text(provider, text, &mut inquiry).await?;
-            let inquiry = &inquiry;
-            if self.store.write(|tx| async move { self.take_screened(&tx, provider, text, inquiry).await }).await? {
-                break;
-            }
+/// Takes a text from a phone: stores it, and owes it to the other party.
+pub(super) async fn take_text(ctx: &Context, provider: &ProviderName, text: &InboundText) -> Result<()> {
+    let text = &*addressed(ctx, provider, text).await?;
+    let mut inquiry = Inquiry::default();
+    loop {
+        super::intercept::screen_text(ctx, provider, text, &mut inquiry).await?;
+        let inquiry = &inquiry;
+        if ctx.store.write(|tx| async move { take_screened(ctx, &tx, provider, text, inquiry).await }).await? {
+            break;
         }
-        self.owed.ring();
-        Ok(())
     }
+    ctx.owed.ring();
+    Ok(())
+}
 
-    /// Takes a text after its screening; `false` if it must be asked about again, and nothing has changed.
-    async fn take_screened(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-        inquiry: &Inquiry,
-    ) -> Result<bool> {
-        let now = self.now();
-        if !inbox::take(tx, provider, EventKind::Text, &text.key, self.text_kept(provider), now).await? {
-            self.leave_conversation(tx, provider, text).await?;
-            return Ok(true);
-        }
-        let route = self.route(tx, provider, &text.from, text.to.as_ref()).await?;
-        let Some((route, text)) = self.screened(route, text, inquiry) else {
-            inbox::give_back(tx, provider, EventKind::Text, &text.key).await?;
-            return Ok(false);
-        };
-        let text = text.as_ref();
-        let arrival = self.arrival_of(tx, provider, text).await?;
-        let arrived_at = arrival.map_or(now, |arrival| arrival.at);
-        match route {
-            Route::Connected(way) if text.keyword => {
-                let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
-                self.keep(tx, provider, text, ended, arrived_at).await?;
-            }
-            Route::Connected(way) if self.is_sendable(tx, provider, text, &way).await? => {
-                self.relay_text(tx, provider, text, &way, arrival).await?;
-            }
-            Route::Connected(way) => {
-                let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
-                self.keep(tx, provider, text, failed, arrived_at).await?;
-            }
-            Route::Refused { refusal, number_id, ride, language } => {
-                self.keep(tx, provider, text, Ended::rejected(refusal, number_id, ride), arrived_at).await?;
-                self.reply_to(tx, provider, text, refusal, number_id, language.as_ref()).await?;
-            }
-        }
-        self.leave_conversation(tx, provider, text).await?;
-        Ok(true)
+/// Takes a text after its screening; `false` if it must be asked about again, and nothing has changed.
+async fn take_screened(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+    inquiry: &Inquiry,
+) -> Result<bool> {
+    let now = ctx.now();
+    if !inbox::take(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider), now).await? {
+        super::intercept::leave_conversation(ctx, tx, provider, text).await?;
+        return Ok(true);
     }
+    let route = route(ctx, tx, provider, &text.from, text.to.as_ref()).await?;
+    let Some((route, text)) = super::intercept::screened(ctx, route, text, inquiry) else {
+        inbox::give_back(tx, provider, EventKind::Text, &text.key).await?;
+        return Ok(false);
+    };
+    let text = text.as_ref();
+    let arrival = super::intercept::arrival_of(ctx, tx, provider, text).await?;
+    let arrived_at = arrival.map_or(now, |arrival| arrival.at);
+    match route {
+        Route::Connected(way) if text.keyword => {
+            let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
+            keep(ctx, tx, provider, text, ended, arrived_at).await?;
+        }
+        Route::Connected(way) if is_sendable(ctx, tx, provider, text, &way).await? => {
+            relay_text(ctx, tx, provider, text, &way, arrival).await?;
+        }
+        Route::Connected(way) => {
+            let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
+            keep(ctx, tx, provider, text, failed, arrived_at).await?;
+        }
+        Route::Refused { refusal, number_id, ride, language } => {
+            keep(ctx, tx, provider, text, Ended::rejected(refusal, number_id, ride), arrived_at).await?;
+            super::strangers::reply_to(ctx, tx, provider, text, refusal, number_id, language.as_ref()).await?;
+        }
+    }
+    super::intercept::leave_conversation(ctx, tx, provider, text).await?;
+    Ok(true)
+}
 
-    /// A text to a group, as one to the number of ours that is in it: where several are, to one over which the sender has
-    /// contact.
-    async fn addressed<'a>(&self, provider: &ProviderName, text: &'a InboundText) -> Result<Cow<'a, InboundText>> {
-        if text.others.is_empty() {
-            return Ok(Cow::Borrowed(text));
+/// A text to a group, as one to the number of ours that is in it: where several are, to one over which the sender has
+/// contact.
+async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a InboundText) -> Result<Cow<'a, InboundText>> {
+    if text.others.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let group: Vec<_> = text.to.iter().chain(&text.others).cloned().collect();
+    let ours = numbers::ours_among(&ctx.store, provider, &group).await?;
+    let mut to = ours.first();
+    for number in &ours {
+        if let Route::Connected(_) = route(ctx, &ctx.store, provider, &text.from, Some(number)).await? {
+            to = Some(number);
+            break;
         }
-        let group: Vec<_> = text.to.iter().chain(&text.others).cloned().collect();
-        let ours = numbers::ours_among(&self.store, provider, &group).await?;
-        let mut to = ours.first();
-        for number in &ours {
-            if let Route::Connected(_) = self.route(&self.store, provider, &text.from, Some(number)).await? {
-                to = Some(number);
-                break;
+    }
+    Ok(match to {
+        Some(to) => Cow::Owned(InboundText { to: Some(to.clone()), others: Vec::new(), ..text.clone() }),
+        None => Cow::Borrowed(text),
+    })
+}
+
+/// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
+/// for ever.
+fn text_kept(ctx: &Context, provider: &ProviderName) -> Time {
+    let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().dated);
+    ctx.now() + if dated { REMEMBERED } else { ctx.policy.longest_contact().max(REMEMBERED) }
+}
+
+/// Whether anything of it can go out: words, or pictures where the number can carry them.
+async fn is_sendable(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+    way: &Connection,
+) -> Result<bool> {
+    let can = ctx.providers.get(provider).is_some_and(|known| known.profile().media_limit > 0);
+    Ok(!text.body.is_blank() || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
+}
+
+async fn relay_text(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+    way: &Connection,
+    arrival: Option<Arrival>,
+) -> Result<()> {
+    let now = ctx.now();
+    let arrived_at = arrival.map_or(now, |arrival| arrival.at);
+    let conversation = (way.ride_id, way.from_role.other());
+    let owing = Owing {
+        ride_id: way.ride_id,
+        driver_id: way.driver_id,
+        kind: MessageKind::Relay,
+        from: Some(way.from_role),
+        to: conversation.1,
+        body: text.body.clone(),
+        media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
+        provider: provider.clone(),
+        number_id: way.number_id,
+        unbound: false,
+        received_at: Some(arrived_at),
+        position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
+    };
+    if super::messages::owe(ctx, tx, owing, now).await?.is_none() {
+        // Between the lookup and now the ride was deleted, or got another driver.
+        let ride = Some((way.ride_id, way.from_role));
+        let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
+        keep(ctx, tx, provider, text, closed, arrived_at).await?;
+    }
+    Ok(())
+}
+
+/// Records a text that goes nowhere. The words are kept only where a ride's timeline will show them.
+async fn keep(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+    ended: Ended,
+    arrived_at: Time,
+) -> Result<()> {
+    let known = ended.ride.is_some();
+    let message = NewMessage {
+        ride_id: ended.ride.map(|(id, _)| id),
+        kind: MessageKind::Relay,
+        from_role: ended.ride.map(|(_, role)| role),
+        to_role: ended.ride.map(|(_, role)| role.other()),
+        recipient: None,
+        body: if known { text.body.clone() } else { Body::from_wire("") },
+        media: if known { text.media.iter().take(MAX_MEDIA).cloned().collect() } else { Vec::new() },
+        status: ended.status,
+        reason: Some(ended.reason.to_owned()),
+        provider: provider.clone(),
+        number_id: ended.number_id,
+        parts: 0,
+        part_limit: 0,
+        media_limit: 0,
+        unbound: false,
+        received_at: Some(arrived_at),
+    };
+    messages::insert(tx, &message, ctx.now()).await?;
+    Ok(())
+}
+
+/// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
+/// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
+pub(super) async fn take_call(ctx: &Context, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
+    let mut inquiry = Inquiry::default();
+    let (route, to, is_waiting) = loop {
+        super::intercept::screen_call(ctx, provider, call, &mut inquiry).await?;
+        let inquiry = &inquiry;
+        let taken = ctx.store.write(|tx| async move { take_screened_call(ctx, &tx, provider, call, inquiry).await });
+        if let Some(taken) = taken.await? {
+            break taken;
+        }
+    };
+    Ok(match (to, &call.to) {
+        (Some(to), Some(number)) if is_waiting => CallFlow::Connect { to, caller_id: number.clone() },
+        _ => {
+            let language = match &route {
+                Route::Connected(_) => None,
+                Route::Refused { language, .. } => language.as_ref(),
+            };
+            ctx.words.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
+        }
+    })
+}
+
+/// Records a call after its screening: its route, the phone that it may reach, and whether its caller can still be
+/// waiting. `None` if it must be asked about again, and nothing has changed.
+async fn take_screened_call(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    call: &InboundCall,
+    inquiry: &Inquiry,
+) -> Result<Option<(Route, Option<PhoneNumber>, bool)>> {
+    let now = ctx.now();
+    let route = route(ctx, tx, provider, &call.from, call.to.as_ref()).await?;
+    let Some(route) = super::intercept::screened_call(ctx, route, inquiry) else { return Ok(None) };
+    let to = match &route {
+        Route::Connected(way) => Some(way.to.clone()),
+        Route::Refused { refusal, .. } => super::strangers::support_for(ctx, tx, *refusal, call).await?,
+    };
+    let ask_at = super::questions::first_question(ctx, provider, now);
+    // The calls themselves are the inbox of calls: they are never forgotten.
+    let record = record_of(provider, call, &route, to.is_some(), ask_at);
+    if calls::insert(tx, &record, now).await? {
+        return Ok(Some((route, to, true)));
+    }
+    let known = calls::find_locked(tx, provider, &call.key).await?;
+    // One that was to reach the other party never goes to support, nor the other way: the record says which.
+    let is_waiting = known.is_some_and(|known| {
+        !known.status.is_ending()
+            && now < known.started_at + REPEATED
+            && known.reason.is_none() == record.reason.is_none()
+    });
+    Ok(Some((route, to, is_waiting)))
+}
+
+/// Takes news of a text that we sent.
+pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
+    let now = ctx.now();
+    let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
+    let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
+    ctx.store
+        .write(|tx| async move {
+            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
+                return Ok(());
             }
-        }
-        Ok(match to {
-            Some(to) => Cow::Owned(InboundText { to: Some(to.clone()), others: Vec::new(), ..text.clone() }),
-            None => Cow::Borrowed(text),
+            if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
+                tracing::info!(%provider, "a delivery report names no text of ours");
+            }
+            Ok(())
         })
-    }
+        .await?;
+    // The next text of the conversation may have been waiting for this one.
+    ctx.owed.ring();
+    Ok(())
+}
 
-    /// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
-    /// for ever.
-    fn text_kept(&self, provider: &ProviderName) -> Time {
-        let dated = self.providers.get(provider).is_some_and(|known| known.profile().dated);
-        self.now() + if dated { REMEMBERED } else { self.policy.longest_contact().max(REMEMBERED) }
-    }
-
-    /// Whether anything of it can go out: words, or pictures where the number can carry them.
-    async fn is_sendable(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-        way: &Connection,
-    ) -> Result<bool> {
-        let can = self.providers.get(provider).is_some_and(|known| known.profile().media_limit > 0);
-        Ok(!text.body.is_blank()
-            || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
-    }
-
-    async fn relay_text(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-        way: &Connection,
-        arrival: Option<Arrival>,
-    ) -> Result<()> {
-        let now = self.now();
-        let arrived_at = arrival.map_or(now, |arrival| arrival.at);
-        let conversation = (way.ride_id, way.from_role.other());
-        let owing = Owing {
-            ride_id: way.ride_id,
-            driver_id: way.driver_id,
-            kind: MessageKind::Relay,
-            from: Some(way.from_role),
-            to: conversation.1,
-            body: text.body.clone(),
-            media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
-            provider: provider.clone(),
-            number_id: way.number_id,
-            unbound: false,
-            received_at: Some(arrived_at),
-            position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
-        };
-        if self.owe(tx, owing, now).await?.is_none() {
-            // Between the lookup and now the ride was deleted, or got another driver.
-            let ride = Some((way.ride_id, way.from_role));
-            let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
-            self.keep(tx, provider, text, closed, arrived_at).await?;
+/// Takes news of a call whose caller is still on the line, and says what they hear next.
+pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
+    take_call_report(ctx, provider, report).await?;
+    let caller = routing::caller(&ctx.store, provider, &report.call_key).await?;
+    Ok(match &caller {
+        Some(caller) => {
+            let words = ctx.words.of_contact(caller.language.as_ref(), caller.number.as_ref());
+            after(report.status, caller.to_party, words)
         }
-        Ok(())
-    }
+        None => after(report.status, true, ctx.words.default()),
+    })
+}
 
-    /// Records a text that goes nowhere. The words are kept only where a ride's timeline will show them.
-    async fn keep(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-        ended: Ended,
-        arrived_at: Time,
-    ) -> Result<()> {
-        let known = ended.ride.is_some();
-        let message = NewMessage {
-            ride_id: ended.ride.map(|(id, _)| id),
-            kind: MessageKind::Relay,
-            from_role: ended.ride.map(|(_, role)| role),
-            to_role: ended.ride.map(|(_, role)| role.other()),
-            recipient: None,
-            body: if known { text.body.clone() } else { Body::from_wire("") },
-            media: if known { text.media.iter().take(MAX_MEDIA).cloned().collect() } else { Vec::new() },
-            status: ended.status,
-            reason: Some(ended.reason.to_owned()),
-            provider: provider.clone(),
-            number_id: ended.number_id,
-            parts: 0,
-            part_limit: 0,
-            media_limit: 0,
-            unbound: false,
-            received_at: Some(arrived_at),
-        };
-        messages::insert(tx, &message, self.now()).await?;
-        Ok(())
-    }
-
-    /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
-    /// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
-    pub(super) async fn take_call(&self, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
-        let mut inquiry = Inquiry::default();
-        let (route, to, is_waiting) = loop {
-            self.screen_call(provider, call, &mut inquiry).await?;
-            let inquiry = &inquiry;
-            let taken =
-                self.store.write(|tx| async move { self.take_screened_call(&tx, provider, call, inquiry).await });
-            if let Some(taken) = taken.await? {
-                break taken;
+/// Takes news of a call.
+pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
+                return Ok(());
             }
-        };
-        Ok(match (to, &call.to) {
-            (Some(to), Some(number)) if is_waiting => CallFlow::Connect { to, caller_id: number.clone() },
-            _ => {
-                let language = match &route {
-                    Route::Connected(_) => None,
-                    Route::Refused { language, .. } => language.as_ref(),
-                };
-                self.words.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
-            }
+            note(&tx, provider, report, now).await
         })
-    }
-
-    /// Records a call after its screening: its route, the phone that it may reach, and whether its caller can still be
-    /// waiting. `None` if it must be asked about again, and nothing has changed.
-    async fn take_screened_call(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        call: &InboundCall,
-        inquiry: &Inquiry,
-    ) -> Result<Option<(Route, Option<PhoneNumber>, bool)>> {
-        let now = self.now();
-        let route = self.route(tx, provider, &call.from, call.to.as_ref()).await?;
-        let Some(route) = self.screened_call(route, inquiry) else { return Ok(None) };
-        let to = match &route {
-            Route::Connected(way) => Some(way.to.clone()),
-            Route::Refused { refusal, .. } => self.support_for(tx, *refusal, call).await?,
-        };
-        let ask_at = self.first_question(provider, now);
-        // The calls themselves are the inbox of calls: they are never forgotten.
-        let record = record_of(provider, call, &route, to.is_some(), ask_at);
-        if calls::insert(tx, &record, now).await? {
-            return Ok(Some((route, to, true)));
-        }
-        let known = calls::find_locked(tx, provider, &call.key).await?;
-        // One that was to reach the other party never goes to support, nor the other way: the record says which.
-        let is_waiting = known.is_some_and(|known| {
-            !known.status.is_ending()
-                && now < known.started_at + REPEATED
-                && known.reason.is_none() == record.reason.is_none()
-        });
-        Ok(Some((route, to, is_waiting)))
-    }
-
-    /// Takes news of a text that we sent.
-    pub(super) async fn take_report(&self, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
-        let now = self.now();
-        let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
-        let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
-        self.store
-            .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
-                    return Ok(());
-                }
-                if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
-                    tracing::info!(%provider, "a delivery report names no text of ours");
-                }
-                Ok(())
-            })
-            .await?;
-        // The next text of the conversation may have been waiting for this one.
-        self.owed.ring();
-        Ok(())
-    }
-
-    /// Takes news of a call whose caller is still on the line, and says what they hear next.
-    pub(super) async fn take_waiting(&self, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
-        self.take_call_report(provider, report).await?;
-        let caller = routing::caller(&self.store, provider, &report.call_key).await?;
-        Ok(match &caller {
-            Some(caller) => {
-                let words = self.words.of_contact(caller.language.as_ref(), caller.number.as_ref());
-                after(report.status, caller.to_party, words)
-            }
-            None => after(report.status, true, self.words.default()),
-        })
-    }
-
-    /// Takes news of a call.
-    pub(super) async fn take_call_report(&self, provider: &ProviderName, report: &CallReport) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
-                    return Ok(());
-                }
-                note(&tx, provider, report, now).await
-            })
-            .await
-    }
+        .await
 }
 
 /// What a caller hears who is still there when the call to the other party, or to the support number, is over.

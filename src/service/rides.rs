@@ -8,11 +8,13 @@ mod telling;
 use std::collections::BTreeSet;
 
 use chrono::Duration;
+pub(super) use moving::follow_phone;
+pub use moving::{leave_down_providers, leave_suspended_numbers};
 use placing::{Contact, Placing, Subject};
-pub use rehearsal::Rehearsal;
+pub use rehearsal::{Rehearsal, dry_run};
 use telling::Parties;
 
-use super::{Once, RequestId, Service, expect_version};
+use super::{Context, Once, RequestId, expect_version};
 use crate::{
     domain::{
         client::Caller,
@@ -59,292 +61,294 @@ struct NextDriver {
     before: Option<Person>,
 }
 
-impl Service {
-    /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
-    /// confirmation; or, when the pool has none for them, changes nothing.
-    pub async fn create_ride(&self, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
-        let now = self.now();
-        let once = self
-            .write_once(request, |tx| async move {
-                let Admitted { parties, placing, timeout_at, contact } = self.admit(&tx, &request.caller, new).await?;
-                let ride = self.place(&tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
-                rides::record(&tx, &ride, RideEventKind::Created, now).await?;
-                if new.notify {
-                    self.tell_both(&tx, About::Confirmation, &ride, &parties).await?;
-                }
-                Ok(ride)
-            })
-            .await;
-        let once = self.noting_depletion(once).await?;
-        self.owed.ring();
-        Ok(once)
-    }
+/// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
+/// confirmation; or, when the pool has none for them, changes nothing.
+pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
+    let now = ctx.now();
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        let Admitted { parties, placing, timeout_at, contact } = admit(ctx, &tx, &request.caller, new).await?;
+        let ride = placing::place(ctx, &tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
+        rides::record(&tx, &ride, RideEventKind::Created, now).await?;
+        if new.notify {
+            telling::tell_both(ctx, &tx, About::Confirmation, &ride, &parties).await?;
+        }
+        Ok(ride)
+    })
+    .await;
+    let once = super::pool::noting_depletion(ctx, once).await?;
+    ctx.owed.ring();
+    Ok(once)
+}
 
-    /// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
-    async fn admit(&self, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
-        self.require_ride_counted(tx, caller, new).await?;
-        let now = self.now();
-        let policy = self.policy.with(&new.terms);
-        let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
-        let too_long = self.terms_too_long(&new.terms);
-        // Customer, then driver: every ride locks in this order.
-        let customer = self.resolve(tx, Role::Customer, &new.customer, now).await?;
-        let driver = self.resolve(tx, Role::Driver, &new.driver, now).await?;
-        let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
-            (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => (customer, driver, timeout_at),
-            (customer, driver, timeout_at) => {
-                let unknown = |pointer, missing: bool| missing.then(|| FieldError::new(pointer, NOBODY));
-                let wrong = [
-                    unknown("/customer_id", customer.is_none()),
-                    unknown("/driver_id", driver.is_none()),
-                    timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
-                ];
-                return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().chain(too_long).collect()));
+/// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
+async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
+    super::comparisons::require_ride_counted(ctx, tx, caller, new).await?;
+    let now = ctx.now();
+    let policy = ctx.policy.with(&new.terms);
+    let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
+    let too_long = terms_too_long(ctx, &new.terms);
+    // Customer, then driver: every ride locks in this order.
+    let customer = super::people::resolve(ctx, tx, Role::Customer, &new.customer, now).await?;
+    let driver = super::people::resolve(ctx, tx, Role::Driver, &new.driver, now).await?;
+    let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
+        (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => (customer, driver, timeout_at),
+        (customer, driver, timeout_at) => {
+            let unknown = |pointer, missing: bool| missing.then(|| FieldError::new(pointer, NOBODY));
+            let wrong = [
+                unknown("/customer_id", customer.is_none()),
+                unknown("/driver_id", driver.is_none()),
+                timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
+            ];
+            return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().chain(too_long).collect()));
+        }
+    };
+    let parties = Parties { customer, driver };
+    let placing = placing::placing(ctx, &parties);
+    if placing.pair.customer == placing.pair.driver {
+        let same = |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
+        let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
+        return Err(Error::Invalid("same_phone", wrong));
+    }
+    let contact = Contact { until: timeout_at + policy.grace, floor: None };
+    Ok(Admitted { parties, placing, timeout_at, contact })
+}
+
+/// The ride with this id.
+pub async fn find(ctx: &Context, id: RideId) -> Result<Ride> {
+    rides::find(&ctx.store, id).await?.ok_or(Error::NotFound)
+}
+
+/// Rides, a page at a time.
+pub async fn list(ctx: &Context, filter: &RideFilter, page: &PageRequest) -> Result<Page<Ride>> {
+    rides::list(&ctx.store, filter, page, ctx.now()).await
+}
+
+/// Edits a ride: its plan while it is not over, its status along the allowed path.
+pub async fn edit(
+    ctx: &Context,
+    caller: &Caller,
+    id: RideId,
+    patch: &RidePatch,
+    expected: &ExpectedVersion,
+) -> Result<Ride> {
+    let attempt = || {
+        ctx.store.write(move |tx| async move {
+            let next_driver = lock_next_driver(&tx, id, patch.driver_id).await?;
+            let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+            let now = ctx.now();
+            expect_version(expected, ride.version)?;
+            // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
+            // its people's phones and its number may be others' by now.
+            let ride = end_if_overdue(ctx, &tx, ride).await?;
+            let Applied { mut after, events, left } = apply(ctx, &ride, patch)?;
+            if events.is_empty() {
+                return Ok(ride);
             }
-        };
-        let parties = Parties { customer, driver };
-        let placing = self.placing(&parties);
-        if placing.pair.customer == placing.pair.driver {
-            let same = |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
-            let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
-            return Err(Error::Invalid("same_phone", wrong));
-        }
-        let contact = Contact { until: timeout_at + policy.grace, floor: None };
-        Ok(Admitted { parties, placing, timeout_at, contact })
-    }
+            if after.contact_until != ride.contact_until {
+                bindings::set_window(&tx, id, ctx.policy.window(after.contact_until)).await?;
+            }
+            let is_passed_on = after.driver_id != ride.driver_id;
+            if is_passed_on {
+                let next = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
+                super::comparisons::require_counted(
+                    ctx,
+                    &tx,
+                    caller,
+                    super::comparisons::pair_compared(ctx, &next.parties.customer, &next.parties.driver),
+                )
+                .await?;
+                after = moving::change_driver(ctx, &tx, after, next, left).await?;
+            }
+            for event in events {
+                rides::record(&tx, &after, event, now).await?;
+            }
+            let edited = rides::update(&tx, &after, now).await?;
+            if edited.status.is_ended() || patch.quiet {
+                return Ok(edited);
+            }
+            match next_driver.filter(|_| is_passed_on) {
+                Some(next) => telling::tell_of_next_driver(ctx, &tx, &edited, &next.parties).await?,
+                None if is_replanned(&ride, &edited) => telling::tell_of_change(ctx, &tx, &edited).await?,
+                None => {}
+            }
+            Ok(edited)
+        })
+    };
+    let edited =
+        super::pool::noting_depletion(ctx, super::comparisons::counting(ctx, caller.id, attempt).await).await?;
+    ctx.owed.ring();
+    Ok(edited)
+}
 
-    /// The ride with this id.
-    pub async fn ride(&self, id: RideId) -> Result<Ride> {
-        rides::find(&self.store, id).await?.ok_or(Error::NotFound)
+/// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
+/// or nobody asks.
+async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
+    let Some(driver) = driver else { return Ok(None) };
+    let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
+    let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
+    let (mut next, mut before) = (None, None);
+    // By id, so that two edits cannot each wait for the other's second driver.
+    for id in BTreeSet::from([driver, ride.driver_id]) {
+        let found = people::find_locked(tx, Role::Driver, id).await?;
+        if id == driver { next = found } else { before = found }
     }
+    let parties = customer.zip(next).map(|(customer, driver)| Parties { customer, driver });
+    Ok(parties.map(|parties| NextDriver { parties, before }))
+}
 
-    /// Rides, a page at a time.
-    pub async fn list_rides(&self, filter: &RideFilter, page: &PageRequest) -> Result<Page<Ride>> {
-        rides::list(&self.store, filter, page, self.now()).await
+/// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
+async fn end_if_overdue(ctx: &Context, tx: &Tx, mut ride: Ride) -> Result<Ride> {
+    if ride.status.is_ended() || ride.timeout_at > ctx.now() {
+        return Ok(ride);
     }
+    ride.time_out();
+    rides::record(tx, &ride, RideEventKind::Completed, ride.timeout_at).await?;
+    rides::update(tx, &ride, ctx.now()).await
+}
 
-    /// Edits a ride: its plan while it is not over, its status along the allowed path.
-    pub async fn edit_ride(
-        &self,
-        caller: &Caller,
-        id: RideId,
-        patch: &RidePatch,
-        expected: &ExpectedVersion,
-    ) -> Result<Ride> {
-        let attempt = || {
-            self.store.write(move |tx| async move {
-                let next_driver = self.lock_next_driver(&tx, id, patch.driver_id).await?;
-                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-                let now = self.now();
-                expect_version(expected, ride.version)?;
-                // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
-                // its people's phones and its number may be others' by now.
-                let ride = self.end_if_overdue(&tx, ride).await?;
-                let Applied { mut after, events, left } = self.apply(&ride, patch)?;
-                if events.is_empty() {
-                    return Ok(ride);
-                }
-                if after.contact_until != ride.contact_until {
-                    bindings::set_window(&tx, id, self.policy.window(after.contact_until)).await?;
-                }
-                let is_passed_on = after.driver_id != ride.driver_id;
-                if is_passed_on {
-                    let next = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
-                    self.require_counted(&tx, caller, self.pair_compared(&next.parties.customer, &next.parties.driver))
-                        .await?;
-                    after = self.change_driver(&tx, after, next, left).await?;
-                }
-                for event in events {
-                    rides::record(&tx, &after, event, now).await?;
-                }
-                let edited = rides::update(&tx, &after, now).await?;
-                if edited.status.is_ended() || patch.quiet {
-                    return Ok(edited);
-                }
-                match next_driver.filter(|_| is_passed_on) {
-                    Some(next) => self.tell_of_next_driver(&tx, &edited, &next.parties).await?,
-                    None if is_replanned(&ride, &edited) => self.tell_of_change(&tx, &edited).await?,
-                    None => {}
-                }
-                Ok(edited)
-            })
-        };
-        let edited = self.noting_depletion(self.counting(caller.id, attempt).await).await?;
-        self.owed.ring();
-        Ok(edited)
+/// The ride after the edit, and what happened to it.
+fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
+    let now = ctx.now();
+    let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
+    if replaced(patch.customer_id, ride.customer_id) {
+        return Err(Conflict::PartyChangeUnsupported.into());
     }
-
-    /// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
-    /// or nobody asks.
-    async fn lock_next_driver(&self, tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
-        let Some(driver) = driver else { return Ok(None) };
-        let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
-        let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
-        let (mut next, mut before) = (None, None);
-        // By id, so that two edits cannot each wait for the other's second driver.
-        for id in BTreeSet::from([driver, ride.driver_id]) {
-            let found = people::find_locked(tx, Role::Driver, id).await?;
-            if id == driver { next = found } else { before = found }
-        }
-        let parties = customer.zip(next).map(|(customer, driver)| Parties { customer, driver });
-        Ok(parties.map(|parties| NextDriver { parties, before }))
+    let mut after = ride.clone();
+    let is_passed_on = replaced(patch.driver_id, ride.driver_id);
+    let mut events = Vec::new();
+    if let Some(external_id) = &patch.external_id {
+        after.external_id.clone_from(external_id);
     }
-
-    /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
-    async fn end_if_overdue(&self, tx: &Tx, mut ride: Ride) -> Result<Ride> {
-        if ride.status.is_ended() || ride.timeout_at > self.now() {
-            return Ok(ride);
-        }
-        ride.time_out();
-        rides::record(tx, &ride, RideEventKind::Completed, ride.timeout_at).await?;
-        rides::update(tx, &ride, self.now()).await
+    if let Some(start) = &patch.start {
+        after.start = start.clone();
     }
-
-    /// The ride after the edit, and what happened to it.
-    fn apply(&self, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
-        let now = self.now();
-        let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
-        if replaced(patch.customer_id, ride.customer_id) {
-            return Err(Conflict::PartyChangeUnsupported.into());
-        }
-        let mut after = ride.clone();
-        let is_passed_on = replaced(patch.driver_id, ride.driver_id);
-        let mut events = Vec::new();
-        if let Some(external_id) = &patch.external_id {
-            after.external_id.clone_from(external_id);
-        }
-        if let Some(start) = &patch.start {
-            after.start = start.clone();
-        }
-        if let Some(destination) = &patch.destination {
-            after.destination = destination.clone();
-        }
-        if let Some(datetime) = patch.datetime.filter(|datetime| *datetime != ride.datetime) {
-            let policy = ride.policy(&self.policy);
-            let timeout_at = policy.timeout_at(datetime.to_utc(), now);
-            let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
-            after.reschedule(datetime, timeout_at, &policy);
-        }
-        let replanned = is_replanned(ride, &after);
-        if (replanned || is_passed_on) && ride.status.is_ended() {
-            return Err(Conflict::RideEnded.into());
-        }
-        // Another time would open a window anew that was closed, and its number may be somebody else's by now.
-        if (after.datetime != ride.datetime || is_passed_on) && !ride.contact_open(now) {
+    if let Some(destination) = &patch.destination {
+        after.destination = destination.clone();
+    }
+    if let Some(datetime) = patch.datetime.filter(|datetime| *datetime != ride.datetime) {
+        let policy = ride.policy(&ctx.policy);
+        let timeout_at = policy.timeout_at(datetime.to_utc(), now);
+        let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
+        after.reschedule(datetime, timeout_at, &policy);
+    }
+    let replanned = is_replanned(ride, &after);
+    if (replanned || is_passed_on) && ride.status.is_ended() {
+        return Err(Conflict::RideEnded.into());
+    }
+    // Another time would open a window anew that was closed, and its number may be somebody else's by now.
+    if (after.datetime != ride.datetime || is_passed_on) && !ride.contact_open(now) {
+        return Err(Conflict::ContactClosed.into());
+    }
+    let mut left = None;
+    if let Some(driver) = patch.driver_id.filter(|_| is_passed_on) {
+        left = after.pass_on(driver, &ride.policy(&ctx.policy));
+        if !after.contact_open(now) {
+            // Only what the two before had left kept it open.
             return Err(Conflict::ContactClosed.into());
         }
-        let mut left = None;
-        if let Some(driver) = patch.driver_id.filter(|_| is_passed_on) {
-            left = after.pass_on(driver, &ride.policy(&self.policy));
-            if !after.contact_open(now) {
-                // Only what the two before had left kept it open.
-                return Err(Conflict::ContactClosed.into());
-            }
-        }
-        if replanned || is_passed_on || after.external_id != ride.external_id {
-            events.push(RideEventKind::Updated);
-        }
-        if let Some(status) = patch.status {
-            after.move_to(status, now, &ride.policy(&self.policy))?;
-        }
-        if after.status != ride.status {
-            events.push(after.status.event());
-        }
-        Ok(Applied { after, events, left })
     }
+    if replanned || is_passed_on || after.external_id != ride.external_id {
+        events.push(RideEventKind::Updated);
+    }
+    if let Some(status) = patch.status {
+        after.move_to(status, now, &ride.policy(&ctx.policy))?;
+    }
+    if after.status != ride.status {
+        events.push(after.status.event());
+    }
+    Ok(Applied { after, events, left })
+}
 
-    /// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.
-    pub async fn set_contact(
-        &self,
-        request: &RequestId,
-        id: RideId,
-        until: Time,
-        expected: &ExpectedVersion,
-    ) -> Result<Ride> {
-        let once = self
-            .write_once(request, |tx| async move {
-                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-                // As late as this: contact may have closed while somebody else had the lock.
-                let now = self.now();
-                expect_version(expected, ride.version)?;
-                let mut ride = self.end_if_overdue(&tx, ride).await?;
-                if !ride.contact_open(now) {
-                    return Err(Conflict::ContactClosed.into());
+/// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.
+pub async fn set_contact(
+    ctx: &Context,
+    request: &RequestId,
+    id: RideId,
+    until: Time,
+    expected: &ExpectedVersion,
+) -> Result<Ride> {
+    let once = super::once::write_once(ctx, request, |tx| async move {
+        let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+        // As late as this: contact may have closed while somebody else had the lock.
+        let now = ctx.now();
+        expect_version(expected, ride.version)?;
+        let mut ride = end_if_overdue(ctx, &tx, ride).await?;
+        if !ride.contact_open(now) {
+            return Err(Conflict::ContactClosed.into());
+        }
+        let before = ride.contact_until;
+        ride.set_contact(until, now, &ctx.policy).map_err(|bad| Error::field("/until", bad))?;
+        if ride.contact_until == before {
+            return Ok(ride);
+        }
+        bindings::set_window(&tx, id, ctx.policy.window(ride.contact_until)).await?;
+        rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
+        rides::update(&tx, &ride, now).await
+    })
+    .await?;
+    Ok(once.value)
+}
+
+/// What is wrong with the plan of a new ride, as far as it is known. [`create_ride`](create) finds the same.
+pub fn wrong_plan(ctx: &Context, datetime: Option<Time>, terms: &Terms) -> Vec<FieldError> {
+    let timeout_at = datetime.map(|datetime| ctx.policy.with(terms).timeout_at(datetime, ctx.now()));
+    let bad = timeout_at.and_then(std::result::Result::err).map(|bad| FieldError::new("/datetime", bad));
+    bad.into_iter().chain(terms_too_long(ctx, terms)).collect()
+}
+
+/// What is wrong with the new time of a ride, however long that may last.
+pub fn wrong_time(ctx: &Context, datetime: Option<Time>) -> Vec<FieldError> {
+    wrong_plan(ctx, datetime, &Terms { max_duration: Some(ctx.policy.max_duration_limit), grace: None })
+}
+
+/// What of a ride's own lengths is over the limits.
+fn terms_too_long(ctx: &Context, terms: &Terms) -> Vec<FieldError> {
+    let asked = [
+        ("/grace_s", terms.grace, ctx.policy.grace_limit),
+        ("/max_duration_s", terms.max_duration, ctx.policy.max_duration_limit),
+    ];
+    let too_long = asked.into_iter().filter(|(_, asked, limit)| asked.is_some_and(|asked| asked > *limit));
+    let rule = |limit: Duration| format!("must be at most {}", limit.num_seconds());
+    too_long.map(|(pointer, _, limit)| FieldError::new(pointer, rule(limit))).collect()
+}
+
+/// Deletes a ride: contact closes at once, and its number cools down for both phones.
+pub async fn delete(ctx: &Context, id: RideId, expected: &ExpectedVersion) -> Result<()> {
+    ctx.store
+        .write(|tx| async move {
+            let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
+            let now = ctx.now();
+            expect_version(expected, ride.version)?;
+            if ride.contact_open(now) {
+                bindings::set_window(&tx, id, ctx.policy.window(now)).await?;
+            }
+            rides::delete(&tx, &ride, now).await
+        })
+        .await
+}
+
+/// Ends rides whose longest duration has run out, at most `limit`; answers how many. Contact needs no worker to
+/// close: this only says so.
+pub async fn end_overdue(ctx: &Context, limit: u64) -> Result<usize> {
+    let now = ctx.now();
+    let overdue = rides::overdue(&ctx.store, now, limit).await?;
+    for id in &overdue {
+        ctx.store
+            .write(|tx| async move {
+                if let Some(ride) = rides::find_locked(&tx, *id).await? {
+                    end_if_overdue(ctx, &tx, ride).await?;
                 }
-                let before = ride.contact_until;
-                ride.set_contact(until, now, &self.policy).map_err(|bad| Error::field("/until", bad))?;
-                if ride.contact_until == before {
-                    return Ok(ride);
-                }
-                bindings::set_window(&tx, id, self.policy.window(ride.contact_until)).await?;
-                rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
-                rides::update(&tx, &ride, now).await
+                Ok(())
             })
             .await?;
-        Ok(once.value)
     }
+    Ok(overdue.len())
+}
 
-    /// What is wrong with the plan of a new ride, as far as it is known. [`create_ride`](Self::create_ride) finds the same.
-    pub fn wrong_plan(&self, datetime: Option<Time>, terms: &Terms) -> Vec<FieldError> {
-        let timeout_at = datetime.map(|datetime| self.policy.with(terms).timeout_at(datetime, self.now()));
-        let bad = timeout_at.and_then(std::result::Result::err).map(|bad| FieldError::new("/datetime", bad));
-        bad.into_iter().chain(self.terms_too_long(terms)).collect()
-    }
-
-    /// What is wrong with the new time of a ride, however long that may last.
-    pub fn wrong_time(&self, datetime: Option<Time>) -> Vec<FieldError> {
-        self.wrong_plan(datetime, &Terms { max_duration: Some(self.policy.max_duration_limit), grace: None })
-    }
-
-    /// What of a ride's own lengths is over the limits.
-    fn terms_too_long(&self, terms: &Terms) -> Vec<FieldError> {
-        let asked = [
-            ("/grace_s", terms.grace, self.policy.grace_limit),
-            ("/max_duration_s", terms.max_duration, self.policy.max_duration_limit),
-        ];
-        let too_long = asked.into_iter().filter(|(_, asked, limit)| asked.is_some_and(|asked| asked > *limit));
-        let rule = |limit: Duration| format!("must be at most {}", limit.num_seconds());
-        too_long.map(|(pointer, _, limit)| FieldError::new(pointer, rule(limit))).collect()
-    }
-
-    /// Deletes a ride: contact closes at once, and its number cools down for both phones.
-    pub async fn delete_ride(&self, id: RideId, expected: &ExpectedVersion) -> Result<()> {
-        self.store
-            .write(|tx| async move {
-                let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-                let now = self.now();
-                expect_version(expected, ride.version)?;
-                if ride.contact_open(now) {
-                    bindings::set_window(&tx, id, self.policy.window(now)).await?;
-                }
-                rides::delete(&tx, &ride, now).await
-            })
-            .await
-    }
-
-    /// Ends rides whose longest duration has run out, at most `limit`; answers how many. Contact needs no worker to
-    /// close: this only says so.
-    pub async fn end_overdue_rides(&self, limit: u64) -> Result<usize> {
-        let now = self.now();
-        let overdue = rides::overdue(&self.store, now, limit).await?;
-        for id in &overdue {
-            self.store
-                .write(|tx| async move {
-                    if let Some(ride) = rides::find_locked(&tx, *id).await? {
-                        self.end_if_overdue(&tx, ride).await?;
-                    }
-                    Ok(())
-                })
-                .await?;
-        }
-        Ok(overdue.len())
-    }
-
-    /// Tells the platform of rides whose contact has closed, at most about `limit`; answers how many.
-    pub async fn announce_closings(&self, limit: u64) -> Result<usize> {
-        let now = self.now();
-        self.store.write(|tx| async move { rides::tell_closings(&tx, now, limit).await }).await
-    }
+/// Tells the platform of rides whose contact has closed, at most about `limit`; answers how many.
+pub async fn announce_closings(ctx: &Context, limit: u64) -> Result<usize> {
+    let now = ctx.now();
+    ctx.store.write(|tx| async move { rides::tell_closings(&tx, now, limit).await }).await
 }
 
 /// Time or place of a ride are others than before.

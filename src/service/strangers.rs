@@ -4,7 +4,7 @@
 use chrono::Duration;
 
 use super::{
-    Service,
+    Context,
     messages::{DEFAULT_PART_LIMIT, REFERENCE},
     random,
 };
@@ -36,78 +36,76 @@ pub struct Strangers {
     pub auto_reply: bool,
 }
 
-impl Service {
-    /// The support number, if this caller may be connected to it: one who is hidden, or a number of the pool, may not.
-    /// Nor may the support number itself, and it must not be in the pool: a call to it would come back to us.
-    pub(super) async fn support_for(
-        &self,
-        tx: &Tx,
-        refusal: Refusal,
-        call: &InboundCall,
-    ) -> Result<Option<PhoneNumber>> {
-        let (Some(support), Some(from)) = (&self.strangers.support, call.from.phone()) else { return Ok(None) };
-        if !refusal.is_answerable() || from.match_key() == support.match_key() {
-            return Ok(None);
-        }
-        if numbers::is_pooled(tx, &support.match_key()).await? {
-            tracing::error!("SUPPORT_NUMBER is a number of the pool: nobody is connected to it");
-            return Ok(None);
-        }
-        Ok(Some(support.clone()))
+/// The support number, if this caller may be connected to it: one who is hidden, or a number of the pool, may not.
+/// Nor may the support number itself, and it must not be in the pool: a call to it would come back to us.
+pub(super) async fn support_for(
+    ctx: &Context,
+    tx: &Tx,
+    refusal: Refusal,
+    call: &InboundCall,
+) -> Result<Option<PhoneNumber>> {
+    let (Some(support), Some(from)) = (&ctx.strangers.support, call.from.phone()) else { return Ok(None) };
+    if !refusal.is_answerable() || from.match_key() == support.match_key() {
+        return Ok(None);
     }
+    if numbers::is_pooled(tx, &support.match_key()).await? {
+        tracing::error!("SUPPORT_NUMBER is a number of the pool: nobody is connected to it");
+        return Ok(None);
+    }
+    Ok(Some(support.clone()))
+}
 
-    /// Answers a text that goes nowhere, in the transaction that keeps it, unless the phone was answered lately.
-    pub(super) async fn reply_to(
-        &self,
-        tx: &Tx,
-        provider: &ProviderName,
-        text: &InboundText,
-        refusal: Refusal,
-        number_id: Option<NumberId>,
-        language: Option<&Language>,
-    ) -> Result<()> {
-        let now = self.now();
-        let (Some(phone), Some(number_id)) = (text.from.phone(), number_id) else { return Ok(()) };
-        let is_command = text.keyword || is_keyword(text.body.expose());
-        if !self.strangers.auto_reply || !refusal.is_answerable() || is_command {
-            return Ok(());
-        }
-        if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
-            return Ok(());
-        }
-        let limit = self.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
-        let body = self.words.of_contact(language, text.to.as_ref()).auto_reply();
-        let words = 0..body.expose().len();
-        let message = NewMessage {
-            ride_id: None,
-            kind: MessageKind::Notice,
-            from_role: None,
-            to_role: None,
-            recipient: Some(phone.clone()),
-            body,
-            media: Vec::new(),
-            status: MessageStatus::Queued,
-            reason: None,
-            provider: provider.clone(),
-            number_id: Some(number_id),
-            // A template without variables is never longer than the shortest limit of a provider.
-            parts: 1,
-            part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
-            media_limit: 0,
-            unbound: false,
-            received_at: None,
-        };
-        let message_id = messages::insert(tx, &message, now).await?;
-        let part = NewPart {
-            message_id,
-            conversation: None,
-            seq: 0,
-            part: 0,
-            words,
-            reference: random::name(REFERENCE),
-            line: (number_id, provider.clone()),
-            expires_at: now + self.message_ttl,
-        };
-        outbox::owe(tx, part, now).await
+/// Answers a text that goes nowhere, in the transaction that keeps it, unless the phone was answered lately.
+pub(super) async fn reply_to(
+    ctx: &Context,
+    tx: &Tx,
+    provider: &ProviderName,
+    text: &InboundText,
+    refusal: Refusal,
+    number_id: Option<NumberId>,
+    language: Option<&Language>,
+) -> Result<()> {
+    let now = ctx.now();
+    let (Some(phone), Some(number_id)) = (text.from.phone(), number_id) else { return Ok(()) };
+    let is_command = text.keyword || is_keyword(text.body.expose());
+    if !ctx.strangers.auto_reply || !refusal.is_answerable() || is_command {
+        return Ok(());
     }
+    if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
+        return Ok(());
+    }
+    let limit = ctx.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
+    let body = ctx.words.of_contact(language, text.to.as_ref()).auto_reply();
+    let words = 0..body.expose().len();
+    let message = NewMessage {
+        ride_id: None,
+        kind: MessageKind::Notice,
+        from_role: None,
+        to_role: None,
+        recipient: Some(phone.clone()),
+        body,
+        media: Vec::new(),
+        status: MessageStatus::Queued,
+        reason: None,
+        provider: provider.clone(),
+        number_id: Some(number_id),
+        // A template without variables is never longer than the shortest limit of a provider.
+        parts: 1,
+        part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
+        media_limit: 0,
+        unbound: false,
+        received_at: None,
+    };
+    let message_id = messages::insert(tx, &message, now).await?;
+    let part = NewPart {
+        message_id,
+        conversation: None,
+        seq: 0,
+        part: 0,
+        words,
+        reference: random::name(REFERENCE),
+        line: (number_id, provider.clone()),
+        expires_at: now + ctx.message_ttl,
+    };
+    outbox::owe(tx, part, now).await
 }

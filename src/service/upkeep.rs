@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use chrono::Duration;
 
-use super::{Service, pool, relay, strangers};
+use super::{Context, pool, relay, strangers};
 use crate::{
     domain::{comparison::Allowance, error::Result},
     store::{
@@ -46,7 +46,7 @@ pub struct Job {
     run: Run,
 }
 
-type Run = for<'a> fn(&'a Service) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+type Run = for<'a> fn(&'a Context) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 impl Job {
     const fn every(seconds: i64, name: &'static str, run: Run) -> Self {
@@ -56,164 +56,161 @@ impl Job {
 
 /// Jobs that keep the records in order. A further one is a line.
 const TIDYING: &[Job] = &[
-    Job::every(15, "end_overdue_rides", |service| Box::pin(service.end_overdue())),
-    Job::every(15, "announce_closings", |service| Box::pin(service.announce_some_closings())),
-    Job::every(15, "adopt_parts", |service| Box::pin(service.adopt_parts())),
-    Job::every(15, "forget_calls", |service| Box::pin(service.forget_calls())),
-    Job::every(15, "prune_bindings", |service| Box::pin(service.prune_bindings())),
-    Job::every(15, "prune_inbox", |service| Box::pin(service.prune_inbox())),
-    Job::every(15, "prune_answers", |service| Box::pin(service.prune_answers())),
-    Job::every(15, "prune_auto_replies", |service| Box::pin(service.prune_auto_replies())),
-    Job::every(60, "prune_arrivals", |service| Box::pin(service.prune_arrivals())),
-    Job::every(60, "prune_comparisons", |service| Box::pin(service.prune_comparisons())),
-    Job::every(60, "prune_screens", |service| Box::pin(service.prune_screens())),
-    Job::every(60, "prune_events", |service| Box::pin(service.prune_events())),
-    Job::every(60, "prune_attempts", |service| Box::pin(service.prune_attempts())),
-    Job::every(3600, "prune_retries", |service| Box::pin(service.prune_retries())),
-    Job::every(60, "prune_secrets", |service| Box::pin(service.prune_secrets())),
-    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(service.watch_pool())),
+    Job::every(15, "end_overdue_rides", |service| Box::pin(end_overdue(service))),
+    Job::every(15, "announce_closings", |service| Box::pin(announce_some_closings(service))),
+    Job::every(15, "adopt_parts", |service| Box::pin(adopt_parts(service))),
+    Job::every(15, "forget_calls", |service| Box::pin(forget_calls(service))),
+    Job::every(15, "prune_bindings", |service| Box::pin(prune_bindings(service))),
+    Job::every(15, "prune_inbox", |service| Box::pin(prune_inbox(service))),
+    Job::every(15, "prune_answers", |service| Box::pin(prune_answers(service))),
+    Job::every(15, "prune_auto_replies", |service| Box::pin(prune_auto_replies(service))),
+    Job::every(60, "prune_arrivals", |service| Box::pin(prune_arrivals(service))),
+    Job::every(60, "prune_comparisons", |service| Box::pin(prune_comparisons(service))),
+    Job::every(60, "prune_screens", |service| Box::pin(prune_screens(service))),
+    Job::every(60, "prune_events", |service| Box::pin(prune_events(service))),
+    Job::every(60, "prune_attempts", |service| Box::pin(prune_attempts(service))),
+    Job::every(3600, "prune_retries", |service| Box::pin(prune_retries(service))),
+    Job::every(60, "prune_secrets", |service| Box::pin(prune_secrets(service))),
+    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(super::pool::watch_pool(service))),
 ];
 
 /// Jobs that change what people can do, or what they are told: tests drive each by hand.
 const ACTING: &[Job] = &[
-    Job::every(2, "expire_texts", |service| Box::pin(service.expire_texts())),
-    Job::every(2, "leave_suspended_numbers", |service| Box::pin(service.leave_some_numbers())),
-    Job::every(2, "leave_down_providers", |service| Box::pin(service.leave_some_providers())),
+    Job::every(2, "expire_texts", |service| Box::pin(super::outbox::expire_texts(service))),
+    Job::every(2, "leave_suspended_numbers", |service| Box::pin(leave_some_numbers(service))),
+    Job::every(2, "leave_down_providers", |service| Box::pin(leave_some_providers(service))),
 ];
 
-impl Service {
-    /// All periodic jobs.
-    pub fn jobs() -> impl Iterator<Item = &'static Job> {
-        TIDYING.iter().chain(ACTING)
-    }
+/// All periodic jobs.
+pub fn jobs() -> impl Iterator<Item = &'static Job> {
+    TIDYING.iter().chain(ACTING)
+}
 
-    /// Runs a job if it is due and no other replica has taken this period's run; answers whether it ran.
-    pub async fn run_if_due(&self, job: &Job) -> Result<bool> {
-        let now = self.now();
-        let Some(holder) = self.holder() else { return Ok(false) };
-        let mine =
-            self.store.write(|tx| async move { jobs::claim(&tx, job.name, job.period, holder, now).await }).await?;
-        if mine {
-            (job.run)(self).await?;
+/// Runs a job if it is due and no other replica has taken this period's run; answers whether it ran.
+pub async fn run_if_due(ctx: &Context, job: &Job) -> Result<bool> {
+    let now = ctx.now();
+    let Some(holder) = super::presence::holder(ctx) else { return Ok(false) };
+    let mine = ctx.store.write(|tx| async move { jobs::claim(&tx, job.name, job.period, holder, now).await }).await?;
+    if mine {
+        (job.run)(ctx).await?;
+    }
+    Ok(mine)
+}
+
+/// Runs all that keeps the records in order, due or not. One that fails does not stop the others; the first failure
+/// is answered.
+pub async fn tidy(ctx: &Context) -> Result<()> {
+    let mut outcome = Ok(());
+    for job in TIDYING {
+        outcome = outcome.and((job.run)(ctx).await);
+    }
+    outcome
+}
+
+async fn end_overdue(ctx: &Context) -> Result<()> {
+    let ended = super::rides::end_overdue(ctx, BATCH).await?;
+    if ended > 0 {
+        tracing::info!(ended, "rides timed out");
+    }
+    Ok(())
+}
+
+async fn announce_some_closings(ctx: &Context) -> Result<()> {
+    super::rides::announce_closings(ctx, TOLD).await.map(drop)
+}
+
+async fn adopt_parts(ctx: &Context) -> Result<()> {
+    let expires_at = ctx.now() + ctx.message_ttl;
+    ctx.store.write(|tx| async move { outbox::adopt(&tx, expires_at).await }).await
+}
+
+async fn forget_calls(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    ctx.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
+}
+
+/// Forgets in batches until there is no more, or it is enough for this run.
+async fn forget<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl Fn(Tx) -> F) -> Result<()> {
+    for _ in 0..BATCHES {
+        if ctx.store.write(&batch).await? < BATCH {
+            break;
         }
-        Ok(mine)
+        tokio::time::sleep(BREATHER).await;
     }
+    Ok(())
+}
 
-    /// Runs all that keeps the records in order, due or not. One that fails does not stop the others; the first failure
-    /// is answered.
-    pub async fn tidy(&self) -> Result<()> {
-        let mut outcome = Ok(());
-        for job in TIDYING {
-            outcome = outcome.and((job.run)(self).await);
-        }
-        outcome
-    }
+async fn prune_bindings(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    forget(ctx, |tx| async move { bindings::prune(&tx, now, BATCH).await }).await
+}
 
-    async fn end_overdue(&self) -> Result<()> {
-        let ended = self.end_overdue_rides(BATCH).await?;
-        if ended > 0 {
-            tracing::info!(ended, "rides timed out");
-        }
-        Ok(())
-    }
+async fn prune_inbox(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    forget(ctx, |tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await
+}
 
-    async fn announce_some_closings(&self) -> Result<()> {
-        self.announce_closings(TOLD).await.map(drop)
-    }
+async fn prune_answers(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - ANSWERS_KEPT;
+    forget(ctx, |tx| async move { idempotency::prune(&tx, before, BATCH).await }).await
+}
 
-    async fn adopt_parts(&self) -> Result<()> {
-        let expires_at = self.now() + self.message_ttl;
-        self.store.write(|tx| async move { outbox::adopt(&tx, expires_at).await }).await
-    }
+async fn prune_auto_replies(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - strangers::ONCE_IN;
+    ctx.store.write(|tx| async move { auto_replies::prune(&tx, before, BATCH).await }).await.map(drop)
+}
 
-    async fn forget_calls(&self) -> Result<()> {
-        let now = self.now();
-        self.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
-    }
+async fn prune_arrivals(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - ARRIVALS_KEPT;
+    forget(ctx, |tx| async move { arrivals::prune(&tx, before, BATCH).await }).await
+}
 
-    /// Forgets in batches until there is no more, or it is enough for this run.
-    async fn forget<F: Future<Output = Result<u64>>>(&self, batch: impl Fn(Tx) -> F) -> Result<()> {
-        for _ in 0..BATCHES {
-            if self.store.write(&batch).await? < BATCH {
-                break;
-            }
-            tokio::time::sleep(BREATHER).await;
-        }
-        Ok(())
-    }
+async fn prune_comparisons(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - Allowance::LONGEST;
+    forget(ctx, |tx| async move { comparisons::prune(&tx, before, BATCH).await }).await
+}
 
-    async fn prune_bindings(&self) -> Result<()> {
-        let now = self.now();
-        self.forget(|tx| async move { bindings::prune(&tx, now, BATCH).await }).await
-    }
+async fn prune_screens(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - SCREENS_KEPT;
+    ctx.store.write(|tx| async move { simulator::prune(&tx, before).await }).await.map(drop)
+}
 
-    async fn prune_inbox(&self) -> Result<()> {
-        let now = self.now();
-        self.forget(|tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await
-    }
+async fn prune_events(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - ctx.event_retention;
+    forget(ctx, |tx| async move { events::prune(&tx, before, BATCH).await }).await
+}
 
-    async fn prune_answers(&self) -> Result<()> {
-        let before = self.now() - ANSWERS_KEPT;
-        self.forget(|tx| async move { idempotency::prune(&tx, before, BATCH).await }).await
-    }
+async fn prune_attempts(ctx: &Context) -> Result<()> {
+    let before = ctx.now() - ATTEMPTS_KEPT;
+    forget(ctx, |tx| async move { deliveries::prune(&tx, before, BATCH).await }).await
+}
 
-    async fn prune_auto_replies(&self) -> Result<()> {
-        let before = self.now() - strangers::ONCE_IN;
-        self.store.write(|tx| async move { auto_replies::prune(&tx, before, BATCH).await }).await.map(drop)
-    }
+async fn prune_retries(ctx: &Context) -> Result<()> {
+    forget(ctx, |tx| async move { deliveries::prune_retries(&tx, BATCH).await }).await
+}
 
-    async fn prune_arrivals(&self) -> Result<()> {
-        let before = self.now() - ARRIVALS_KEPT;
-        self.forget(|tx| async move { arrivals::prune(&tx, before, BATCH).await }).await
-    }
+async fn prune_secrets(ctx: &Context) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            endpoints::prune_secrets(&tx, now).await?;
+            clients::prune_secrets(&tx, now).await
+        })
+        .await
+}
 
-    async fn prune_comparisons(&self) -> Result<()> {
-        let before = self.now() - Allowance::LONGEST;
-        self.forget(|tx| async move { comparisons::prune(&tx, before, BATCH).await }).await
+async fn leave_some_numbers(ctx: &Context) -> Result<()> {
+    let rides = super::rides::leave_suspended_numbers(ctx, MOVED).await?;
+    if rides > 0 {
+        tracing::info!(rides, "rides left suspended numbers");
     }
+    Ok(())
+}
 
-    async fn prune_screens(&self) -> Result<()> {
-        let before = self.now() - SCREENS_KEPT;
-        self.store.write(|tx| async move { simulator::prune(&tx, before).await }).await.map(drop)
+async fn leave_some_providers(ctx: &Context) -> Result<()> {
+    let rides = super::rides::leave_down_providers(ctx, MOVED).await?;
+    if rides > 0 {
+        tracing::info!(rides, "rides left a provider that is down");
     }
-
-    async fn prune_events(&self) -> Result<()> {
-        let before = self.now() - self.event_retention;
-        self.forget(|tx| async move { events::prune(&tx, before, BATCH).await }).await
-    }
-
-    async fn prune_attempts(&self) -> Result<()> {
-        let before = self.now() - ATTEMPTS_KEPT;
-        self.forget(|tx| async move { deliveries::prune(&tx, before, BATCH).await }).await
-    }
-
-    async fn prune_retries(&self) -> Result<()> {
-        self.forget(|tx| async move { deliveries::prune_retries(&tx, BATCH).await }).await
-    }
-
-    async fn prune_secrets(&self) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                endpoints::prune_secrets(&tx, now).await?;
-                clients::prune_secrets(&tx, now).await
-            })
-            .await
-    }
-
-    async fn leave_some_numbers(&self) -> Result<()> {
-        let rides = self.leave_suspended_numbers(MOVED).await?;
-        if rides > 0 {
-            tracing::info!(rides, "rides left suspended numbers");
-        }
-        Ok(())
-    }
-
-    async fn leave_some_providers(&self) -> Result<()> {
-        let rides = self.leave_down_providers(MOVED).await?;
-        if rides > 0 {
-            tracing::info!(rides, "rides left a provider that is down");
-        }
-        Ok(())
-    }
+    Ok(())
 }

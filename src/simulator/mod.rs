@@ -28,7 +28,7 @@ use crate::{
         Endpoint, ProviderRequest, ProviderResponse, Unreached, WebhookRequest, WebhookResponse,
         simulator::{NAME, SIGNATURE_HEADER, sign, wire},
     },
-    service::{Intake, Service},
+    service::{Context, Intake, comparisons, intake},
     store::simulator::{self as screens, EntryKind, ScreenEntry},
     transport::Transport,
 };
@@ -38,7 +38,7 @@ const TALK: Duration = Duration::seconds(30);
 
 /// The network.
 pub struct Simulator {
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     secret: SecretString,
     /// Tells the events of this process apart, and its name those of all processes.
     events: AtomicU64,
@@ -70,9 +70,9 @@ pub enum Heard {
 
 impl Simulator {
     /// A network that shares `secret` with the adapter.
-    pub fn new(service: Arc<Service>, secret: SecretString) -> Self {
+    pub fn new(ctx: Arc<Context>, secret: SecretString) -> Self {
         let run = crate::service::random_name("");
-        Self { service, secret, events: AtomicU64::new(0), run }
+        Self { ctx, secret, events: AtomicU64::new(0), run }
     }
 
     fn event_id(&self, kind: &str) -> String {
@@ -82,12 +82,12 @@ impl Simulator {
     /// Calls one of our webhooks, signed.
     async fn webhook(&self, endpoint: Endpoint, event: &impl Serialize) -> Result<WebhookResponse> {
         let body = serde_json::to_string(event).map_err(Error::internal)?;
-        let url = format!("{}/webhooks/{NAME}/{}", self.service.public_base_url(), endpoint.as_str());
-        let signature = sign(&self.secret, &url, &body, self.service.now());
+        let url = format!("{}/webhooks/{NAME}/{}", self.ctx.public_base_url(), endpoint.as_str());
+        let signature = sign(&self.secret, &url, &body, self.ctx.now());
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signature).map_err(Error::internal)?);
         let request = WebhookRequest { method: Method::POST, url, headers, body: Bytes::from(body) };
-        match self.service.take_webhook(NAME.as_str(), endpoint, &request).await {
+        match intake::take_webhook(&self.ctx, NAME.as_str(), endpoint, &request).await {
             Intake::Answered(answer) if answer.status.is_success() => Ok(answer),
             Intake::Answered(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                 Err(Error::Busy { retry_after: Duration::seconds(1) })
@@ -98,12 +98,12 @@ impl Simulator {
 
     /// No other provider is configured.
     pub fn is_alone(&self) -> bool {
-        self.service.providers().configured().len() == 1
+        self.ctx.providers().configured().len() == 1
     }
 
     /// Counts that a caller acts as a phone, or looks at one: either tells whether it is somebody's.
     pub async fn admit(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
-        self.service.count_simulated(caller, phone).await
+        comparisons::count_simulated(&self.ctx, caller, phone).await
     }
 
     /// A phone sends a text to a number.
@@ -147,12 +147,12 @@ impl Simulator {
 
     /// What a phone shows, oldest first.
     pub async fn screen(&self, phone: &PhoneNumber) -> Result<Vec<ScreenEntry>> {
-        screens::screen(&self.service.store, phone).await
+        screens::screen(&self.ctx.store, phone).await
     }
 
     async fn show(&self, phone: &PhoneNumber, kind: EntryKind, number: &PhoneNumber, words: &str) -> Result<()> {
-        let entry = &ScreenEntry { kind, number: number.clone(), words: words.to_owned(), at: self.service.now() };
-        self.service.store.write(|tx| async move { screens::show(&tx, phone, entry).await }).await
+        let entry = &ScreenEntry { kind, number: number.clone(), words: words.to_owned(), at: self.ctx.now() };
+        self.ctx.store.write(|tx| async move { screens::show(&tx, phone, entry).await }).await
     }
 
     /// Takes a send of ours: shows it on the phone, and reports it as delivered.

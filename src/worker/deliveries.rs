@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     domain::error::{Error, Result},
     lifecycle::Stop,
-    service::{Finished, Lane, Round, Service},
+    service::{Context, Finished, Lane, Round, deliveries, events},
 };
 
 /// Exchanges under way in each lane at most.
@@ -35,7 +35,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The worker.
 pub struct DeliveryWorker {
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     lanes: [(Lane, Arc<Places>); 2],
 }
 
@@ -48,10 +48,10 @@ struct Places {
 
 impl DeliveryWorker {
     /// A worker of this service.
-    pub fn new(service: Arc<Service>) -> Self {
+    pub fn new(ctx: Arc<Context>) -> Self {
         let places =
             || Arc::new(Places { free: Arc::new(Semaphore::new(AT_ONCE)), is_closing: AtomicBool::new(false) });
-        Self { service, lanes: [(Lane::Clear, places()), (Lane::Hampered, places())] }
+        Self { ctx, lanes: [(Lane::Clear, places()), (Lane::Hampered, places())] }
     }
 
     /// Delivers everything that is due now; answers how many rounds that took.
@@ -60,8 +60,10 @@ impl DeliveryWorker {
         loop {
             let mut running = JoinSet::new();
             for (lane, places) in &self.lanes {
-                for round in self.service.claim_rounds(*lane, u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await? {
-                    running.spawn(work_off(Arc::clone(&self.service), round, Arc::clone(places)));
+                for round in
+                    deliveries::claim_rounds(&self.ctx, *lane, u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await?
+                {
+                    running.spawn(work_off(Arc::clone(&self.ctx), round, Arc::clone(places)));
                 }
             }
             if running.is_empty() {
@@ -74,17 +76,18 @@ impl DeliveryWorker {
 
     /// Delivers until told to stop; then finishes what is under way.
     pub async fn run(self, mut stop: Stop) {
-        let bell = Arc::clone(self.service.event_bell());
+        let bell = Arc::clone(events::bell(&self.ctx));
         let mut running = [JoinSet::new(), JoinSet::new()];
         loop {
             for ((lane, places), running) in self.lanes.iter().zip(&mut running) {
                 let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
-                let rounds = if free == 0 { Ok(Vec::new()) } else { self.service.claim_rounds(*lane, free).await };
+                let rounds =
+                    if free == 0 { Ok(Vec::new()) } else { deliveries::claim_rounds(&self.ctx, *lane, free).await };
                 for round in rounds.unwrap_or_else(|cause| {
                     tracing::error!(%cause, "event endpoints could not be read");
                     Vec::new()
                 }) {
-                    running.spawn(work_off(Arc::clone(&self.service), round, Arc::clone(places)));
+                    running.spawn(work_off(Arc::clone(&self.ctx), round, Arc::clone(places)));
                 }
             }
             let [clear, hampered] = &mut running;
@@ -106,10 +109,10 @@ impl DeliveryWorker {
     }
 }
 
-async fn work_off(service: Arc<Service>, round: Round, places: Arc<Places>) {
+async fn work_off(ctx: Arc<Context>, round: Round, places: Arc<Places>) {
     let round = Arc::new(round);
-    let outcome = match deliver_all(&service, &round, &places).await {
-        Ok(finished) => service.finish_round(&round, &finished).await,
+    let outcome = match deliver_all(&ctx, &round, &places).await {
+        Ok(finished) => deliveries::finish_round(&ctx, &round, &finished).await,
         Err(cause) => Err(cause),
     };
     if let Err(cause) = outcome {
@@ -121,7 +124,7 @@ async fn work_off(service: Arc<Service>, round: Round, places: Arc<Places>) {
 /// Delivers the events of a round: the first alone, and when that was taken several at once, but those of one ride one
 /// after the other. They begin in order and without a gap, so that what was tried is always the first so many; after a
 /// failure none begins any more. An error means that not even the first could be tried.
-async fn deliver_all(service: &Arc<Service>, round: &Arc<Round>, places: &Places) -> Result<Vec<Finished>> {
+async fn deliver_all(ctx: &Arc<Context>, round: &Arc<Round>, places: &Places) -> Result<Vec<Finished>> {
     let until = Instant::now() + BEGINS_UNTIL;
     let mut outcomes: Vec<Option<Finished>> = round.items.iter().map(|_| None).collect();
     let (mut window, mut next, mut is_over, mut broken) = (1, 0, false, None);
@@ -142,9 +145,9 @@ async fn deliver_all(service: &Arc<Service>, round: &Arc<Round>, places: &Places
                 break;
             }
             rides.extend(item.ride());
-            let (service, round, at) = (Arc::clone(service), Arc::clone(round), next);
+            let (ctx, round, at) = (Arc::clone(ctx), Arc::clone(round), next);
             running.spawn(async move {
-                let finished = service.deliver(&round, &round.items[at]).await;
+                let finished = deliveries::deliver(&ctx, &round, &round.items[at]).await;
                 drop(place);
                 (at, finished)
             });

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-use crate::{lifecycle::Stop, service::Service};
+use crate::{
+    lifecycle::Stop,
+    service::{Context, events},
+};
 
 /// Events are gathered for so long: under load, one round places those of many transactions, and costs one.
 const GATHER: Duration = Duration::from_millis(50);
@@ -12,10 +15,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Places events until told to stop.
-pub async fn run(service: Arc<Service>, mut stop: Stop) {
-    let unplaced = Arc::clone(service.unplaced_events());
+pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
+    let unplaced = Arc::clone(events::unplaced_events(&ctx));
     loop {
-        let placed = service.place_events().await.unwrap_or_else(|cause| {
+        let placed = events::place_events(&ctx).await.unwrap_or_else(|cause| {
             tracing::error!(%cause, "events could not be given their places in the log");
             0
         });

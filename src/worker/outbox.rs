@@ -7,7 +7,7 @@ use tokio::{task::JoinSet, time};
 use crate::{
     domain::{error::Result, number::ProviderName},
     lifecycle::Stop,
-    service::Service,
+    service::{Context, health, in_hand, outbox, presence},
     store::outbox::{Claim, Claimed},
     transport::Transport,
 };
@@ -27,30 +27,30 @@ const FINISH_WITHIN: Duration = Duration::from_secs(30);
 
 /// The worker.
 pub struct OutboxWorker {
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     transport: Arc<dyn Transport>,
 }
 
 impl OutboxWorker {
     /// A worker that sends over this transport.
-    pub fn new(service: Arc<Service>, transport: Arc<dyn Transport>) -> Self {
-        Self { service, transport }
+    pub fn new(ctx: Arc<Context>, transport: Arc<dyn Transport>) -> Self {
+        Self { ctx, transport }
     }
 
     /// Sends everything that is due now; answers how many claims were worked off.
     pub async fn tick(&self) -> Result<usize> {
-        self.service.expire_texts().await?;
+        outbox::expire_texts(&self.ctx).await?;
         let (mut done, mut sending) = (0, JoinSet::new());
         loop {
             let mut goes_on = false;
             for lane in self.lanes() {
                 let Claimed { claims, again_at } = lane.claim(AT_ONCE).await?;
                 done += claims.len();
-                goes_on |= !claims.is_empty() || again_at.is_some_and(|at| at <= self.service.now());
+                goes_on |= !claims.is_empty() || again_at.is_some_and(|at| at <= self.ctx.now());
                 lane.send_all(&mut sending, claims);
             }
             while sending.join_next().await.is_some() {}
-            if !goes_on || self.service.is_stopping() {
+            if !goes_on || health::is_stopping(&self.ctx) {
                 return Ok(done);
             }
         }
@@ -71,23 +71,22 @@ impl OutboxWorker {
     }
 
     fn lanes(&self) -> impl Iterator<Item = Lane> {
-        let lane =
-            |provider| Lane { service: Arc::clone(&self.service), transport: Arc::clone(&self.transport), provider };
-        self.service.providers().configured().into_iter().map(lane)
+        let lane = |provider| Lane { ctx: Arc::clone(&self.ctx), transport: Arc::clone(&self.transport), provider };
+        self.ctx.providers().configured().into_iter().map(lane)
     }
 }
 
 /// What goes by one provider.
 #[derive(Clone)]
 struct Lane {
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     transport: Arc<dyn Transport>,
     provider: ProviderName,
 }
 
 impl Lane {
     async fn run(self, mut stop: Stop) {
-        let mut owed = self.service.owed().listen();
+        let mut owed = self.ctx.owed().listen();
         let mut sending = JoinSet::new();
         loop {
             let pause = self.send_due(&mut sending).await;
@@ -111,7 +110,7 @@ impl Lane {
         match self.claim(free).await {
             Ok(Claimed { claims, again_at }) => {
                 self.send_all(sending, claims);
-                let pause = again_at.map(|at| (at - self.service.now()).to_std().unwrap_or_default());
+                let pause = again_at.map(|at| (at - self.ctx.now()).to_std().unwrap_or_default());
                 pause.unwrap_or(PERIOD).min(PERIOD)
             }
             Err(cause) => {
@@ -122,7 +121,7 @@ impl Lane {
     }
 
     async fn claim(&self, limit: usize) -> Result<Claimed> {
-        self.service.claim_due(&self.provider, u32::try_from(limit).unwrap_or(u32::MAX)).await
+        outbox::claim_due(&self.ctx, &self.provider, u32::try_from(limit).unwrap_or(u32::MAX)).await
     }
 
     fn send_all(&self, sending: &mut JoinSet<()>, claims: Vec<Claim>) {
@@ -134,26 +133,26 @@ impl Lane {
 
     async fn work_off(&self, claim: Claim) {
         let done = self.exchange(claim).await;
-        self.service.let_go(claim, done.is_ok());
+        in_hand::let_go(&self.ctx, claim, done.is_ok());
         if let Err(cause) = done {
             tracing::error!(%cause, "a text could not be worked off");
         }
     }
 
     async fn exchange(&self, claim: Claim) -> Result<()> {
-        let Self { service, transport, provider } = self;
-        let Some((request, dispatch)) = service.prepare(claim).await? else {
-            return service.came_to_nothing(provider, claim).await;
+        let Self { ctx, transport, provider } = self;
+        let Some((request, dispatch)) = outbox::prepare(ctx, claim).await? else {
+            return outbox::came_to_nothing(ctx, provider, claim).await;
         };
-        if service.is_stopping() || !service.may_send(claim) {
-            return service.give_back(provider, claim).await;
+        if health::is_stopping(ctx) || !outbox::may_send(ctx, claim) {
+            return outbox::give_back(ctx, provider, claim).await;
         }
-        let response = service.while_held(claim.holder, transport.exchange(request)).await;
+        let response = presence::while_held(ctx, claim.holder, transport.exchange(request)).await;
         // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
         let deadline = time::Instant::now() + FINISH_WITHIN;
         let mut pauses = FINISH_AGAIN.into_iter();
         loop {
-            match service.write_down(&dispatch, response.as_ref()).await {
+            match outbox::write_down(ctx, &dispatch, response.as_ref()).await {
                 Err(cause) if time::Instant::now() < deadline => {
                     tracing::warn!(%cause, "an outcome could not be written down yet");
                 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::time;
 
-use crate::service::{Attendance, RENEW_EVERY, Service};
+use crate::service::{Attendance, Context, RENEW_EVERY, presence};
 
 /// Renews until it is dropped.
-pub async fn run(service: Arc<Service>, mut attendance: Attendance) {
+pub async fn run(ctx: Arc<Context>, mut attendance: Attendance) {
     let mut turns = time::interval(RENEW_EVERY);
     turns.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut is_listed = true;
     loop {
         turns.tick().await;
-        match service.attend(&mut attendance).await {
+        match presence::attend(&ctx, &mut attendance).await {
             Ok(()) => is_listed = true,
             Err(cause) => {
                 if is_listed {

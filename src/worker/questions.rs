@@ -4,18 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time};
 
-use crate::{domain::error::Result, lifecycle::Stop, service::Service, transport::Transport};
+use crate::{
+    domain::error::Result,
+    lifecycle::Stop,
+    service::{Context, questions},
+    transport::Transport,
+};
 
 /// Questions that one process has under way at most.
 const AT_ONCE: usize = 8;
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Asks everything that is due now, `AT_ONCE` at a time; answers how many questions there were.
-pub async fn tick(service: &Arc<Service>, transport: &Arc<dyn Transport>) -> Result<usize> {
+pub async fn tick(ctx: &Arc<Context>, transport: &Arc<dyn Transport>) -> Result<usize> {
     let mut asked = 0;
     loop {
         let mut running = JoinSet::new();
-        ask(service, transport, &mut running).await?;
+        ask(ctx, transport, &mut running).await?;
         if running.is_empty() {
             return Ok(asked);
         }
@@ -25,10 +30,10 @@ pub async fn tick(service: &Arc<Service>, transport: &Arc<dyn Transport>) -> Res
 }
 
 /// Asks until told to stop. Questions under way are given up then: their leases give them to whoever runs next.
-pub async fn run(service: Arc<Service>, transport: Arc<dyn Transport>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, transport: Arc<dyn Transport>, mut stop: Stop) {
     let mut running = JoinSet::new();
     loop {
-        if let Err(cause) = ask(&service, &transport, &mut running).await {
+        if let Err(cause) = ask(&ctx, &transport, &mut running).await {
             tracing::error!(%cause, "calls could not be asked about");
         }
         tokio::select! {
@@ -42,16 +47,16 @@ pub async fn run(service: Arc<Service>, transport: Arc<dyn Transport>, mut stop:
 }
 
 /// Asks as much of what is due as there is room for.
-async fn ask(service: &Arc<Service>, transport: &Arc<dyn Transport>, running: &mut JoinSet<()>) -> Result<()> {
+async fn ask(ctx: &Arc<Context>, transport: &Arc<dyn Transport>, running: &mut JoinSet<()>) -> Result<()> {
     let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
     if free == 0 {
         return Ok(());
     }
-    for (request, asking) in service.take_questions(free).await? {
-        let (service, transport) = (Arc::clone(service), Arc::clone(transport));
+    for (request, asking) in questions::take_questions(ctx, free).await? {
+        let (ctx, transport) = (Arc::clone(ctx), Arc::clone(transport));
         running.spawn(async move {
             let response = transport.exchange(request).await;
-            if let Err(cause) = service.take_answer(&asking, &response).await {
+            if let Err(cause) = questions::take_answer(&ctx, &asking, &response).await {
                 tracing::error!(%cause, "what became of a call could not be written down");
             }
         });

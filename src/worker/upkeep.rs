@@ -6,7 +6,7 @@ use tokio::{task::JoinSet, time};
 
 use crate::{
     lifecycle::Stop,
-    service::{Job, Service},
+    service::{Context, Job, health, presence, upkeep},
 };
 
 /// How often clocks are compared: by every replica, as each has one.
@@ -14,12 +14,12 @@ const COMPARE_CLOCKS: Duration = Duration::from_secs(15);
 
 /// Runs all jobs until told to stop. Those under way are given up then: what they did not commit is done in the next
 /// period.
-pub async fn run(service: Arc<Service>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
     let mut running = JoinSet::new();
-    for job in Service::jobs() {
-        running.spawn(repeat(Arc::clone(&service), job));
+    for job in upkeep::jobs() {
+        running.spawn(repeat(Arc::clone(&ctx), job));
     }
-    running.spawn(compare_clocks(service));
+    running.spawn(compare_clocks(ctx));
     tokio::select! {
         () = stop.requested() => {}
         // Only a panic ends a loop, and half of the upkeep is worse than a restart.
@@ -28,11 +28,11 @@ pub async fn run(service: Arc<Service>, mut stop: Stop) {
     running.shutdown().await;
 }
 
-async fn repeat(service: Arc<Service>, job: &'static Job) {
+async fn repeat(ctx: Arc<Context>, job: &'static Job) {
     let period = job.period.to_std().unwrap_or(Duration::from_secs(1));
-    let mut due = service.jobs_bell().listen();
+    let mut due = presence::jobs_bell(&ctx).listen();
     loop {
-        let ran = service.run_if_due(job).await.unwrap_or_else(|cause| {
+        let ran = upkeep::run_if_due(&ctx, job).await.unwrap_or_else(|cause| {
             tracing::error!(job = job.name, %cause, "a job failed");
             true
         });
@@ -45,9 +45,9 @@ async fn repeat(service: Arc<Service>, job: &'static Job) {
     }
 }
 
-async fn compare_clocks(service: Arc<Service>) {
+async fn compare_clocks(ctx: Arc<Context>) {
     loop {
-        if let Err(cause) = service.measure_skew().await {
+        if let Err(cause) = health::measure_skew(&ctx).await {
             tracing::warn!(%cause, "our clock could not be compared with the database's");
         }
         time::sleep(COMPARE_CLOCKS).await;

@@ -25,12 +25,12 @@ use crate::{
         reply::{Accepted, Found, List, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
-    service::Service,
+    service::{Context, messages},
     store::{calls::CallFilter, messages::MessageFilter},
 };
 
 pub(in crate::http) struct ActivityApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Activity")]
@@ -60,7 +60,7 @@ impl ActivityApi {
         };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        let messages = self.service.list_messages(&filter, &page).await?;
+        let messages = messages::list(&self.ctx, &filter, &page).await?;
         Ok(List::of(messages, |message| MessageView::of(message, allowed.reads_texts())))
     }
 
@@ -74,7 +74,7 @@ impl ActivityApi {
         /// Id of the message.
         id: Path<MessageId>,
     ) -> Answer<Found<MessageView>> {
-        Ok(Found::new(MessageView::of(self.service.message(id.0).await?, allowed.reads_texts())))
+        Ok(Found::new(MessageView::of(messages::find(&self.ctx, id.0).await?, allowed.reads_texts())))
     }
 
     /// Retry a message
@@ -94,8 +94,8 @@ impl ActivityApi {
     ) -> Answer<Accepted<MessageView>> {
         let scope = format!("{}", id.0);
         let what = (scope.as_str(), [].as_slice());
-        let request = request_id(&self.service, &allowed.caller, "retry_message", idempotency_key.0, what)?;
-        let retried = self.service.retry_message(&request, id.0).await?;
+        let request = request_id(&self.ctx, &allowed.caller, "retry_message", idempotency_key.0, what)?;
+        let retried = messages::retry(&self.ctx, &request, id.0).await?;
         Ok(Accepted::new(MessageView::of(retried.value, allowed.reads_texts())))
     }
 
@@ -122,6 +122,6 @@ impl ActivityApi {
             CallFilter { ride_id: parameters.take("ride_id", ride_id.0), status: parameters.take("status", status.0) };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.list_calls(&filter, &page).await?, CallView::from))
+        Ok(List::of(messages::list_calls(&self.ctx, &filter, &page).await?, CallView::from))
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         reply::{Created, Found, List, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
-    service::{Service, auth::WithSecret},
+    service::{Context, auth, auth::WithSecret},
 };
 
 const PATH: &str = "/v1/clients";
@@ -39,7 +39,7 @@ request_body! {
 }
 
 pub(in crate::http) struct ClientsApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 fn view(made: WithSecret) -> ClientView {
@@ -65,7 +65,7 @@ impl ClientsApi {
     ) -> Answer<Found<List<ClientView>>> {
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.list_clients(&page).await?, |client| ClientView::of(client, None)))
+        Ok(List::of(auth::list_clients(&self.ctx, &page).await?, |client| ClientView::of(client, None)))
     }
 
     /// Create a client
@@ -83,11 +83,11 @@ impl ClientsApi {
         body: Draft<NewClientBody>,
     ) -> Answer<Created<ClientView>> {
         let scopes = body.peek::<Vec<Scope>>("scopes").map(|scopes| scopes.into_iter().collect());
-        let more = scopes.and_then(|scopes| self.service.wrong_scopes(&allowed.caller, &scopes));
+        let more = scopes.and_then(|scopes| auth::wrong_scopes(&allowed.caller, &scopes));
         let body = body.finish(parameters, more.into_iter().collect())?;
         let scopes: Scopes = body.value.scopes.into_iter().collect();
-        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
-        let made = self.service.create_client(&allowed.caller, &request, &body.value.name, &scopes).await?;
+        let request = request_id(&self.ctx, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let made = auth::create_client(&self.ctx, &allowed.caller, &request, &body.value.name, &scopes).await?;
         let id = made.client.id;
         Ok(Created::new(view(made)).at(format!("{PATH}/{id}")))
     }
@@ -110,8 +110,8 @@ impl ClientsApi {
         idempotency_key: Header<Option<String>>,
     ) -> Answer<Found<ClientView>> {
         let what = id.0.to_string();
-        let request = request_id(&self.service, &allowed.caller, "rotate_client", idempotency_key.0, (&what, b""))?;
-        Ok(Found::new(view(self.service.rotate_client(&allowed.caller, &request, id.0).await?)))
+        let request = request_id(&self.ctx, &allowed.caller, "rotate_client", idempotency_key.0, (&what, b""))?;
+        Ok(Found::new(view(auth::rotate_client(&self.ctx, &allowed.caller, &request, id.0).await?)))
     }
 
     /// Revoke a client
@@ -124,6 +124,6 @@ impl ClientsApi {
         /// Id of the client.
         id: Path<ClientId>,
     ) -> Answer<Found<ClientView>> {
-        Ok(Found::new(ClientView::of(self.service.revoke_client(&allowed.caller, id.0).await?, None)))
+        Ok(Found::new(ClientView::of(auth::revoke_client(&self.ctx, &allowed.caller, id.0).await?, None)))
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         reply::{Accepted, Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
-    service::{EndpointWithSecret, Service},
+    service::{Context, EndpointWithSecret, deliveries, endpoints},
     store::deliveries::RetryFilter,
 };
 
@@ -91,13 +91,13 @@ fn view(made: EndpointWithSecret) -> EventEndpointView {
 }
 
 pub(in crate::http) struct EventEndpointsApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 impl EventEndpointsApi {
     /// What of an endpoint's body is wrong though each field is right by itself.
     fn wrong<T>(&self, body: &Draft<T>) -> Vec<FieldError> {
-        let url = body.peek("url").and_then(|url| self.service.wrong_target(&url));
+        let url = body.peek("url").and_then(|url| endpoints::wrong_target(&self.ctx, &url));
         // An empty list would be an endpoint that hears nothing.
         let is_deaf = body.peek("types").is_some_and(|types: Vec<EventType>| types.is_empty());
         let types = is_deaf.then(|| FieldError::new("/types", "must name at least one"));
@@ -124,7 +124,7 @@ impl EventEndpointsApi {
     ) -> Answer<Found<List<EventEndpointView>>> {
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.list_endpoints(&page).await?, |endpoint| EventEndpointView::of(endpoint, None)))
+        Ok(List::of(endpoints::list(&self.ctx, &page).await?, |endpoint| EventEndpointView::of(endpoint, None)))
     }
 
     /// Create an event endpoint
@@ -145,14 +145,14 @@ impl EventEndpointsApi {
     ) -> Answer<Created<EventEndpointView>> {
         let more = self.wrong(&body);
         let body = body.finish(parameters, more)?;
-        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let request = request_id(&self.ctx, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let new = NewEndpoint {
             url: body.value.url,
             description: body.value.description,
             types: body.value.types.map(distinct),
             include_text: body.value.include_text.unwrap_or(false),
         };
-        let made = self.service.create_endpoint(&allowed.caller, &request, &new).await?;
+        let made = endpoints::create(&self.ctx, &allowed.caller, &request, &new).await?;
         let (id, version) = (made.endpoint.id, made.endpoint.version);
         Ok(Created::new(view(made)).version(version).at(format!("{PATH}/{id}")))
     }
@@ -167,7 +167,7 @@ impl EventEndpointsApi {
         /// Id of the endpoint.
         id: Path<EndpointId>,
     ) -> Answer<Found<EventEndpointView>> {
-        let endpoint = self.service.endpoint(id.0).await?;
+        let endpoint = endpoints::find(&self.ctx, id.0).await?;
         let version = endpoint.version;
         Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
@@ -202,7 +202,7 @@ impl EventEndpointsApi {
             status: body.value.status.0,
         };
         let endpoint =
-            self.service.edit_endpoint(&allowed.caller, id.0, &patch, &expected(if_match.0.as_deref())).await?;
+            endpoints::edit(&self.ctx, &allowed.caller, id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = endpoint.version;
         Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
@@ -220,7 +220,7 @@ impl EventEndpointsApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_endpoint(&allowed.caller, id.0, &expected(if_match.0.as_deref())).await?;
+        endpoints::delete(&self.ctx, &allowed.caller, id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 
@@ -236,7 +236,7 @@ impl EventEndpointsApi {
         /// Id of the endpoint.
         id: Path<EndpointId>,
     ) -> Answer<Found<PingView>> {
-        Ok(Found::new(self.service.ping_endpoint(&allowed.caller, id.0).await?.into()))
+        Ok(Found::new(deliveries::ping_endpoint(&self.ctx, &allowed.caller, id.0).await?.into()))
     }
 
     /// Rotate an event endpoint's secret
@@ -260,8 +260,8 @@ impl EventEndpointsApi {
     ) -> Answer<Found<EventEndpointView>> {
         let what = id.0.to_string();
         let operation = "rotate_event_endpoint_secret";
-        let request = request_id(&self.service, &allowed.caller, operation, idempotency_key.0, (&what, b""))?;
-        Ok(Found::new(view(self.service.rotate_endpoint_secret(&allowed.caller, &request, id.0).await?)))
+        let request = request_id(&self.ctx, &allowed.caller, operation, idempotency_key.0, (&what, b""))?;
+        Ok(Found::new(view(endpoints::rotate_secret(&self.ctx, &allowed.caller, &request, id.0).await?)))
     }
 
     /// Adopt an event endpoint
@@ -275,7 +275,7 @@ impl EventEndpointsApi {
         /// Id of the endpoint.
         id: Path<EndpointId>,
     ) -> Answer<Found<EventEndpointView>> {
-        let endpoint = self.service.adopt_endpoint(&allowed.caller, id.0).await?;
+        let endpoint = endpoints::adopt(&self.ctx, &allowed.caller, id.0).await?;
         let version = endpoint.version;
         Ok(Found::new(EventEndpointView::of(endpoint, None)).version(version))
     }
@@ -299,7 +299,7 @@ impl EventEndpointsApi {
     ) -> Answer<Found<List<AttemptView>>> {
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.endpoint_attempts(id.0, &page).await?, AttemptView::from))
+        Ok(List::of(endpoints::attempts(&self.ctx, id.0, &page).await?, AttemptView::from))
     }
 
     /// List what an event endpoint did not take
@@ -324,7 +324,7 @@ impl EventEndpointsApi {
         let filter = RetryFilter { state: parameters.take("state", state.0) };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.endpoint_retries(id.0, filter, &page).await?, RetryView::from))
+        Ok(List::of(endpoints::retries(&self.ctx, id.0, filter, &page).await?, RetryView::from))
     }
 
     /// List attempts to deliver an event
@@ -346,7 +346,7 @@ impl EventEndpointsApi {
     ) -> Answer<Found<List<AttemptView>>> {
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.event_attempts(id.0, &page).await?, AttemptView::from))
+        Ok(List::of(endpoints::attempts_of_event(&self.ctx, id.0, &page).await?, AttemptView::from))
     }
 
     /// Deliver an event again
@@ -365,8 +365,9 @@ impl EventEndpointsApi {
         body: Body<RedeliverBody>,
     ) -> Answer<Accepted<RedeliveryView>> {
         let what = (&*id.0.to_string(), body.canonical.as_slice());
-        let request = request_id(&self.service, &allowed.caller, "redeliver_event", idempotency_key.0, what)?;
-        let endpoints = self.service.redeliver(&allowed.caller, &request, id.0, body.value.endpoint_id).await?;
+        let request = request_id(&self.ctx, &allowed.caller, "redeliver_event", idempotency_key.0, what)?;
+        let endpoints =
+            endpoints::redeliver(&self.ctx, &allowed.caller, &request, id.0, body.value.endpoint_id).await?;
         Ok(Accepted::new(RedeliveryView { endpoints }))
     }
 }

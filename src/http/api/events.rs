@@ -25,7 +25,7 @@ use crate::{
         reply::{Found, List, page},
         scalars::{Cursor, EventTypes, Limit, SortOrder},
     },
-    service::Service,
+    service::{Context, events},
     store::events::EventFilter,
 };
 
@@ -78,7 +78,7 @@ impl Type for EventView {
 }
 
 pub(in crate::http) struct EventsApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Events")]
@@ -108,7 +108,7 @@ impl EventsApi {
         let filter = EventFilter { types, ride_id: parameters.take("ride_id", ride_id.0) };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.list_events(&filter, &page).await?, EventView))
+        Ok(List::of(events::list(&self.ctx, &filter, &page).await?, EventView))
     }
 
     /// Get an event
@@ -121,6 +121,6 @@ impl EventsApi {
         /// Id of the event.
         id: Path<EventId>,
     ) -> Answer<Found<EventView>> {
-        Ok(Found::new(EventView(self.service.event(id.0).await?)))
+        Ok(Found::new(EventView(events::find(&self.ctx, id.0).await?)))
     }
 }

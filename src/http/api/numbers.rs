@@ -27,7 +27,7 @@ use crate::{
         scalars::{Country, Cursor, Limit, SortOrder},
     },
     provider::{CallResults, Endpoint},
-    service::Service,
+    service::{Context, breakers, numbers, pool},
     store::numbers::NumberFilter,
 };
 
@@ -163,7 +163,7 @@ view! {
 }
 
 pub(in crate::http) struct NumbersApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Numbers")]
@@ -196,7 +196,7 @@ impl NumbersApi {
         };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(self.service.list_numbers(&filter, &page).await?, NumberView::from))
+        Ok(List::of(numbers::list(&self.ctx, &filter, &page).await?, NumberView::from))
     }
 
     /// Add a number
@@ -215,10 +215,12 @@ impl NumbersApi {
         body: Draft<NewNumberBody>,
     ) -> Answer<Created<NumberView>> {
         let provider = body.peek("provider");
-        let body =
-            body.finish(parameters, self.service.wrong_provider("/provider", provider.as_ref()).into_iter().collect())?;
-        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
-        let number = self.service.create_number(&request, &body.value.into()).await?.value;
+        let body = body.finish(
+            parameters,
+            numbers::wrong_provider(&self.ctx, "/provider", provider.as_ref()).into_iter().collect(),
+        )?;
+        let request = request_id(&self.ctx, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let number = numbers::create(&self.ctx, &request, &body.value.into()).await?.value;
         let (id, version) = (number.id, number.version);
         Ok(Created::new(number.into()).version(version).at(format!("{PATH}/{id}")))
     }
@@ -239,12 +241,13 @@ impl NumbersApi {
         body: Draft<NumberBatchBody>,
     ) -> Answer<Created<NumberBatch>> {
         let given = body.items("numbers", |number| (peek(number, "phone_number"), peek(number, "provider")));
-        let more = self.service.wrong_batch(given.iter().map(|(phone, provider)| (phone.as_ref(), provider.as_ref())));
+        let more =
+            numbers::wrong_batch(&self.ctx, given.iter().map(|(phone, provider)| (phone.as_ref(), provider.as_ref())));
         let body = body.finish(parameters, more)?;
         let what = ("", body.canonical.as_slice());
-        let request = request_id(&self.service, &allowed.caller, "create_numbers", idempotency_key.0, what)?;
+        let request = request_id(&self.ctx, &allowed.caller, "create_numbers", idempotency_key.0, what)?;
         let new: Vec<NewNumber> = body.value.numbers.0.into_iter().map(NewNumber::from).collect();
-        let made = self.service.create_numbers(&request, &new).await?.value;
+        let made = numbers::create_batch(&self.ctx, &request, &new).await?.value;
         Ok(Created::new(NumberBatch { items: made.into_iter().map(NumberView::from).collect() }).at(PATH.to_owned()))
     }
 
@@ -258,7 +261,7 @@ impl NumbersApi {
         /// Id of the number.
         id: Path<NumberId>,
     ) -> Answer<Found<NumberView>> {
-        let number = self.service.number(id.0).await?;
+        let number = numbers::find(&self.ctx, id.0).await?;
         let version = number.version;
         Ok(Found::new(number.into()).version(version))
     }
@@ -281,7 +284,7 @@ impl NumbersApi {
             status: body.value.status.0,
             capabilities: body.value.capabilities.0.map(|list| Capabilities::of(&list)),
         };
-        let number = self.service.edit_number(id.0, &patch, &expected(if_match.0.as_deref())).await?;
+        let number = numbers::edit(&self.ctx, id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = number.version;
         Ok(Found::new(number.into()).version(version))
     }
@@ -299,7 +302,7 @@ impl NumbersApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_number(id.0, &expected(if_match.0.as_deref())).await?;
+        numbers::delete(&self.ctx, id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 
@@ -312,7 +315,7 @@ impl NumbersApi {
         &self,
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
     ) -> Answer<Found<PoolView>> {
-        Ok(Found::new(self.service.pool().await?.into()))
+        Ok(Found::new(pool::report(&self.ctx).await?.into()))
     }
 
     /// List providers
@@ -323,10 +326,10 @@ impl NumbersApi {
         &self,
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
     ) -> Answer<Found<Providers>> {
-        let base = self.service.public_base_url();
-        let (breakers, now) = (self.service.breakers().await?, self.service.now());
+        let base = self.ctx.public_base_url();
+        let (breakers, now) = (breakers::list(&self.ctx).await?, self.ctx.now());
         let breaker_of = |name: &ProviderName| breakers.iter().find(|breaker| breaker.provider == *name);
-        let items = self.service.providers().all().map(|(profile, configured)| ProviderView {
+        let items = self.ctx.providers().all().map(|(profile, configured)| ProviderView {
             name: profile.name.as_str().to_owned(),
             configured,
             webhooks: WebhookAddresses {
@@ -345,8 +348,8 @@ impl NumbersApi {
             text_unit: profile.text_limit.unit,
             media_limit: profile.media_limit as u64,
             body_limit: profile.body_limit as u64,
-            texts_per_minute: self.service.providers().throughput(profile).texts_per_minute,
-            texts_per_second: self.service.providers().throughput(profile).texts_per_second,
+            texts_per_minute: self.ctx.providers().throughput(profile).texts_per_minute,
+            texts_per_second: self.ctx.providers().throughput(profile).texts_per_second,
             breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
             breaker_reason: breaker_of(&profile.name)
                 .filter(|breaker| breaker.is_open)

@@ -22,7 +22,7 @@ use crate::{
         problem::{Answer, Problem},
     },
     service::{
-        Service,
+        Context, auth,
         auth::{Denied, Issued},
     },
 };
@@ -181,7 +181,7 @@ impl TokenRequest {
 }
 
 pub(in crate::http) struct OAuthApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Authorization")]
@@ -228,7 +228,7 @@ impl OAuthApi {
         if request.basic.is_some() && (decoded.0 != id || decoded.1 != secret) {
             readings.insert(0, (&decoded.0, &decoded.1));
         }
-        match self.service.issue_token(&readings, scopes, request.address).await {
+        match auth::issue_token(&self.ctx, &readings, scopes, request.address).await {
             Ok(issued) => Ok(TokenAnswer::issued(issued)),
             Err(Denied::InvalidClient) => {
                 Ok(TokenAnswer::refused("invalid_client", "The client is unknown, or its secret is wrong."))

@@ -15,7 +15,7 @@ use crate::{
         problem::{Answer, Problem},
         reply::Found,
     },
-    service::Service,
+    service::{Context, health},
 };
 
 view! {
@@ -31,7 +31,7 @@ fn ok() -> Found<Health> {
 }
 
 pub(in crate::http) struct HealthApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Health")]
@@ -58,7 +58,7 @@ impl HealthApi {
     /// process to stop. Otherwise 503, and `reason` says why. No scope.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> Answer<Found<Health>> {
-        match self.service.ready().await {
+        match health::ready(&self.ctx).await {
             Ok(()) => Ok(ok()),
             Err(why) => Err(Problem::not_ready(why)),
         }

@@ -23,7 +23,7 @@ use crate::{
         reply::{Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder, Words},
     },
-    service::Service,
+    service::{Context, people},
     store::people::PeopleFilter,
 };
 
@@ -88,7 +88,7 @@ struct Listing {
 
 /// What the two resources have in common, with the role as an argument.
 struct People {
-    service: Arc<Service>,
+    ctx: Arc<Context>,
     role: Role,
     path: &'static str,
 }
@@ -106,7 +106,7 @@ impl People {
         };
         let page = page(&mut parameters, listing.limit, listing.after, listing.order);
         parameters.finish()?;
-        let people = self.service.list_people(self.role, &filter, &page).await?;
+        let people = people::list(&self.ctx, self.role, &filter, &page).await?;
         Ok(List::of(people, |person| PersonView::of(person, allowed.reveals())))
     }
 
@@ -116,17 +116,17 @@ impl People {
         key: Option<String>,
         body: Body<NewPersonBody>,
     ) -> Answer<Created<PersonView>> {
-        let request = request_id(&self.service, &allowed.caller, self.path, key, ("", &body.canonical))?;
+        let request = request_id(&self.ctx, &allowed.caller, self.path, key, ("", &body.canonical))?;
         let NewPersonBody { name, phone_number, language, external_id } = body.value;
         let new = NewPerson { name, phone: phone_number, language, external_id };
-        let person = self.service.create_person(&request, self.role, &new).await?.value;
+        let person = people::create(&self.ctx, &request, self.role, &new).await?.value;
         let (id, version) = (person.id, person.version);
         let view = PersonView::of(person, allowed.reveals());
         Ok(Created::new(view).version(version).at(format!("{}/{id}", self.path)))
     }
 
     async fn get<R>(&self, allowed: Allowed<R>, id: PersonId) -> Answer<Found<PersonView>> {
-        let person = self.service.person(self.role, id).await?;
+        let person = people::find(&self.ctx, self.role, id).await?;
         let version = person.version;
         Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
     }
@@ -145,18 +145,18 @@ impl People {
             external_id: body.external_id.0,
         };
         let person =
-            self.service.edit_person(&allowed.caller, self.role, id, &patch, &expected(if_match.as_deref())).await?;
+            people::edit(&self.ctx, &allowed.caller, self.role, id, &patch, &expected(if_match.as_deref())).await?;
         let version = person.version;
         Ok(Found::new(PersonView::of(person, allowed.reveals())).version(version))
     }
 
     async fn delete(&self, id: PersonId, if_match: Option<String>) -> Answer<NoContent> {
-        self.service.delete_person(self.role, id, &expected(if_match.as_deref())).await?;
+        people::delete(&self.ctx, self.role, id, &expected(if_match.as_deref())).await?;
         Ok(NoContent)
     }
 
     async fn search<R>(&self, allowed: Allowed<R>, phone: &PhoneNumber) -> Answer<Found<PeopleFound>> {
-        let people = self.service.find_people(&allowed.caller, self.role, phone).await?;
+        let people = people::find_all(&self.ctx, &allowed.caller, self.role, phone).await?;
         let items = people.into_iter().map(|person| PersonView::of(person, true)).collect();
         Ok(Found::new(PeopleFound { items }))
     }
@@ -171,8 +171,8 @@ macro_rules! people_api {
         pub(in crate::http) struct $api(People);
 
         impl $api {
-            pub(in crate::http) fn new(service: Arc<Service>) -> Self {
-                Self(People { service, role: Role::$role, path: $path })
+            pub(in crate::http) fn new(ctx: Arc<Context>) -> Self {
+                Self(People { ctx, role: Role::$role, path: $path })
             }
         }
 

@@ -29,7 +29,7 @@ use crate::{
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
-    service::{Service, TimelineItem},
+    service::{Context, TimelineItem, messages, rides},
     store::rides::RideFilter,
 };
 
@@ -141,7 +141,7 @@ fn person(id: Option<PersonId>, inline: Option<Inner<InlinePersonBody>>) -> Opti
 }
 
 pub(in crate::http) struct RidesApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 #[OpenApi(tag = "Group::Rides")]
@@ -186,8 +186,8 @@ impl RidesApi {
         };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        let now = self.service.now();
-        Ok(List::of(self.service.list_rides(&filter, &page).await?, |ride| RideView::of(ride, now)))
+        let now = self.ctx.now();
+        Ok(List::of(rides::list(&self.ctx, &filter, &page).await?, |ride| RideView::of(ride, now)))
     }
 
     /// Create a ride
@@ -222,13 +222,13 @@ impl RidesApi {
             let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
             let seconds = |name| body.peek(name).map(|Seconds(seconds)| seconds);
             let terms = Terms { grace: seconds("grace_s"), max_duration: seconds("max_duration_s") };
-            self.service.wrong_plan(datetime, &terms)
+            rides::wrong_plan(&self.ctx, datetime, &terms)
         } else {
             // The use case names these together with people that are not there.
             Vec::new()
         };
         let body = body.finish(parameters, more)?;
-        let request = request_id(&self.service, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
+        let request = request_id(&self.ctx, &allowed.caller, PATH, idempotency_key.0, ("", &body.canonical))?;
         let body = body.value;
         let inline = [(body.customer.is_some(), Scope::CustomersWrite), (body.driver.is_some(), Scope::DriversWrite)];
         for (is_inline, scope) in inline {
@@ -252,11 +252,11 @@ impl RidesApi {
             notify: body.notify.unwrap_or(true),
         };
         if dry_run {
-            return Ok(Either::That(Found::new(self.service.rehearse_ride(&allowed.caller, &new).await?.into())));
+            return Ok(Either::That(Found::new(rides::dry_run(&self.ctx, &allowed.caller, &new).await?.into())));
         }
-        let ride = self.service.create_ride(&request, &new).await?.value;
+        let ride = rides::create(&self.ctx, &request, &new).await?.value;
         let (id, version) = (ride.id, ride.version);
-        let view = RideView::of(ride, self.service.now());
+        let view = RideView::of(ride, self.ctx.now());
         Ok(Either::This(Created::new(view).version(version).at(format!("{PATH}/{id}"))))
     }
 
@@ -270,9 +270,9 @@ impl RidesApi {
         /// Id of the ride.
         id: Path<RideId>,
     ) -> Answer<Found<RideView>> {
-        let ride = self.service.ride(id.0).await?;
+        let ride = rides::find(&self.ctx, id.0).await?;
         let version = ride.version;
-        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+        Ok(Found::new(RideView::of(ride, self.ctx.now())).version(version))
     }
 
     /// Change a ride
@@ -301,7 +301,7 @@ impl RidesApi {
         body: Draft<RidePatchBody>,
     ) -> Answer<Found<RideView>> {
         let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
-        let more = if body.is_wrong() { self.service.wrong_time(datetime) } else { Vec::new() };
+        let more = if body.is_wrong() { rides::wrong_time(&self.ctx, datetime) } else { Vec::new() };
         let body = body.finish(parameters, more)?;
         let patch = RidePatch {
             customer_id: body.value.customer_id.0,
@@ -313,9 +313,9 @@ impl RidesApi {
             external_id: body.value.external_id.0,
             quiet: body.value.notify.0 == Some(false),
         };
-        let ride = self.service.edit_ride(&allowed.caller, id.0, &patch, &expected(if_match.0.as_deref())).await?;
+        let ride = rides::edit(&self.ctx, &allowed.caller, id.0, &patch, &expected(if_match.0.as_deref())).await?;
         let version = ride.version;
-        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+        Ok(Found::new(RideView::of(ride, self.ctx.now())).version(version))
     }
 
     /// Set the end of contact
@@ -339,11 +339,11 @@ impl RidesApi {
     ) -> Answer<Found<RideView>> {
         let scope = format!("{}", id.0);
         let what = (scope.as_str(), body.canonical.as_slice());
-        let request = request_id(&self.service, &allowed.caller, "set_contact", idempotency_key.0, what)?;
+        let request = request_id(&self.ctx, &allowed.caller, "set_contact", idempotency_key.0, what)?;
         let until = body.value.until.0.to_utc();
-        let ride = self.service.set_contact(&request, id.0, until, &expected(if_match.0.as_deref())).await?;
+        let ride = rides::set_contact(&self.ctx, &request, id.0, until, &expected(if_match.0.as_deref())).await?;
         let version = ride.version;
-        Ok(Found::new(RideView::of(ride, self.service.now())).version(version))
+        Ok(Found::new(RideView::of(ride, self.ctx.now())).version(version))
     }
 
     /// Delete a ride
@@ -359,7 +359,7 @@ impl RidesApi {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Answer<NoContent> {
-        self.service.delete_ride(id.0, &expected(if_match.0.as_deref())).await?;
+        rides::delete(&self.ctx, id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
     }
 
@@ -374,7 +374,7 @@ impl RidesApi {
         /// Id of the ride.
         id: Path<RideId>,
     ) -> Answer<Found<Timeline>> {
-        let items = self.service.timeline(id.0).await?.into_iter();
+        let items = messages::timeline(&self.ctx, id.0).await?.into_iter();
         let (reads_texts, reads_calls) = (allowed.reads_texts(), allowed.reads_calls());
         let items = items.filter(|item| reads_calls || !matches!(item, TimelineItem::Call(_)));
         Ok(Found::new(Timeline { items: items.map(|item| TimelineEntry::of(item, reads_texts)).collect() }))
@@ -397,8 +397,8 @@ impl RidesApi {
     ) -> Answer<Accepted<MessageView>> {
         let scope = format!("{}", id.0);
         let what = (scope.as_str(), body.canonical.as_slice());
-        let request = request_id(&self.service, &allowed.caller, "send_text", idempotency_key.0, what)?;
-        let sent = self.service.send_platform_text(&request, id.0, body.value.to, &body.value.text).await?;
+        let request = request_id(&self.ctx, &allowed.caller, "send_text", idempotency_key.0, what)?;
+        let sent = messages::send(&self.ctx, &request, id.0, body.value.to, &body.value.text).await?;
         Ok(Accepted::new(MessageView::of(sent.value, allowed.reads_texts())))
     }
 }

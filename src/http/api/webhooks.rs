@@ -19,7 +19,7 @@ use crate::{
         problem::{Answer, Problem},
     },
     provider::{Endpoint, WebhookRequest, WebhookResponse},
-    service::{Intake, Service},
+    service::{Context, Intake, intake},
 };
 
 /// An answer in a provider's dialect.
@@ -54,7 +54,7 @@ impl ApiResponse for Dialect {
 }
 
 pub(in crate::http) struct WebhooksApi {
-    pub(in crate::http) service: Arc<Service>,
+    pub(in crate::http) ctx: Arc<Context>,
 }
 
 impl WebhooksApi {
@@ -64,11 +64,11 @@ impl WebhooksApi {
         let path = Arrived::of(request);
         let request = WebhookRequest {
             method: request.method().clone(),
-            url: format!("{}{path}", self.service.public_base_url()),
+            url: format!("{}{path}", self.ctx.public_base_url()),
             headers: request.headers().clone(),
             body,
         };
-        match self.service.take_webhook(provider, endpoint, &request).await {
+        match intake::take_webhook(&self.ctx, provider, endpoint, &request).await {
             Intake::Answered(answer) => Ok(Dialect(answer)),
             Intake::NotConfigured => Err(Problem::of("unauthorized")),
             Intake::Unknown => Err(Problem::of("not_found")),

@@ -23,7 +23,7 @@ use crate::{
         phone::PhoneNumber,
         ride::{CloseReason, ContactFloor, Ride, RideEventKind},
     },
-    service::Service,
+    service::Context,
     store::{
         Tx,
         bindings::{self, Pair},
@@ -40,244 +40,249 @@ enum Leaving<'a> {
     DownFor(&'a [ProviderName]),
 }
 
-impl Service {
-    /// Gives a ride its next driver: on the number that the customer knows if the driver can have
-    /// it, on another otherwise. The old driver is cut off, with everything owed to or by them.
-    ///
-    /// Where customer and old driver had contact left from a ride before (`floor`), they keep it and the number, and this
-    /// ride gets another one. If there is none, the present ride goes before: on one number the customer could not tell the
-    /// two drivers apart, and would answer one and reach the other.
-    pub(super) async fn change_driver(
-        &self,
-        tx: &Tx,
-        after: Ride,
-        next: &NextDriver,
-        floor: Option<ContactFloor>,
-    ) -> Result<Ride> {
-        let now = self.now();
-        let barred_until = self.policy.window(now).barred_until;
-        let placing = self.placing(&next.parties);
-        let Pair { customer, driver } = &placing.pair;
-        if customer == driver {
-            let same = FieldError::new("/driver_id", "has the same phone number as the other party");
-            return Err(Error::Invalid("same_phone", vec![same]));
-        }
-        if let Some((former, until)) = self.lock_former(tx, &after, next, floor).await?
-            && let Some(moved) = self.leave_number_to(tx, &former, until, &after, &placing).await?
-        {
-            return Ok(moved);
-        }
-        outbox::cut_off(tx, after.id, Role::Driver, now).await?;
-        rides::note_driver(tx, after.id, now).await?;
-        bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
-        bindings::release_expired(tx, &[driver], now).await?;
-        let window = self.policy.window(after.contact_until);
-        let stays = numbers::status(tx, after.number_id).await? != Some(NumberStatus::Suspended)
-            && bindings::rebind(tx, after.number_id, (driver, Role::Driver), after.id, window).await?;
-        if stays {
-            return Ok(after);
-        }
-        bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
-        let placed = self.place(tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
-        Ok(on_number_of(after, placed))
+/// Gives a ride its next driver: on the number that the customer knows if the driver can have
+/// it, on another otherwise. The old driver is cut off, with everything owed to or by them.
+///
+/// Where customer and old driver had contact left from a ride before (`floor`), they keep it and the number, and this
+/// ride gets another one. If there is none, the present ride goes before: on one number the customer could not tell the
+/// two drivers apart, and would answer one and reach the other.
+pub(super) async fn change_driver(
+    ctx: &Context,
+    tx: &Tx,
+    after: Ride,
+    next: &NextDriver,
+    floor: Option<ContactFloor>,
+) -> Result<Ride> {
+    let now = ctx.now();
+    let barred_until = ctx.policy.window(now).barred_until;
+    let placing = super::placing::placing(ctx, &next.parties);
+    let Pair { customer, driver } = &placing.pair;
+    if customer == driver {
+        let same = FieldError::new("/driver_id", "has the same phone number as the other party");
+        return Err(Error::Invalid("same_phone", vec![same]));
     }
-
-    /// The ride that left contact to this one's customer and old driver, locked, and until when, if these two can have it
-    /// again; the next driver must not have the old one's phone.
-    async fn lock_former(
-        &self,
-        tx: &Tx,
-        after: &Ride,
-        next: &NextDriver,
-        floor: Option<ContactFloor>,
-    ) -> Result<Option<(Ride, Time)>> {
-        let now = self.now();
-        let Some(floor) = floor.filter(|floor| floor.until > now) else { return Ok(None) };
-        let Some(before) = &next.before else { return Ok(None) };
-        if self.store.phone_index(&before.phone) == self.store.phone_index(&next.parties.driver.phone) {
-            return Ok(None);
-        }
-        let Some(former) = rides::find_locked(tx, floor.from).await? else { return Ok(None) };
-        let is_theirs = (former.customer_id, former.driver_id) == (after.customer_id, before.id);
-        Ok((is_theirs && !former.contact_open(now)).then_some((former, floor.until)))
+    if let Some((former, until)) = lock_former(ctx, tx, &after, next, floor).await?
+        && let Some(moved) = leave_number_to(ctx, tx, &former, until, &after, &placing).await?
+    {
+        return Ok(moved);
     }
+    outbox::cut_off(tx, after.id, Role::Driver, now).await?;
+    rides::note_driver(tx, after.id, now).await?;
+    bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
+    bindings::release_expired(tx, &[driver], now).await?;
+    let window = ctx.policy.window(after.contact_until);
+    let stays = numbers::status(tx, after.number_id).await? != Some(NumberStatus::Suspended)
+        && bindings::rebind(tx, after.number_id, (driver, Role::Driver), after.id, window).await?;
+    if stays {
+        return Ok(after);
+    }
+    bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
+    let placed = super::placing::place(ctx, tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
+    Ok(on_number_of(after, placed))
+}
 
-    /// Leaves the ride's number to the former ride of its customer and old driver, with contact until then and what is owed
-    /// from it, and puts the ride on another number. `None`: there is no other, and everything is as it was.
-    ///
-    /// What is the former ride's goes back first: on its new number, the ride may inherit texts of another one.
-    async fn leave_number_to(
-        &self,
-        tx: &Tx,
-        former: &Ride,
-        until: Time,
-        after: &Ride,
-        placing: &Placing,
-    ) -> Result<Option<Ride>> {
-        let now = self.now();
-        let moved = tx.attempt(|tx| async move {
-            bindings::pass(&tx, after.id, former.id, self.policy.window(until)).await?;
-            let former = rides::take_back(&tx, former, after.number_id, until, now).await?;
-            rides::record(&tx, &former, RideEventKind::Updated, now).await?;
+/// The ride that left contact to this one's customer and old driver, locked, and until when, if these two can have it
+/// again; the next driver must not have the old one's phone.
+async fn lock_former(
+    ctx: &Context,
+    tx: &Tx,
+    after: &Ride,
+    next: &NextDriver,
+    floor: Option<ContactFloor>,
+) -> Result<Option<(Ride, Time)>> {
+    let now = ctx.now();
+    let Some(floor) = floor.filter(|floor| floor.until > now) else { return Ok(None) };
+    let Some(before) = &next.before else { return Ok(None) };
+    if ctx.store.phone_index(&before.phone) == ctx.store.phone_index(&next.parties.driver.phone) {
+        return Ok(None);
+    }
+    let Some(former) = rides::find_locked(tx, floor.from).await? else { return Ok(None) };
+    let is_theirs = (former.customer_id, former.driver_id) == (after.customer_id, before.id);
+    Ok((is_theirs && !former.contact_open(now)).then_some((former, floor.until)))
+}
+
+/// Leaves the ride's number to the former ride of its customer and old driver, with contact until then and what is owed
+/// from it, and puts the ride on another number. `None`: there is no other, and everything is as it was.
+///
+/// What is the former ride's goes back first: on its new number, the ride may inherit texts of another one.
+async fn leave_number_to(
+    ctx: &Context,
+    tx: &Tx,
+    former: &Ride,
+    until: Time,
+    after: &Ride,
+    placing: &Placing,
+) -> Result<Option<Ride>> {
+    let now = ctx.now();
+    let moved = tx.attempt(|tx| async move {
+        bindings::pass(&tx, after.id, former.id, ctx.policy.window(until)).await?;
+        let former = rides::take_back(&tx, former, after.number_id, until, now).await?;
+        rides::record(&tx, &former, RideEventKind::Updated, now).await?;
+        for &to in Role::ALL {
+            outbox::bequeath(&tx, (after.id, former.id), to, now).await?;
+        }
+        outbox::reroute(&tx, former.id, former.number_id, now).await?;
+        outbox::cut_off(&tx, after.id, Role::Driver, now).await?;
+        rides::note_driver(&tx, after.id, now).await?;
+        super::placing::place(ctx, &tx, placing, Subject::Stored(after.id), Contact::of(after)).await
+    });
+    match moved.await {
+        Ok(placed) => Ok(Some(on_number_of(after.clone(), placed))),
+        Err(Error::PoolDepleted(_)) => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Lets a person's open rides go on with another phone, all of them or none.
+pub(in crate::service) async fn follow_phone(
+    ctx: &Context,
+    tx: &Tx,
+    person: &Person,
+    phone: &PhoneNumber,
+) -> Result<()> {
+    let now = ctx.now();
+    let (was, is) = (ctx.store.phone_index(&person.phone), ctx.store.phone_index(phone));
+    if was == is {
+        return Ok(());
+    }
+    bindings::release_expired(tx, &[&is], now).await?;
+    let mut in_conflict = Vec::new();
+    for id in rides::with_open_contact(tx, person.role, person.id, now).await? {
+        let Some(ride) = rides::find_locked(tx, id).await? else { continue };
+        // It may have closed, or got another driver, before its lock was ours.
+        if !ride.contact_open(now) || ride.party(person.role) != person.id {
+            continue;
+        }
+        let window = ctx.policy.window(ride.contact_until);
+        bindings::retire(tx, id, person.role, now, ctx.policy.window(now).barred_until).await?;
+        // Where the other party has this very phone, its own row is in the way.
+        if !bindings::rebind(tx, ride.number_id, (&is, person.role), id, window).await? {
+            in_conflict.push(id);
+        }
+    }
+    if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneBarred(in_conflict)) }
+}
+
+/// Moves rides with open contact off suspended numbers, at most `limit`; answers how many there were. A ride for
+/// which no other number is free has its contact closed, and both people are told.
+pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize> {
+    let ids = rides::on_suspended_numbers(&ctx.store, ctx.now(), limit).await?;
+    for id in &ids {
+        match crate::service::pool::noting_depletion(ctx, leave_number(ctx, *id, Leaving::Suspended).await).await {
+            Err(Error::PoolDepleted(_)) => strand(ctx, *id).await?,
+            // Too many were faster than this ride: its turn comes again.
+            Err(Error::Busy { .. }) | Ok(_) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    if !ids.is_empty() {
+        ctx.owed.ring();
+    }
+    Ok(ids.len())
+}
+
+/// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`; answers
+/// how many. Where nobody else has a number that is free, a ride waits for its provider.
+pub async fn leave_down_providers(ctx: &Context, limit: u64) -> Result<usize> {
+    if !ctx.failover.rebind {
+        return Ok(0);
+    }
+    let healthy = crate::service::breakers::healthy_providers(ctx, &ctx.store).await?;
+    let mut down = ctx.providers.configured();
+    down.retain(|provider| !healthy.contains(provider));
+    // From where the round before ended, so that rides that have to wait do not keep others from their turn.
+    let from = ctx.moved_up_to.load(Ordering::Relaxed);
+    let ids = rides::on_numbers_of(&ctx.store, &down, RideId(from), ctx.now(), limit).await?;
+    let is_last_round = u64::try_from(ids.len()).is_ok_and(|found| found < limit);
+    let reached = ids.last().filter(|_| !is_last_round).map_or(0, |id| id.0);
+    ctx.moved_up_to.store(reached, Ordering::Relaxed);
+    let mut moved = 0;
+    for id in &ids {
+        match leave_number(ctx, *id, Leaving::DownFor(&healthy)).await {
+            Ok(true) => moved += 1,
+            Ok(false) | Err(Error::PoolDepleted(_) | Error::Busy { .. }) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    if moved > 0 {
+        ctx.owed.ring();
+    }
+    Ok(moved)
+}
+
+/// Moves one ride to another number and tells both people; `false` if it need not leave its own any more.
+async fn leave_number(ctx: &Context, id: RideId, why: Leaving<'_>) -> Result<bool> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let Some((ride, parties)) = lock_stuck(ctx, &tx, id, why).await? else { return Ok(false) };
+            for &role in Role::ALL {
+                bindings::retire(&tx, id, role, now, ctx.policy.window(now).barred_until).await?;
+            }
+            let (placing, contact) = (super::placing::placing(ctx, &parties), Contact::of(&ride));
+            let placed = match why {
+                Leaving::Suspended => super::placing::place(ctx, &tx, &placing, Subject::Stored(id), contact).await?,
+                Leaving::DownFor(healthy) => {
+                    let placed =
+                        super::placing::place_at(ctx, &tx, &placing, &mut Subject::Stored(id), contact, healthy)
+                            .await?;
+                    placed.ok_or(Error::PoolDepleted(PoolLimit::NoneActive))?
+                }
+            };
+            let placed = placed.ride;
+            rides::record(&tx, &placed, RideEventKind::Updated, now).await?;
+            let moved = rides::update(&tx, &placed, now).await?;
+            super::telling::tell_both(ctx, &tx, About::NewNumber, &moved, &parties).await?;
+            Ok(true)
+        })
+        .await
+}
+
+/// Closes contact of a ride that no number can carry on, and tells both people from whatever number there is.
+async fn strand(ctx: &Context, id: RideId) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            let Some((mut ride, parties)) = lock_stuck(ctx, &tx, id, Leaving::Suspended).await? else { return Ok(()) };
             for &to in Role::ALL {
-                outbox::bequeath(&tx, (after.id, former.id), to, now).await?;
+                // What waits there has nowhere to go, and must not keep the last word waiting.
+                outbox::cut_off(&tx, id, to, now).await?;
             }
-            outbox::reroute(&tx, former.id, former.number_id, now).await?;
-            outbox::cut_off(&tx, after.id, Role::Driver, now).await?;
-            rides::note_driver(&tx, after.id, now).await?;
-            self.place(&tx, placing, Subject::Stored(after.id), Contact::of(after)).await
-        });
-        match moved.await {
-            Ok(placed) => Ok(Some(on_number_of(after.clone(), placed))),
-            Err(Error::PoolDepleted(_)) => Ok(None),
-            Err(cause) => Err(cause),
-        }
-    }
-
-    /// Lets a person's open rides go on with another phone, all of them or none.
-    pub(in crate::service) async fn follow_phone(&self, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<()> {
-        let now = self.now();
-        let (was, is) = (self.store.phone_index(&person.phone), self.store.phone_index(phone));
-        if was == is {
-            return Ok(());
-        }
-        bindings::release_expired(tx, &[&is], now).await?;
-        let mut in_conflict = Vec::new();
-        for id in rides::with_open_contact(tx, person.role, person.id, now).await? {
-            let Some(ride) = rides::find_locked(tx, id).await? else { continue };
-            // It may have closed, or got another driver, before its lock was ours.
-            if !ride.contact_open(now) || ride.party(person.role) != person.id {
-                continue;
-            }
-            let window = self.policy.window(ride.contact_until);
-            bindings::retire(tx, id, person.role, now, self.policy.window(now).barred_until).await?;
-            // Where the other party has this very phone, its own row is in the way.
-            if !bindings::rebind(tx, ride.number_id, (&is, person.role), id, window).await? {
-                in_conflict.push(id);
-            }
-        }
-        if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneBarred(in_conflict)) }
-    }
-
-    /// Moves rides with open contact off suspended numbers, at most `limit`; answers how many there were. A ride for
-    /// which no other number is free has its contact closed, and both people are told.
-    pub async fn leave_suspended_numbers(&self, limit: u64) -> Result<usize> {
-        let ids = rides::on_suspended_numbers(&self.store, self.now(), limit).await?;
-        for id in &ids {
-            match self.noting_depletion(self.leave_number(*id, Leaving::Suspended).await).await {
-                Err(Error::PoolDepleted(_)) => self.strand(*id).await?,
-                // Too many were faster than this ride: its turn comes again.
-                Err(Error::Busy { .. }) | Ok(_) => {}
-                Err(cause) => return Err(cause),
-            }
-        }
-        if !ids.is_empty() {
-            self.owed.ring();
-        }
-        Ok(ids.len())
-    }
-
-    /// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`; answers
-    /// how many. Where nobody else has a number that is free, a ride waits for its provider.
-    pub async fn leave_down_providers(&self, limit: u64) -> Result<usize> {
-        if !self.failover.rebind {
-            return Ok(0);
-        }
-        let healthy = self.healthy_providers(&self.store).await?;
-        let mut down = self.providers.configured();
-        down.retain(|provider| !healthy.contains(provider));
-        // From where the round before ended, so that rides that have to wait do not keep others from their turn.
-        let from = self.moved_up_to.load(Ordering::Relaxed);
-        let ids = rides::on_numbers_of(&self.store, &down, RideId(from), self.now(), limit).await?;
-        let is_last_round = u64::try_from(ids.len()).is_ok_and(|found| found < limit);
-        let reached = ids.last().filter(|_| !is_last_round).map_or(0, |id| id.0);
-        self.moved_up_to.store(reached, Ordering::Relaxed);
-        let mut moved = 0;
-        for id in &ids {
-            match self.leave_number(*id, Leaving::DownFor(&healthy)).await {
-                Ok(true) => moved += 1,
-                Ok(false) | Err(Error::PoolDepleted(_) | Error::Busy { .. }) => {}
-                Err(cause) => return Err(cause),
-            }
-        }
-        if moved > 0 {
-            self.owed.ring();
-        }
-        Ok(moved)
-    }
-
-    /// Moves one ride to another number and tells both people; `false` if it need not leave its own any more.
-    async fn leave_number(&self, id: RideId, why: Leaving<'_>) -> Result<bool> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let Some((ride, parties)) = self.lock_stuck(&tx, id, why).await? else { return Ok(false) };
-                for &role in Role::ALL {
-                    bindings::retire(&tx, id, role, now, self.policy.window(now).barred_until).await?;
+            for &to in Role::ALL {
+                let phone = ctx.store.phone_index(&parties.of(to).phone);
+                match pool::sender(&tx, &phone, &ctx.providers.configured()).await? {
+                    Some(number) => super::telling::tell(ctx, &tx, (About::Stranded, to), &ride, &parties, number).await?,
+                    None => tracing::warn!(ride_id = %id, %to, "no number is left to tell a party that contact is closed"),
                 }
-                let (placing, contact) = (self.placing(&parties), Contact::of(&ride));
-                let placed = match why {
-                    Leaving::Suspended => self.place(&tx, &placing, Subject::Stored(id), contact).await?,
-                    Leaving::DownFor(healthy) => {
-                        let placed = self.place_at(&tx, &placing, &mut Subject::Stored(id), contact, healthy).await?;
-                        placed.ok_or(Error::PoolDepleted(PoolLimit::NoneActive))?
-                    }
-                };
-                let placed = placed.ride;
-                rides::record(&tx, &placed, RideEventKind::Updated, now).await?;
-                let moved = rides::update(&tx, &placed, now).await?;
-                self.tell_both(&tx, About::NewNumber, &moved, &parties).await?;
-                Ok(true)
-            })
-            .await
-    }
-
-    /// Closes contact of a ride that no number can carry on, and tells both people from whatever number there is.
-    async fn strand(&self, id: RideId) -> Result<()> {
-        let now = self.now();
-        self.store
-            .write(|tx| async move {
-                let Some((mut ride, parties)) = self.lock_stuck(&tx, id, Leaving::Suspended).await? else { return Ok(()) };
-                for &to in Role::ALL {
-                    // What waits there has nowhere to go, and must not keep the last word waiting.
-                    outbox::cut_off(&tx, id, to, now).await?;
-                }
-                for &to in Role::ALL {
-                    let phone = self.store.phone_index(&parties.of(to).phone);
-                    match pool::sender(&tx, &phone, &self.providers.configured()).await? {
-                        Some(number) => self.tell(&tx, (About::Stranded, to), &ride, &parties, number).await?,
-                        None => tracing::warn!(ride_id = %id, %to, "no number is left to tell a party that contact is closed"),
-                    }
-                }
-                ride.contact_until = now;
-                ride.floor = None;
-                ride.closed_reason = Some(CloseReason::NumberSuspended);
-                bindings::set_window(&tx, id, self.policy.window(now)).await?;
-                rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
-                rides::update(&tx, &ride, now).await?;
-                tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
-                Ok(())
-            })
-            .await
-    }
-
-    /// The ride with its people, all locked, if it still has open contact on a number that it must leave.
-    async fn lock_stuck(&self, tx: &Tx, id: RideId, why: Leaving<'_>) -> Result<Option<(Ride, Parties)>> {
-        let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
-        let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
-        let driver = people::find_locked(tx, Role::Driver, seen.driver_id).await?;
-        let Some((customer, driver)) = customer.zip(driver) else { return Ok(None) };
-        let Some(ride) = rides::find_locked(tx, id).await? else { return Ok(None) };
-        let is_stuck = match why {
-            Leaving::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
-            Leaving::DownFor(healthy) => {
-                numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
             }
-        };
-        // With another driver since it was seen, its turn comes again.
-        let is_same = ride.driver_id == seen.driver_id;
-        Ok((is_stuck && is_same && ride.contact_open(self.now())).then_some((ride, Parties { customer, driver })))
-    }
+            ride.contact_until = now;
+            ride.floor = None;
+            ride.closed_reason = Some(CloseReason::NumberSuspended);
+            bindings::set_window(&tx, id, ctx.policy.window(now)).await?;
+            rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
+            rides::update(&tx, &ride, now).await?;
+            tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
+            Ok(())
+        })
+        .await
+}
+
+/// The ride with its people, all locked, if it still has open contact on a number that it must leave.
+async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: Leaving<'_>) -> Result<Option<(Ride, Parties)>> {
+    let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
+    let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
+    let driver = people::find_locked(tx, Role::Driver, seen.driver_id).await?;
+    let Some((customer, driver)) = customer.zip(driver) else { return Ok(None) };
+    let Some(ride) = rides::find_locked(tx, id).await? else { return Ok(None) };
+    let is_stuck = match why {
+        Leaving::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
+        Leaving::DownFor(healthy) => {
+            numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
+        }
+    };
+    // With another driver since it was seen, its turn comes again.
+    let is_same = ride.driver_id == seen.driver_id;
+    Ok((is_stuck && is_same && ride.contact_open(ctx.now())).then_some((ride, Parties { customer, driver })))
 }
 
 /// The ride after an edit, on the number that it got.

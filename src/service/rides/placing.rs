@@ -12,7 +12,7 @@ use crate::{
         person::Role,
         ride::{ContactFloor, NewRide, Ride},
     },
-    service::Service,
+    service::Context,
     store::{
         Tx,
         bindings::{self, FormerRide, Pair},
@@ -100,101 +100,98 @@ pub(super) struct Placed {
     pub(super) is_pairs_own: bool,
 }
 
-impl Service {
-    /// What these two need.
-    pub(super) fn placing(&self, parties: &Parties) -> Placing {
-        let Parties { customer, driver } = parties;
-        let mut countries: Vec<_> =
-            [customer, driver].into_iter().filter_map(|person| person.phone.country()).collect();
-        countries.dedup();
-        let pair =
-            Pair { customer: self.store.phone_index(&customer.phone), driver: self.store.phone_index(&driver.phone) };
-        Placing { parties: (customer.id, driver.id), pair, countries }
-    }
+/// What these two need.
+pub(super) fn placing(ctx: &Context, parties: &Parties) -> Placing {
+    let Parties { customer, driver } = parties;
+    let mut countries: Vec<_> = [customer, driver].into_iter().filter_map(|person| person.phone.country()).collect();
+    countries.dedup();
+    let pair = Pair { customer: ctx.store.phone_index(&customer.phone), driver: ctx.store.phone_index(&driver.phone) };
+    Placing { parties: (customer.id, driver.id), pair, countries }
+}
 
-    /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
-    /// from a random point of the pool on; at a provider that works, if there is one. A ride that had a number holds it
-    /// no more.
-    pub(super) async fn place(
-        &self,
-        tx: &Tx,
-        placing: &Placing,
-        mut subject: Subject<'_>,
-        contact: Contact,
-    ) -> Result<Placed> {
-        let (configured, healthy) = (self.providers.configured(), self.healthy_providers(tx).await?);
-        // A number whose texts have to wait is better than none.
-        let tiers = [(healthy.len() < configured.len()).then_some(&healthy), Some(&configured)];
-        for usable in tiers.into_iter().flatten() {
-            if let Some(placed) = self.place_at(tx, placing, &mut subject, contact, usable).await? {
-                return Ok(placed);
-            }
+/// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
+/// from a random point of the pool on; at a provider that works, if there is one. A ride that had a number holds it
+/// no more.
+pub(super) async fn place(
+    ctx: &Context,
+    tx: &Tx,
+    placing: &Placing,
+    mut subject: Subject<'_>,
+    contact: Contact,
+) -> Result<Placed> {
+    let (configured, healthy) =
+        (ctx.providers.configured(), crate::service::breakers::healthy_providers(ctx, tx).await?);
+    // A number whose texts have to wait is better than none.
+    let tiers = [(healthy.len() < configured.len()).then_some(&healthy), Some(&configured)];
+    for usable in tiers.into_iter().flatten() {
+        if let Some(placed) = place_at(ctx, tx, placing, &mut subject, contact, usable).await? {
+            return Ok(placed);
         }
-        let Placing { ref pair, ref countries, .. } = *placing;
-        let required = (self.number_match == NumberMatch::Strict).then_some(countries.as_slice());
-        Err(Error::PoolDepleted(pool::limit(tx, pair, &configured, required, self.now()).await?))
     }
+    let Placing { ref pair, ref countries, .. } = *placing;
+    let required = (ctx.number_match == NumberMatch::Strict).then_some(countries.as_slice());
+    Err(Error::PoolDepleted(pool::limit(tx, pair, &configured, required, ctx.now()).await?))
+}
 
-    /// The same on a number of these providers only; `None` if they have none that is free.
-    pub(super) async fn place_at(
-        &self,
-        tx: &Tx,
-        placing: &Placing,
-        subject: &mut Subject<'_>,
-        contact: Contact,
-        usable: &[ProviderName],
-    ) -> Result<Option<Placed>> {
-        let Placing { parties, ref pair, ref countries } = *placing;
-        let now = self.now();
-        bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
-        if let Some(former) = bindings::former_of_pair(tx, pair, usable, now).await? {
-            let contact = contact.at_least(&former, parties);
-            let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
-            if bindings::take_over(tx, &former, pair, placed.id, self.policy.window(contact.until)).await? {
-                // From now on nothing more is owed there that would stay behind.
-                rides::hand_over(tx, former.ride_id, now).await?;
-                for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
-                    let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
-                    let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
-                    // Somebody else with the same phone is not whom it was written to; and what contact closed on, or its
-                    // ride was deleted with, is not sent when contact is open again.
-                    if person == person_was && former.open_until.is_some() {
-                        outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
-                    }
+/// The same on a number of these providers only; `None` if they have none that is free.
+pub(super) async fn place_at(
+    ctx: &Context,
+    tx: &Tx,
+    placing: &Placing,
+    subject: &mut Subject<'_>,
+    contact: Contact,
+    usable: &[ProviderName],
+) -> Result<Option<Placed>> {
+    let Placing { parties, ref pair, ref countries } = *placing;
+    let now = ctx.now();
+    bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
+    if let Some(former) = bindings::former_of_pair(tx, pair, usable, now).await? {
+        let contact = contact.at_least(&former, parties);
+        let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
+        if bindings::take_over(tx, &former, pair, placed.id, ctx.policy.window(contact.until)).await? {
+            // From now on nothing more is owed there that would stay behind.
+            rides::hand_over(tx, former.ride_id, now).await?;
+            for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
+                let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
+                let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
+                // Somebody else with the same phone is not whom it was written to; and what contact closed on, or its
+                // ride was deleted with, is not sent when contact is open again.
+                if person == person_was && former.open_until.is_some() {
+                    outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
                 }
-                return Ok(Some(Placed { ride: placed, is_pairs_own: true }));
             }
-            // Other people with the same two phones were faster.
-            *subject = Subject::Stored(placed.id);
+            return Ok(Some(Placed { ride: placed, is_pairs_own: true }));
         }
-        for _ in 0..MAX_CHOICES {
-            let Some(number) = self.choose(tx, pair, countries, usable).await? else { return Ok(None) };
-            let placed = subject.put_on(tx, parties, number, contact, now).await?;
-            if bindings::bind(tx, number, pair, placed.id, self.policy.window(contact.until)).await? {
-                return Ok(Some(Placed { ride: placed, is_pairs_own: false }));
-            }
-            *subject = Subject::Stored(placed.id);
-        }
-        Err(Error::Busy { retry_after: Duration::seconds(1) })
+        // Other people with the same two phones were faster.
+        *subject = Subject::Stored(placed.id);
     }
+    for _ in 0..MAX_CHOICES {
+        let Some(number) = choose(ctx, tx, pair, countries, usable).await? else { return Ok(None) };
+        let placed = subject.put_on(tx, parties, number, contact, now).await?;
+        if bindings::bind(tx, number, pair, placed.id, ctx.policy.window(contact.until)).await? {
+            return Ok(Some(Placed { ride: placed, is_pairs_own: false }));
+        }
+        *subject = Subject::Stored(placed.id);
+    }
+    Err(Error::Busy { retry_after: Duration::seconds(1) })
+}
 
-    /// A number of the customer's country rather than of the driver's, and of that rather than of any other.
-    async fn choose(
-        &self,
-        tx: &Tx,
-        pair: &Pair,
-        countries: &[String],
-        usable: &[ProviderName],
-    ) -> Result<Option<NumberId>> {
-        for country in countries {
-            let found = pool::choose(tx, pair, usable, Some(country), self.chance.point()).await?;
-            if found.is_some() {
-                return Ok(found);
-            }
+/// A number of the customer's country rather than of the driver's, and of that rather than of any other.
+async fn choose(
+    ctx: &Context,
+    tx: &Tx,
+    pair: &Pair,
+    countries: &[String],
+    usable: &[ProviderName],
+) -> Result<Option<NumberId>> {
+    for country in countries {
+        let found = pool::choose(tx, pair, usable, Some(country), ctx.chance.point()).await?;
+        if found.is_some() {
+            return Ok(found);
         }
-        match self.number_match {
-            NumberMatch::Loose => pool::choose(tx, pair, usable, None, self.chance.point()).await,
-            NumberMatch::Strict => Ok(None),
-        }
+    }
+    match ctx.number_match {
+        NumberMatch::Loose => pool::choose(tx, pair, usable, None, ctx.chance.point()).await,
+        NumberMatch::Strict => Ok(None),
     }
 }
