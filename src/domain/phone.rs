@@ -65,7 +65,8 @@ impl PhoneNumber {
         if shape { Ok(Self(format!("+{digits}"))) } else { Err(InvalidPhoneNumber) }
     }
 
-    /// The number in clear, for the three places that may have it (design, invariant 5).
+    /// The number in clear, for the three places that may have it (invariant 5 in `ARCHITECTURE.md`, section
+    /// "Invariants").
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -100,7 +100,7 @@ fn the_document_is_openapi_3_1_and_whole() {
     }
 }
 
-/// Which rooms a room may name (design, section 5). What is not listed, it may not.
+/// Which other rooms a room may name; anything not listed is forbidden. `ARCHITECTURE.md` has the same table.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &["domain"]),
     ("provider", &["provider", "domain"]),
