@@ -1,4 +1,4 @@
-//! What a verified webhook says of a call: that it comes in (section 2), how it went (section 3).
+//! Reads verified webhooks about calls: a call that comes in ("Calls"), and how it went ("Call results").
 //!
 //! How it went is told up to three times: of the other party's leg (`transferDisconnect`), to a caller who is still
 //! there (`transferComplete`), and of the caller's own leg (`disconnect`).

@@ -1,4 +1,4 @@
-//! Who a webhook is from: HTTP Basic, the only proof that Bandwidth knows (section 6).
+//! Verifies the sender of a webhook by HTTP Basic, the only proof that Bandwidth knows. See "Credentials".
 //!
 //! Every event begins with a request without credentials. It may have an empty body, so nothing here looks at one.
 

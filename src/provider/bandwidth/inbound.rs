@@ -1,4 +1,5 @@
-//! What a verified webhook says: texts (section 1) and delivery reports (section 5); voice events are next door.
+//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). `calls` reads voice
+//! events.
 //!
 //! Events of messages come in lists, inbound ones and reports to one address where only one is set. Events of calls
 //! come singly. So the content decides, wherever it arrives, and one element that makes no sense does not take the
@@ -18,7 +19,7 @@ use crate::{
     provider::{Endpoint, Malformed, wire},
 };
 
-/// No receipt came in time: it may well have been delivered (section 5).
+/// No receipt came in time: the text may have been delivered. See "Delivery reports".
 const NO_RECEIPT: &str = "9902";
 
 /// Reads a body. A list is malformed only if nothing in it can be read.
@@ -48,10 +49,10 @@ fn event(endpoint: Endpoint, item: &Value) -> Result<ProviderEvent, Malformed> {
     }
 }
 
-/// `owner` is our number, and so is the outer `to`; in a group, `message.to` holds strangers (section 1).
+/// `owner` is our number, and so is the outer `to`; in a group, `message.to` holds strangers ("Inbound texts").
 ///
-/// A group with several of our numbers makes an event for each of them, under one id. So the number is part of the
-/// key. Without an id the event itself is: its time is in it.
+/// A group with several of our numbers makes an event for each of them. Each should have its own id; the number is part
+/// of the key in case they share one. Without an id the event itself is the key: its time is in it.
 fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
     let message = &item["message"];
     if message.get("direction").is_some_and(|direction| direction != "in") {

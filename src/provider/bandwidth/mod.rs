@@ -1,7 +1,8 @@
 //! Bandwidth: Messaging v2 and Voice v2 with BXML.
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/bandwidth.md`. The first version
-//! (`api.catapult.inetwork.com`) of many tutorials is retired: its webhooks are not understood.
+//! `docs/providers/wire/bandwidth.md` has the facts about the API with their sources. A heading in quotes in this
+//! folder is one of its headings. The first version (`api.catapult.inetwork.com`) of many tutorials is retired: its
+//! webhooks are not understood.
 
 mod calls;
 mod credentials;
@@ -30,13 +31,13 @@ use crate::domain::{
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("bandwidth"),
     capabilities: Capabilities { sms: true, voice: true, mms: false },
-    // No source says of what (section 4): of UTF-16 units it fits either way.
+    // No source names the unit: UTF-16 units are safe either way. See "Sending a text".
     text_limit: TextLimit::utf16(2048),
-    // Addresses of pictures ask for the account's credentials (section 1): nobody else can open them.
+    // Only the account's credentials open the addresses of pictures. See "Inbound texts".
     media_limit: 0,
-    // The largest call flow (section 2).
+    // The largest call flow. See "Calls".
     body_limit: 64 * 1024,
-    // The account of the sample in section 4; it counts parts of 160 or 70 characters, and queues what is more.
+    // The sample account of the documents. It counts parts of 160 or 70 characters and queues the excess. See "Limits".
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "HTTP Basic credentials, which it sends when it is asked for them",
@@ -45,11 +46,11 @@ pub static PROFILE: Profile = Profile {
     call_results: CallResults::Callbacks,
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
-    // It waits ten seconds for texts and reports (section 1), fifteen for calls.
+    // Bandwidth waits ten seconds for texts and reports, fifteen for calls. See "Answering webhooks".
     patience: Duration::from_secs(8),
 };
 
-/// Where texts are sent unless configured otherwise (section 4).
+/// Default address of the messaging API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://messaging.bandwidth.com";
 
 /// An account.
@@ -88,7 +89,7 @@ impl Provider for Bandwidth {
         &PROFILE
     }
 
-    /// The credentials bind neither body nor address nor time: they are all that Bandwidth offers (section 6).
+    /// The credentials bind neither body nor address nor time: they are all that Bandwidth offers. See "Credentials".
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         credentials::verify(&self.0, request)?;
         Ok(Verified(request))
@@ -102,8 +103,8 @@ impl Provider for Bandwidth {
         outbound::call_flow(&self.0, flow, report_url)
     }
 
-    /// News of texts want any 2xx (section 1), news of calls 200 to 204, and whatever asks for a call flow an XML
-    /// document (section 2): an empty one is right for all.
+    /// News of texts expect any 2xx, news of calls 200, 201 or 204, and a request for a call flow an XML document: an
+    /// empty one is right for all. See "Answering webhooks" and "Calls".
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => outbound::nothing_more(),
@@ -112,8 +113,8 @@ impl Provider for Bandwidth {
         }
     }
 
-    /// Always with the challenge: without it Bandwidth shows no credentials, and the event is lost (section 6). Wrong
-    /// ones are asked for again too, since they may have been changed meanwhile.
+    /// Always with the challenge: without it Bandwidth shows no credentials, and the event is lost ("Credentials"). The
+    /// adapter also repeats the challenge after wrong ones, since they may have been changed meanwhile.
     fn refuse(&self, _: Unverified) -> WebhookResponse {
         let headers = vec![("www-authenticate", r#"Basic realm="maskline""#.to_owned())];
         WebhookResponse { headers, ..plain(StatusCode::UNAUTHORIZED, "Unauthorized") }

@@ -1,4 +1,4 @@
-//! What we tell Bandwidth: call flows (section 3), sends and what their responses mean (section 4).
+//! Requests and answers to Bandwidth. See "Call flows", "Sending a text", and "Errors and retries".
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
@@ -46,7 +46,7 @@ pub(super) fn nothing_more() -> WebhookResponse {
     bxml(&wire::Element::new("Response"))
 }
 
-/// The application's credentials count for its own addresses; those in a call flow bring theirs along (section 6).
+/// The application's credentials apply to its own addresses; a call flow names those for its addresses ("Credentials").
 ///
 /// Of several passwords it is the last, which goes first: whoever reads a flow has shown one of them, and if that was an
 /// old one that leaked, the new one must not be in it.

@@ -1,4 +1,4 @@
-//! Calls and what becomes of them (sections 2 and 3).
+//! Calls and their results. See "Calls" and "Call results".
 //!
 //! A call has two legs: A from the caller, B to the other party. Everything is filed under the UUID of A. How the call
 //! went is told three times: to the `callbackUrl` of our `<Dial>` event by event, to its `action` once it is over and
@@ -119,7 +119,7 @@ mod tests {
         },
     };
 
-    /// The fields of section 2.
+    /// The fields of an inbound call, as "Calls" describes them.
     const CALL: &str = "CallUUID=97ceeb52-58b6-11e1-86da-77300b68f8bb&From=14155550111&To=14155550100&CallStatus=ringing\
         &Direction=inbound&Event=StartApp&ParentAuthID=MAXXXXXXXXXXXXXXXXXX&BillRate=0.0055&ForwardedFrom=\
         &SessionStart=2026-11-21+12%3A00%3A00.000000&RequestUUID=97ceeb52-58b6-11e1-86da-77300b68f8bb\

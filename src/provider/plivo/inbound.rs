@@ -1,4 +1,4 @@
-//! What a verified webhook says: texts (section 1), delivery reports (section 5), and in `calls` the rest.
+//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). `calls` reads the rest.
 //!
 //! The names of the fields decide, not the address: an application can send its news anywhere.
 
@@ -45,8 +45,8 @@ impl Fields {
         Self(signature::sorted(text))
     }
 
-    /// A value, if there is one and no other: many fields are sent empty (section 8), and Plivo repeats none that is
-    /// read here.
+    /// A value, if there is one and no other: Plivo sends many fields empty ("Inbound texts"), and repeats none that
+    /// is read here.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
         let value = values.next()?;
@@ -74,8 +74,8 @@ impl Fields {
         wire::digest_key(&[&whole])
     }
 
-    /// `Media0` and up by one page, `Media1` and up by another (section 1). A `MediaCount` says how many count; without
-    /// it, or with one of 0 beside pictures, all do.
+    /// The pages disagree whether the first is `Media0` or `Media1` ("Inbound texts"). `MediaCount` says how many
+    /// count; without it, or with 0 and pictures, all do.
     fn media(&self) -> Vec<String> {
         let number = |name: &str| {
             let digits = name.strip_prefix("Media").filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()))?;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::provider::plivo::tests::{FORM, request};
 
-    /// The fields of section 1; the same as in the vector `sms-post-unicode`.
+    /// The fields of an inbound text; the same as in the vector `sms-post-unicode`.
     const TEXT: &str = "From=14155550111&To=14155550100&Text=%C3%87a+va%3F+%F0%9F%9A%97+50%25+%26+more+%3D+ok+%2B+go&Type=sms\
         &MessageUUID=db3ce55a-7f1d-11e1-8ea7-1231380bc196&Units=1&TotalRate=0&TotalAmount=0&MessageIntent=&PowerpackUUID=";
 

@@ -1,6 +1,7 @@
 //! Plivo: the Messages API, voice XML and their webhooks.
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/plivo.md`.
+//! `docs/providers/wire/plivo.md` has the facts about the API with their sources. A heading in quotes in this folder is
+//! one of its headings.
 
 mod calls;
 mod inbound;
@@ -26,7 +27,7 @@ use crate::domain::{
 };
 
 /// Where a caller waits for our answer: it comes within two seconds or not at all, so the 40 that Plivo would wait by
-/// default are cut short. Only network errors are tried again unless `rp` says more (section 2).
+/// default are cut short. Plivo retries network errors only, unless `rp` lists more. See "Answering webhooks".
 const CALLER_WAITS: &str = "#rt=5000&rc=2&rp=ct,rt,5xx";
 /// Where nobody waits: asked again as often as there is, because a 503 is all that we have to say "not stored".
 const NOBODY_WAITS: &str = "#rc=5&rp=ct,rt,5xx";
@@ -35,29 +36,29 @@ const NOBODY_WAITS: &str = "#rc=5&rp=ct,rt,5xx";
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("plivo"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Of UCS-2; what is all GSM-7 could be longer (section 4).
+    // Of UCS-2; a text of GSM-7 characters could be longer. See "Sending a text".
     text_limit: TextLimit::utf16(737),
-    // As many as come in at most (section 1).
+    // The most that an inbound MMS has. See "Inbound texts".
     media_limit: 10,
-    // Of a call flow (section 2).
+    // The largest call flow. See "Calls".
     body_limit: 100_000,
-    // A long code in the US; the account as a whole may send more (section 4).
+    // A long code in the US; the account as a whole may send more. See "Limits".
     texts_per_minute: 60,
     texts_per_second: Some(5),
     signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
     dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
-    // Whoever sets up the application chooses (sections 1, 2, 5).
+    // The operator chooses when setting up the application. See "Inbound texts".
     methods: [&[Method::POST, Method::GET]; 3],
-    // Known of voice addresses alone (section 2): the message URL has retries of its own, and the status address is
-    // where the application's hangup URL points.
+    // Documented for voice addresses only: the message URL has retries of its own, and the application's hangup URL
+    // points to the status address. See "Answering webhooks".
     fragments: ["", CALLER_WAITS, NOBODY_WAITS],
-    // Plivo gives up after 8 s, and warns of more than 5 (section 1).
+    // Plivo gives up after 8 s, and warns of more than 5. See "Answering webhooks".
     patience: Duration::from_secs(3),
 };
 
-/// Where the API lives unless configured otherwise (section 4).
+/// Default address of the API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://api.plivo.com";
 
 /// An account.
@@ -90,8 +91,8 @@ impl Provider for Plivo {
         &PROFILE
     }
 
-    /// Nothing that Plivo signs has a time (section 6), so nothing is ever stale: what keeps a repeat without effect
-    /// is the inbox.
+    /// Nothing that Plivo signs has a time, so nothing is ever stale: the inbox makes sure that a repeat has no
+    /// effect. See "Signatures".
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         signature::verify(&self.0.auth_tokens, self.0.accept_v2, request)?;
         Ok(Verified(request))
@@ -105,8 +106,8 @@ impl Provider for Plivo {
         outbound::call_flow(flow, report_url)
     }
 
-    /// An empty document, everywhere: news of calls come to the same addresses, and an empty body is an error to
-    /// whoever expects XML (section 2). As message XML it sends nothing (section 1).
+    /// An empty document, everywhere: news of calls come to the same addresses, and where Plivo expects XML an empty
+    /// body is an error ("Calls"). As message XML the document sends nothing ("Inbound texts").
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => outbound::nothing(),

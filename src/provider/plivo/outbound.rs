@@ -1,4 +1,4 @@
-//! What we tell Plivo: call flows (section 3), sends and what their responses mean (section 4).
+//! Requests and answers to Plivo. See "Call flows", "Sending a text", and "Errors and retries".
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};

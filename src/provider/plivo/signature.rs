@@ -1,10 +1,10 @@
-//! Who a webhook is from (section 6).
+//! Verifies the sender of a webhook. See "Signatures".
 //!
 //! V3 covers address, query and form; V2 covers the address alone, so it counts only where the operator allows it and
 //! nothing of V3 is sent: nobody can strip the stronger of the two. V1 never counts.
 //!
 //! Neither has a timestamp, and a retry may reuse its nonce, so nonces are not remembered: a repeat has no second
-//! effect (design, invariant 4).
+//! effect (invariant 4 in `ARCHITECTURE.md`, section "Invariants").
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Method};
@@ -168,7 +168,7 @@ mod tests {
         verify(&tokens(&["other", TOKEN]), accept_v2, &request(Method::POST, URL, &headers, b"b=1&B=2&a=3&A=4"))
     }
 
-    /// The signature of that form, in section 6.
+    /// The signature of that form, as in the vector `plivo-v3/post-key-case`.
     const GOOD: &str = "SGLsvJk0bjTFM++uZ9mmlU6aH3FUff+WaYNTFyqG3WM=";
 
     #[test]

@@ -1,5 +1,5 @@
-//! What a verified webhook says: texts (section 1) and what became of ours (section 5). Calls and their news are in
-//! [`texml`].
+//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). Calls and their news are
+//! in [`texml`].
 //!
 //! The signature covers the body and nothing else, so the body alone decides: an event is a JSON object and begins with
 //! a brace, and a form never does. The content type, which nobody signed, is not asked.
@@ -34,7 +34,7 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Ma
 }
 
 /// News of any kind go to the address of the messaging profile; those of a send go to its own address first, and to the
-/// profile's when that fails (section 4).
+/// profile's when that fails. See "Sending a text".
 fn event(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let event: Value = json::read(body).map_err(|_| Malformed("not JSON"))?;
     match event["data"]["event_type"].as_str() {
@@ -101,15 +101,15 @@ fn report(event: &Value) -> Option<DeliveryReport> {
     })
 }
 
-/// Our reference, from the address that a send named for its news. Telnyx has no field for it (section 4), and repeats
-/// that address inside the signed body; the address that was called is not signed.
+/// Our reference, from the address that a send named for its news. Telnyx has no field for it, and repeats that address
+/// inside the signed body; the address that was called is not signed. See "Delivery reports".
 fn reference(address: &Value) -> Option<String> {
     let url = Url::parse(address.as_str()?).ok()?;
     let (_, reference) = url.query_pairs().find(|(name, _)| name == "ref")?;
     wire::is_reference(&reference).then(|| reference.into_owned())
 }
 
-/// The code of the first of `errors`: a text by the documents (section 4), a number in some examples.
+/// The code of the first of `errors`: a string by the documents, a number in some examples. See "Errors and retries".
 pub(super) fn error_code(of: &Value) -> Option<String> {
     match &of["errors"][0]["code"] {
         Value::String(code) => Some(code.clone()),
@@ -128,7 +128,7 @@ fn first(value: &Value) -> &Value {
     if value.is_array() { &value[0] } else { value }
 }
 
-/// An object with a number, or the number alone (section 1).
+/// An object with a number, or the number alone. See "Inbound texts".
 fn number(value: &Value) -> &str {
     value["phone_number"].as_str().or(value.as_str()).unwrap_or_default()
 }
@@ -158,7 +158,7 @@ mod tests {
     const TEXT_ID: &str = "84cca175-9755-4859-b67f-4730d7f58aa3";
     const EVENT_ID: &str = "b301ed3f-1490-491f-995f-6e64e69674d4";
 
-    /// An event as section 1 writes it down, `changes` made to its payload.
+    /// An event as "Inbound texts" describes it, with `changes` made to its payload.
     fn received(changes: &Value) -> Value {
         let mut event = json!({
             "data": {
@@ -312,7 +312,7 @@ mod tests {
         }
     }
 
-    /// News of a send, as section 5 writes it down.
+    /// News of a send, as "Delivery reports" describes it.
     fn news(kind: &str, status: &str, changes: &Value) -> Option<DeliveryReport> {
         let mut event = received(changes);
         event["data"]["event_type"] = json!(kind);

@@ -1,8 +1,8 @@
 //! Telnyx: Messaging v2 for texts, TeXML for calls.
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/telnyx.md`. A number belongs to one voice
-//! application, and that has to be a TeXML application: Call Control takes its orders by separate requests, which an
-//! answer to a webhook cannot give (section 0).
+//! `docs/providers/wire/telnyx.md` has the facts about the API with their sources. A heading in quotes in this folder
+//! is one of its headings. A number belongs to one voice application, and that has to be a TeXML application: Call
+//! Control takes its orders by separate requests, which an answer to a webhook cannot give ("Voice applications").
 
 mod inbound;
 mod outbound;
@@ -32,25 +32,26 @@ use crate::domain::{
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("telnyx"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Five segments of 67 UTF-16 units, one of which stays free where a pair would be cut. Ten are the most (section 4).
+    // Five segments of 67 UTF-16 units; one unit stays free where a pair would be cut. Telnyx takes ten segments. See
+    // "Sending a text".
     text_limit: TextLimit::utf16(330),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // A long code outside the US: 0.1 texts a second (section 4).
+    // A long code outside the US: 0.1 texts a second. See "Limits".
     texts_per_minute: 6,
     texts_per_second: Some(50),
     signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
     dated: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
-    // Nothing of a GET would be signed: only the body is, and it has none (section 6).
+    // Only the body is signed, and a GET has none. See "Signatures".
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
-    // Telnyx waits two seconds for a text (section 1).
+    // Telnyx waits two seconds for the answer to a text. See "Answering webhooks".
     patience: Duration::from_millis(1500),
 };
 
-/// Where the API lives unless configured otherwise (section 0).
+/// Default address of the API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://api.telnyx.com";
 
 /// An account.

@@ -1,4 +1,4 @@
-//! Sends, and what their responses mean (section 4).
+//! Sends, and what their responses mean. See "Sending a text" and "Errors and retries".
 
 use http::Method;
 use secrecy::ExposeSecret as _;

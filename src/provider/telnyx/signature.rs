@@ -1,4 +1,4 @@
-//! Who a webhook is from, and when it was signed (section 6).
+//! Verifies the sender of a webhook and the time of its signature. See "Signatures".
 //!
 //! The signature covers the time and the body. It leaves the method and the address open, so nothing is ever read from
 //! an address: a request that is carried to another one of ours says the same there.

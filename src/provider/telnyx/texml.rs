@@ -1,4 +1,4 @@
-//! Calls: what TeXML tells us of them, as forms, and what we answer, as XML (sections 2a and 3a).
+//! Calls: Telnyx reports them as forms ("Calls", "Call results"), and the adapter answers with XML ("Call flows").
 //!
 //! A call has two legs. The caller's own is named by `CallSid` when TeXML asks what to do, and by `ParentCallSid` in
 //! news of the leg that rings the other party. So the caller's call is `ParentCallSid` where there is one, and `CallSid`
@@ -63,7 +63,7 @@ pub(super) fn call(body: &[u8]) -> InboundCall {
     }
 }
 
-/// One example of the documents has dashes in its numbers (section 2b).
+/// One example in the documents has dashes in its numbers. See "Calls".
 fn undashed(number: &str) -> String {
     number.replace('-', "")
 }
@@ -109,7 +109,7 @@ fn ending(word: &str) -> Option<CallStatus> {
     wire::twiml_status(word).filter(|status| status.is_ending())
 }
 
-/// Calls have ids like `v3:` with 40 bytes in base64url behind it, or UUIDs (section 2a). Keys are stored in clear, so
+/// A call's id is `v3:` with 40 bytes in base64url behind it, or a UUID ("Calls"). Keys are stored in clear, so
 /// anything else is hashed.
 fn key(id: &str) -> String {
     let is_base64url = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
@@ -177,7 +177,7 @@ mod tests {
 
     const CALLER: &str = "v3:9X2vxPDFY2RHSJ1EdMS0RHRksMTg7ldNxdjWbVr9zBjbGjGsSe-aiQ";
     const CALLEE: &str = "v3:MdI91X4lWFEs7IgbBEOT9M4AigoY08M0WWZFISt1Yw2axZ_IiE4pqg";
-    /// The fields of section 2a.
+    /// The fields of a request for a call flow, as "Calls" describes them.
     const FETCH: &[(&str, &str)] = &[
         ("AccountSid", "f5586561-8ff0-4291-a51b-c7dfe4139ff9"),
         ("CallSid", CALLER),

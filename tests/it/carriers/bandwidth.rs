@@ -1,4 +1,5 @@
-//! Bandwidth: lists of message events, single voice events, BXML, and the same HTTP Basic credentials for all.
+//! Bandwidth: lists of message events, single voice events, BXML, and the same HTTP Basic credentials for all. The
+//! facts and their sources are in `docs/providers/wire/bandwidth.md`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};

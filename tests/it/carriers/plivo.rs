@@ -1,4 +1,5 @@
 //! Plivo: forms signed with V3 for everything, and a JSON API whose sends carry our reference in the report address.
+//! The facts and their sources are in `docs/providers/wire/plivo.md`.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -35,7 +36,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     pairs
 }
 
-/// Section 6 of the fact sheet: the text that V3 signs.
+/// The text that V3 signs. See "Signatures".
 fn signed_text(webhook: &Webhook, nonce: &str) -> String {
     let (path, query) = webhook.path.split_once('?').unwrap_or((&webhook.path, ""));
     let mut text = format!("{PUBLIC}{path}");

@@ -1,4 +1,5 @@
-//! Telnyx: events in JSON for texts, TeXML forms for calls, both under an Ed25519 signature.
+//! Telnyx: events in JSON for texts, TeXML forms for calls, both under an Ed25519 signature. The facts and their
+//! sources are in `docs/providers/wire/telnyx.md`.
 
 use aws_lc_rs::{digest, signature::Ed25519KeyPair};
 use base64::{
@@ -16,7 +17,7 @@ use crate::harness::{
 pub struct Telnyx;
 
 const API_KEY: &str = "KEY_of_the_tests";
-/// The public key of `SEED`, as the fact sheet gives both.
+/// The public key of `SEED`.
 const PUBLIC_KEY: &str = "cMTKnGEM0cQI+6GlwXVy3fL8U2T2Kxjr2+NYGLyCQOM=";
 const SEED: [u8; 32] = [
     0x2e, 0x4a, 0xfe, 0x02, 0xb9, 0x07, 0x66, 0x5d, 0xa6, 0x5b, 0xf7, 0x7b, 0x2d, 0x52, 0xea, 0x53, 0xd4, 0x5f, 0x35,
