@@ -139,7 +139,7 @@ pub(super) async fn require_new_phone_counted(
 }
 
 /// Refuses to go on with a new ride unless what it compares is counted. Locks its people as
-/// [`resolve`](resolve) does.
+/// `people::resolve` does.
 ///
 /// A phone that stands in the request is no secret. One that does not, because the person is named by id, is compared
 /// with the other party's.

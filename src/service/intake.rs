@@ -124,7 +124,7 @@ async fn take_event(
             })))
         }
         ProviderEvent::CallReport(report) => {
-            within(until, super::relay::take_call_report(&ctx, provider, report)).await.map(|()| None)
+            within(until, super::relay::take_call_report(ctx, provider, report)).await.map(|()| None)
         }
         ProviderEvent::Call(call) => Ok(Some(
             within(for_calls(), super::relay::take_call(ctx, provider, call))

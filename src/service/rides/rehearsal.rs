@@ -39,7 +39,7 @@ pub struct Chosen {
     pub preference: Preference,
 }
 
-/// Creates a ride as [`create_ride`](create) does and undoes it, people named inside of it included; no
+/// Creates a ride as `rides::create` does and undoes it, people named in it included; no
 /// idempotency key is taken and nobody is told. Answers which number it got and counts the rest of the pool.
 pub async fn dry_run(ctx: &Context, caller: &Caller, new: &NewRide) -> Result<Rehearsal> {
     crate::service::comparisons::count_for(ctx, caller, StoredSide::DryRun, random::name("").into_bytes()).await?;
