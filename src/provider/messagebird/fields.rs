@@ -1,4 +1,4 @@
-//! Names and values of a webhook, in whichever of its encodings (section 1).
+//! Names and values of a webhook, in any of its encodings (see "Inbound texts").
 
 use http::{Method, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
@@ -48,8 +48,8 @@ impl Fields {
         })
     }
 
-    /// Every value under this name, with or without brackets behind it, which this provider uses elsewhere
-    /// (`price[amount]`, section 5).
+    /// Every value under this name, with or without brackets at its end, which MessageBird uses elsewhere
+    /// (`price[amount]`, see "Delivery reports").
     pub(super) fn list(&self, wanted: &str) -> impl Iterator<Item = &str> {
         let is_it = move |name: &str| name.split('[').next().is_some_and(|stem| stem.eq_ignore_ascii_case(wanted));
         self.0.iter().filter(move |(name, _)| is_it(name)).map(|(_, value)| value.as_str())

@@ -1,4 +1,4 @@
-//! What a verified webhook says: texts (section 1), calls (section 2), delivery reports (section 5).
+//! Reads a verified webhook: texts, calls and delivery reports (see "Inbound texts", "Calls" and "Delivery reports").
 //!
 //! Keys of events are stored in clear, and Flow Builder lets people put together a body by hand. So an id is kept as
 //! it is only in the documented shapes; anything else is hashed.
@@ -101,8 +101,8 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
-    /// The names and values of the captured webhook, in its order (section 1); ids, words and our number, which the
-    /// sheet leaves out, are made up.
+    /// The names and values of the captured webhook, in its order (see "Inbound texts"). Ids, words and our number are
+    /// made up.
     const CAPTURED: &str = "message_id=7a76afeaef3743d28d0e2d93621235ca&originator=16132093477&reference=47749346971\
         &createdDatetime=2018-09-24T08%3A30%3A59%2B00%3A00&id=f91908b75f9e4b1fba3b96dc44995f03\
         &message=On+my+way+%26+soon+%E2%98%BA&receiver=31970000001&body=On+my+way+%26+soon+%E2%98%BA&date=1537806659\

@@ -1,5 +1,5 @@
-//! What became of a call: asked for, because MessageBird's own call events are signed in a way that no source
-//! describes the same as another (section 3).
+//! Result of a call. The adapter polls for it, because the sources contradict each other about the signature of
+//! MessageBird's own call events (see "Call results").
 
 use chrono::DateTime;
 use http::Method;

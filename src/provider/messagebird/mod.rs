@@ -1,7 +1,8 @@
 //! MessageBird: the legacy REST API (`rest.messagebird.com`), Flow Builder and voice call flows.
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/messagebird.md`. The two later generations
-//! under the same brand (Bird channels, Bird platform) sign and speak differently: their webhooks are refused.
+//! `docs/providers/wire/messagebird.md` lists the wire facts with their sources. Comments in this folder cite its
+//! headings in quotes. The two later generations under the same brand (Bird channels, Bird platform) have other
+//! signatures and formats: the adapter refuses their webhooks (see "Generations").
 
 mod fields;
 mod inbound;
@@ -31,28 +32,30 @@ use crate::domain::{
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("messagebird"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Only a third party's schema names a limit (section 4), and 1377 characters are nine parts of GSM 03.38, 153 in
-    // each. Of anything else 67 UTF-16 units go into a part, 603 into nine: this leaves room where a pair would be cut.
+    // Only a third party's schema names a limit (see "Sending a text"), and 1377 characters are nine parts of GSM
+    // 03.38, 153 in each. Of anything else 67 UTF-16 units go into a part, 603 into nine: this leaves room where a pair
+    // would be cut.
     text_limit: TextLimit::utf16(550),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // No rate of the legacy API is documented; a long code of most networks carries a text a second.
+    // No rate of the legacy API is documented (see "Limits"); a long code of most networks carries a text a second.
     texts_per_minute: 60,
     texts_per_second: Some(500),
     signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
     dated: true,
     delivery_reports: true,
-    // Its call events carry a signature that no source describes the same way (section 3).
+    // The sources contradict each other about the signature of call events (see "Call results").
     call_results: CallResults::Polling,
-    // Whoever sets up the flow chooses how texts arrive; the other two are always GET (sections 1, 2, 5).
+    // The operator chooses how texts arrive (see "Inbound texts"); calls and reports are always GET (see "Calls" and
+    // "Delivery reports").
     methods: [&[Method::GET, Method::POST], &[Method::GET], &[Method::GET]],
     fragments: [""; 3],
     patience: Duration::from_secs(8),
 };
 
-/// Where texts are sent unless configured otherwise (section 4).
+/// Address for texts unless configured otherwise (see "Sending a text").
 pub const DEFAULT_BASE_URL: &str = "https://rest.messagebird.com";
-/// Where calls are asked about as long as texts are sent to the default (section 3).
+/// Address for queries about calls as long as texts go to the default (see "Call results").
 const VOICE_URL: &str = "https://voice.messagebird.com";
 
 /// An account.
@@ -97,7 +100,7 @@ impl Provider for MessageBird {
         outbound::call_flow(flow)
     }
 
-    /// The body is not read (section 1); the status alone asks for a repeat.
+    /// MessageBird does not read the body (see "Inbound texts"); the status alone asks for a retry.
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => plain(StatusCode::OK, "OK"),

@@ -1,4 +1,5 @@
-//! What we tell MessageBird: call flows (section 3), sends and what their responses mean (section 4).
+//! Output to MessageBird: call flows (see "Calls"), sends and the meaning of their responses (see "Sending a text" and
+//! "Errors and retries").
 
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -20,8 +21,8 @@ const LANGUAGES: [&str; 32] = [
 /// What it speaks where a language is unknown.
 const OTHERWISE: &str = "en-GB";
 
-/// A call flow of one step is XML, as everybody writes it. One of several is JSON: what several root elements mean is
-/// nowhere defined, while `steps` is a list (section 3).
+/// A call flow that connects is XML, as in MessageBird's tutorials. Any other is JSON: no source defines the meaning of
+/// several root elements, while `steps` is a list (see "Calls").
 pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
     match flow {
         // `mask` shows the number that was dialled, which is the proxy number. No option names another one, and

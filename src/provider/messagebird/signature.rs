@@ -1,4 +1,4 @@
-//! Who a webhook is from, and when it was signed (section 6).
+//! Checks who sent a webhook, and when MessageBird signed it (see "Signatures").
 //!
 //! The current scheme is a signed JWT; the older HMAC counts only where no JWT is sent, so that nobody can strip the
 //! stronger of the two. Every rule is as strict as the strictest of the provider's own SDKs.
@@ -23,11 +23,11 @@ const TOKEN: &str = "messagebird-signature-jwt";
 const SIGNATURE: &str = "messagebird-signature";
 const TIMESTAMP: &str = "messagebird-request-timestamp";
 
-/// How far the two clocks may be apart for a JWT: 1 s in four of five SDKs (section 6a).
+/// How far the two clocks may be apart for a JWT: 1 s in four of five SDKs (see "Signatures").
 const LEEWAY: Duration = Duration::seconds(1);
 
-/// How old, or how far ahead, a request of the older scheme may be. The SDKs say 100 s, 10 s, 10 s and 2.5 s (section
-/// 6b): 10 s is the strictest that does not also refuse a request that took a moment to travel.
+/// How old, or how far ahead, a request of the older scheme may be. The SDKs say 100 s, 10 s, 10 s and 2.5 s (see
+/// "Signatures"): 10 s is the strictest that does not also refuse a request that took a moment to travel.
 const WINDOW: Duration = Duration::seconds(10);
 
 /// Checks signature and freshness with any of the keys.
@@ -41,7 +41,7 @@ pub(super) fn verify(keys: &[SecretString], request: &WebhookRequest, now: Time)
     }
 }
 
-/// All required but the last, which must be there exactly when there is a body (section 6a).
+/// Claims, all required but the last, which must be present exactly when there is a body (see "Signatures").
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -52,8 +52,8 @@ struct Claims {
     payload_hash: Option<String>,
 }
 
-/// Section 6a: the token is signed with HS256, HS384 or HS512 under the key taken as text, and binds the address and
-/// the body by the lower-case hexadecimal of their SHA-256.
+/// Checks a JWT (see "Signatures"). The token is signed with HS256, HS384 or HS512 under the key taken as text, and
+/// binds the address and the body by the lower-case hexadecimal of their SHA-256.
 fn verify_token(keys: &[SecretString], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     let token = request.header(TOKEN).filter(|token| jwt::is_readable(token)).ok_or(Unverified::Forged)?;
     let rules = signature_only();
@@ -90,8 +90,8 @@ fn signature_only() -> Validation {
     rules
 }
 
-/// Section 6b: base64 of an HMAC-SHA-256 over timestamp, sorted query and the digest of the body. It binds neither
-/// host nor path.
+/// Checks the older scheme (see "Signatures"): base64 of an HMAC-SHA-256 over timestamp, sorted query and the digest of
+/// the body. It binds neither host nor path.
 fn verify_legacy(keys: &[SecretString], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     let signature = request.header(SIGNATURE).and_then(|text| STANDARD.decode(text).ok()).ok_or(Unverified::Forged)?;
     let timestamp = request.header(TIMESTAMP).ok_or(Unverified::Forged)?;
@@ -108,7 +108,7 @@ fn verify_legacy(keys: &[SecretString], request: &WebhookRequest, now: Time) -> 
     if (now - sent).abs() < WINDOW { Ok(()) } else { Err(Unverified::Stale) }
 }
 
-/// The query sorted by key, as received and as most SDKs write it: they disagree about the encoding (section 6b).
+/// The query sorted by key, as received and as most SDKs write it: they disagree about the encoding (see "Signatures").
 fn sorted_queries(query: &str) -> [String; 2] {
     let mut received: Vec<&str> = query.split('&').collect();
     received.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(key, _)| key));
@@ -232,8 +232,7 @@ mod tests {
         assert_eq!(verdict(&[]), Err(Unverified::Forged));
     }
 
-    /// The verdict on a GET signed in 2018 by the first two official vectors (section 6, "Test vectors"), so many
-    /// milliseconds later.
+    /// The verdict on a GET of the Go and Java SDKs' test vectors, signed in 2018, `after_ms` later.
     fn legacy(signature: &str, url: &str, extra: &[(&str, &str)], after_ms: i64) -> Result<(), Unverified> {
         let mut headers = vec![(TIMESTAMP, "1544544948"), (SIGNATURE, signature)];
         headers.extend(extra);

@@ -1,4 +1,4 @@
-//! Calls that come in (section 2), and what becomes of those that we connect (section 3).
+//! Inbound calls, and reports on the calls that Maskline connects (see "Calls").
 //!
 //! A connected call has two legs: the caller's, under whose `CallSid` all its news are filed, and the other party's,
 //! which names that one as `ParentCallSid`.
@@ -36,7 +36,7 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
     }
 }
 
-/// `From` may be `anonymous`, a SIP address, or digits that spell a word (section 2).
+/// `From` may be `anonymous`, a SIP address, or digits that spell a word (see "Calls").
 ///
 /// Twilio gives every call an id. Without one it is answered, and connected to nobody: it may be a repeat in which
 /// somebody has cut the names anew, which the signature does not tell.
@@ -94,7 +94,7 @@ fn seconds(params: &Params, name: &str, status: CallStatus) -> Option<i64> {
     (status == CallStatus::Completed).then_some(seconds.into())
 }
 
-/// `Timestamp` is in RFC 2822, in UTC (section 3).
+/// `Timestamp` is in RFC 2822, in UTC (see "Calls").
 fn time(params: &Params) -> Option<Time> {
     DateTime::parse_from_rfc2822(params.value("Timestamp")).ok().map(|time| time.to_utc())
 }
@@ -116,7 +116,7 @@ mod tests {
     const OTHER: &str = "CA00000000000000000000000000000002";
     const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
 
-    /// The parameters of section 2, of a call in this state.
+    /// The parameters under "Calls", for a call in this state.
     fn caller(status: &str) -> String {
         format!(
             "AccountSid=AC00000000000000000000000000000001&ApiVersion=2010-04-01&CallSid={CALLER}&CallStatus={status}\

@@ -1,4 +1,5 @@
-//! What a verified webhook says: texts (section 1) and what became of ours (section 5). Calls are next door.
+//! Reads a verified webhook: texts (see "Inbound texts") and delivery reports (see "Delivery reports"). `calls` reads
+//! calls.
 //!
 //! The content decides, because an operator may enter any of our addresses for anything; only where it says nothing
 //! does the address count.
@@ -17,7 +18,7 @@ use crate::{
     provider::{Endpoint, Malformed, WebhookRequest, wire},
 };
 
-/// The query of a report's address holds our reference under this name: messages have no field for one (section 4).
+/// Name of our reference in the query of a report's address: messages have no field for one (see "Sending a text").
 pub(super) const REFERENCE: &str = "ref";
 
 /// Reads a request. Every call has a `CallSid`; what comes to the voice address without one, and is no text, is a call
@@ -37,7 +38,7 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
     Ok(vec![event])
 }
 
-/// The two deprecated names are copies of the first (section 1).
+/// The two deprecated names are copies of the first (see "Inbound texts").
 fn message_sid(params: &Params) -> &str {
     first(params, &["MessageSid", "SmsSid", "SmsMessageSid"])
 }
@@ -71,7 +72,8 @@ fn text(params: &Params) -> Result<InboundText, Malformed> {
         others: Vec::new(),
         body: Body::from_wire(params.value("Body")),
         media: media.collect(),
-        // Only Advanced Opt-Out says so. The plain one answers as well, and passes the word on unmarked (section 8).
+        // Only Advanced Opt-Out sets it. The default handling replies as well, but leaves the text unmarked (see
+        // "Opt-outs").
         keyword: matches!(params.value("OptOutType"), "STOP" | "START" | "HELP"),
     })
 }
@@ -104,7 +106,7 @@ mod tests {
 
     const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
 
-    /// The parameters of a sample in the SDK's tests (section 1), with words of our own.
+    /// The parameters of a sample in the SDK's tests, with our own words (see "Inbound texts").
     const TEXT: &str = "ToCountry=NL&ToState=&SmsMessageSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&NumMedia=0&ToCity=\
         &FromZip=94103&SmsSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&FromState=CA&SmsStatus=received\
         &FromCity=SAN+FRANCISCO&Body=On+my+way+%26+soon+%E2%98%BA&FromCountry=US&To=%2B3197010200001&ToZip=\

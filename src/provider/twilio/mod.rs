@@ -1,6 +1,7 @@
 //! Twilio: Programmable Messaging and Voice with TwiML, API version 2010-04-01.
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/twilio.md`.
+//! `docs/providers/wire/twilio.md` lists the wire facts with their sources. Comments in this folder cite its headings
+//! in quotes.
 
 mod calls;
 mod inbound;
@@ -26,33 +27,33 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// How Twilio calls us, written behind every address that it gets (section 1). By itself it repeats nothing after a 5xx
-/// or a silence. There are 15 s for all attempts together, so it waits 5 s for each, not 15.
+/// How Twilio calls us: a fragment at the end of every address that the adapter gives it (see "Webhooks"). By default
+/// Twilio retries nothing after a 5xx or a time-out. All attempts together have 15 s, so each gets 5 s.
 const RETRIES: &str = "#rc=5&rp=5xx,ct,rt&rt=5000";
 
 /// What Twilio is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("twilio"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Nobody says of which kind of character (section 4): of UTF-16 units it fits either way.
+    // No source says which kind of character counts (see "Sending a text"). UTF-16 units fit either way.
     text_limit: TextLimit::utf16(1600),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // A segment a second is the rate of a long code in the US (section 4).
+    // A long code in the US carries one segment a second (see "Limits").
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
     dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
-    // Whoever configures a number chooses (sections 1, 2).
+    // The operator chooses the method for each number (see "Webhooks").
     methods: [&[Method::POST, Method::GET]; 3],
     fragments: [RETRIES; 3],
     // Less than Twilio waits for one attempt, so that it hears 503 and has time left for another.
     patience: Duration::from_secs(4),
 };
 
-/// Where the API lives unless configured otherwise (section 4).
+/// Address of the API unless configured otherwise (see "Sending a text").
 pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
 
 /// An account.
@@ -83,7 +84,7 @@ impl Provider for Twilio {
         &PROFILE
     }
 
-    /// Nothing is ever too old: the signature carries no time (section 6).
+    /// No request is too old: the signature carries no time (see "Signatures").
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         signature::verify(&self.0.auth_tokens, request)?;
         Ok(Verified(request))
@@ -167,7 +168,7 @@ mod tests {
         assert!(profile.patience < Duration::from_millis(5000), "it answers before Twilio stops waiting");
     }
 
-    /// What is `text/plain` becomes a text to the sender, or is read to the caller (sections 1, 2).
+    /// Twilio sends `text/plain` to the sender as a text, or reads it to the caller (see "Webhooks").
     #[test]
     fn no_answer_is_plain_text() {
         let adapter = adapter();

@@ -1,4 +1,5 @@
-//! What we tell Twilio: TwiML (sections 1 and 3), sends and what their responses mean (section 4).
+//! Output to Twilio: TwiML (see "Webhooks" and "Calls"), sends and the meaning of their responses (see "Sending a text"
+//! and "Errors and retries").
 //!
 //! Every answer is XML, refusals too: plain text becomes a text to the sender, or is read to the caller.
 
@@ -117,8 +118,7 @@ pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     Reply::of(response).code.as_u64().and_then(|code| ProviderCode::of(&code.to_string()))
 }
 
-/// Codes by which Twilio refuses us: bad credentials, no such account, the account is suspended (section 4; 30002 from
-/// Twilio's list of errors).
+/// Codes by which Twilio refuses the account: bad credentials, no such account, suspended (see "Errors and retries").
 const OURS: [u64; 3] = [20003, 20404, 30002];
 /// Codes of errors that pass: too many requests, the number's queue is full (two codes).
 const LATER: [u64; 3] = [20429, 21611, 30001];
@@ -126,8 +126,8 @@ const LATER: [u64; 3] = [20429, 21611, 30001];
 /// What a response means.
 ///
 /// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 429 was never processed (section 4) and 503 says the same (RFC 9110, 15.6.4). Any other 5xx may come from the way
-///   back.
+/// - Twilio has not processed a request that gets 429 (see "Errors and retries"), and 503 means the same (RFC 9110,
+///   15.6.4). Any other 5xx may come from the way back.
 /// - Bad credentials (401) and [`OURS`] are about us, not the text.
 /// - What else an operator can mend waits for them: 403, and an answer that is not this API's.
 /// - The codes from 21000 are about this text or its numbers and would come again, whatever status they come with.

@@ -7,12 +7,12 @@ use http::Method;
 
 use crate::provider::{WebhookRequest, wire};
 
-/// Names with their values, both in byte order, each value once (section 6).
+/// Names with their values, both in byte order, each value once (see "Signatures").
 #[derive(Debug)]
 pub(super) struct Params(BTreeMap<String, BTreeSet<String>>);
 
 impl Params {
-    /// A form's. Any other body has none, and nothing that comes to our webhooks is in another (sections 1 to 5).
+    /// Parameters of a form. Any other body has none, and Twilio sends our webhooks nothing else (see "Webhooks").
     pub(super) fn of_form(request: &WebhookRequest) -> Self {
         if is_form(request) { Self::of(&request.body) } else { Self(BTreeMap::new()) }
     }
@@ -30,7 +30,7 @@ impl Params {
         Self(params)
     }
 
-    /// As the signed text has them: each value behind its name, empty ones too, and nothing between (section 6).
+    /// The parameters as signed: each value follows its name, empty ones too, with nothing between (see "Signatures").
     pub(super) fn signed(&self) -> String {
         let pairs = self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| [name.as_str(), value]));
         pairs.flatten().collect()

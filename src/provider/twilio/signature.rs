@@ -1,4 +1,4 @@
-//! Who a webhook is from (section 6).
+//! Checks who sent a webhook (see "Signatures").
 //!
 //! The signature is an HMAC-SHA1 under the account's auth token over the address and the form. It carries no time, so
 //! a request is good for as long as the token is; that a repeat has no second effect is the inbox's work (design,
@@ -102,7 +102,7 @@ mod tests {
     const URL: &str = "https://mycompany.com/myapp.php?foo=1&bar=2";
     const BODY: &str =
         "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
-    /// The SDK's own example (section 6, "Test vectors").
+    /// The example in the Node SDK's tests (`spec/validation.spec.js`).
     const GOOD: &str = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
 
     fn verdict(method: Method, url: &str, headers: &[(&str, &str)], body: &str) -> Result<(), Unverified> {

@@ -1,4 +1,4 @@
-//! Calls from phones (section 2), and what became of those that we connected (section 3).
+//! Inbound calls, and events of the calls that Maskline connects (see "Calls").
 //!
 //! Both legs of a call report, with ids of their own and the id of the conversation that they share: that is the key.
 //!
@@ -105,7 +105,7 @@ mod tests {
     const CALL: &str = "CON-aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
     const LEG: &str = "aaaaaaaabbbbccccdddd0123456789ab";
 
-    /// The answer webhook of section 2.
+    /// The answer webhook, with the fields under "Calls".
     fn ring() -> Value {
         json!({
             "from": "31612345678", "to": "3197010200001", "uuid": LEG, "conversation_uuid": CALL,
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(read("voice", &json!({})).key.len(), 64, "the request itself is the key");
     }
 
-    /// News of the leg to the other party, as section 3 has it.
+    /// An event of the leg to the other party, with the fields under "Calls".
     fn leg(status: &str) -> Value {
         json!({
             "from": "3197010200001", "to": "31687654321", "uuid": "bbbbbbbb-bbbb-cccc-dddd-0123456789ab",

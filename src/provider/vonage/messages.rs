@@ -1,4 +1,4 @@
-//! Texts from phones (section 1a), and what became of ours (section 5).
+//! Inbound texts and delivery reports (see the headings of these names).
 
 use super::payload::{self, Payload};
 use crate::{
@@ -17,15 +17,15 @@ const MEDIA: [&str; 5] = ["image", "audio", "video", "vcard", "file"];
 
 /// A text; `None` if it came over another channel than SMS or MMS, where our numbers are not reached.
 ///
-/// `sms.keyword` is only the first word of a text, not a sign that anybody acted on it: Vonage leaves STOP to us
-/// (section 8).
+/// `sms.keyword` is only the first word of a text, not a sign that Vonage acted on it: it leaves STOP to us (see
+/// "Opt-outs").
 pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> {
     if !matches!(payload.text("channel"), None | Some("sms" | "mms")) {
         return Ok(None);
     }
     let (from, to) = (payload.text("from"), payload.text("to"));
     if from.is_none() && to.is_none() {
-        // Version 0.1 of the API has objects there (section 7).
+        // Version 0.1 of the API has objects there (see "Numbers and APIs").
         return Err(Malformed("neither a sender nor a recipient"));
     }
     let mut media = Vec::new();
@@ -76,7 +76,7 @@ mod tests {
 
     const ID: &str = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
 
-    /// The live sample of section 1a, with made-up numbers.
+    /// The live sample that "Inbound texts" cites, with made-up numbers.
     fn sms() -> Value {
         json!({
             "to": "3197010200001", "from": "31612345678", "channel": "sms", "message_uuid": ID,
@@ -176,7 +176,7 @@ mod tests {
         assert!(text.body.is_empty());
     }
 
-    /// A status as section 5 has it.
+    /// A status with the fields under "Delivery reports".
     fn status(status: &str) -> Value {
         json!({
             "message_uuid": ID, "to": "31612345678", "from": "3197010200001", "timestamp": "2026-11-21T12:00:05Z",

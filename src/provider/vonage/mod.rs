@@ -1,7 +1,7 @@
 //! Vonage: the Messages API (version 1) and the Voice API with call control objects (NCCO).
 //!
-//! "Section n" in this folder means a section of the fact sheet `providers/vonage.md`. The legacy SMS API signs and
-//! speaks differently (`sig`): its webhooks are refused.
+//! `docs/providers/wire/vonage.md` lists the wire facts with their sources. Comments in this folder cite its headings
+//! in quotes. The legacy SMS API signs in another way (`sig`): the adapter refuses its webhooks.
 
 mod calls;
 mod messages;
@@ -33,11 +33,12 @@ use crate::domain::{
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("vonage"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // One SDK says 1000, another 3200 (section 4).
+    // One SDK says 1000, another 3200 (see "Sending a text").
     text_limit: TextLimit::utf16(1000),
     media_limit: 1,
     body_limit: 64 * 1024,
-    // A long number of the United States carries a text a second; elsewhere only the account's rate counts (section 4).
+    // A long number of the United States carries a text a second; elsewhere only the account's rate counts (see
+    // "Limits").
     texts_per_minute: 60,
     texts_per_second: Some(30),
     signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
@@ -45,10 +46,10 @@ pub static PROFILE: Profile = Profile {
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // The answer webhook would be GET, with the caller's number in its address, unless the application says otherwise
-    // (section 2); what a GET's signature covers was never seen (section 6a).
+    // (see "Calls"). What the signature of a GET covers is unverified (see "Signatures").
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
-    // An older article gives 3 s to connect (section 1a), voice webhooks have 5 s in all (section 2).
+    // An older article gives 3 s to connect (see "Inbound texts"); voice webhooks have 5 s in all (see "Calls").
     patience: Duration::from_secs(3),
 };
 
@@ -120,8 +121,8 @@ impl Provider for Vonage {
         outbound::call_flow(flow, report_url)
     }
 
-    /// Nobody reads the body, with one exception: where Vonage takes a call flow in answer to news of a call, a body
-    /// would replace the one that runs, and none leaves it alone (section 3).
+    /// Vonage ignores the body, with one exception: where it takes a call flow in answer to an event of a call, a body
+    /// would replace the running one, and an empty body keeps it (see "Calls").
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => plain(StatusCode::OK, ""),
@@ -130,8 +131,8 @@ impl Provider for Vonage {
         }
     }
 
-    /// After an error of its own Vonage may send a webhook unsigned, and signs it when it is asked for it again by a
-    /// 5xx (section 1a). Of these, voice webhooks are repeated after 503 and 504 alone (section 2).
+    /// After an internal error Vonage may send a webhook unsigned. A 5xx makes it retry with a signature (see
+    /// "Signatures"). It retries voice webhooks after 503 and 504, but no other 5xx (see "Calls").
     fn refuse(&self, why: Unverified) -> WebhookResponse {
         match why {
             Unverified::Missing => plain(StatusCode::SERVICE_UNAVAILABLE, "Not signed"),
@@ -170,8 +171,8 @@ fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, 
     let event = match payload.kind() {
         Kind::Message => messages::text(&payload)?.map(ProviderEvent::Text),
         Kind::MessageStatus => messages::report(&payload).map(ProviderEvent::Report),
-        // A fallback address that leads to the voice webhook takes over for any address that takes a call flow
-        // (section 2), so there somebody waits too.
+        // A fallback address that leads to the voice webhook takes over for any address that takes a call flow (see
+        // "Calls"), so a caller waits there too.
         Kind::CallNews => {
             calls::report(&payload, at_voice || calls::is_awaited(request)).map(ProviderEvent::CallReport)
         }

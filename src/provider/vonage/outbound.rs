@@ -1,4 +1,5 @@
-//! What we tell Vonage: call flows (section 3), sends and what their responses mean (section 4).
+//! Output to Vonage: call flows (see "Calls"), sends and the meaning of their responses (see "Sending a text" and
+//! "Errors and retries").
 
 use chrono::Duration;
 use http::{Method, StatusCode};
@@ -31,10 +32,10 @@ const LANGUAGES: [&str; 63] = [
 /// What it speaks where a language is unknown.
 const OTHERWISE: &str = "en-GB";
 
-/// How long a token of ours is good: what the SDKs choose (section 4).
+/// Life of a token: the SDKs' default (see "Sending a text").
 const TOKEN_LIFE: Duration = Duration::minutes(15);
 
-/// A step of a call control object. Behind the last one the call ends; there is no step for that (section 2).
+/// A step of a call control object. The call ends after the last one; there is no step for that (see "Calls").
 #[derive(Serialize)]
 #[serde(tag = "action", rename_all = "lowercase", rename_all_fields = "camelCase")]
 enum Action<'a> {

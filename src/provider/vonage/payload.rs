@@ -10,7 +10,7 @@ use crate::{
 /// An object. Every field may be missing or of another type.
 pub(super) struct Payload(Map<String, Value>);
 
-/// What an object is, by its names alone (sections 1a, 2, 3, 5).
+/// Kind of an object, by its names alone (see "Inbound texts", "Delivery reports" and "Calls").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A phone sent a text.
@@ -71,8 +71,8 @@ pub(super) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a
     object.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// An error's number: it is its `title`, or stands at the end of its `type` (sections 4 and 5). Words are left alone,
-/// they may repeat a phone number.
+/// Code of an error: its `title`, or the end of its `type` (see "Errors and retries"). The adapter ignores words,
+/// because they may repeat a phone number.
 pub(super) fn error_code(error: &Map<String, Value>) -> Option<ProviderCode> {
     let title = match error.get("title") {
         Some(Value::Number(number)) => Some(number.to_string()),

@@ -1,4 +1,4 @@
-//! Who a webhook is from, and when it was signed (section 6a).
+//! Checks who sent a webhook, and when Vonage signed it (see "Signatures").
 //!
 //! The provider's own SDKs check the signature of the token and nothing else; everything below beyond that is ours. The
 //! token binds the body and neither address nor method, so what a request means must follow from its body.
@@ -23,17 +23,17 @@ use crate::{
     provider::{Unverified, WebhookRequest, wire},
 };
 
-/// How old a call may be: it is tried twice, 5 s each (section 2).
+/// How old a call may be: Vonage makes two attempts of 5 s each (see "Calls").
 const CALL_WINDOW: Duration = Duration::minutes(5);
 
-/// How old anything else may be. Messages and their reports are repeated for 24 hours (section 1a), and nobody knows if
-/// they are signed anew (section 6a).
+/// How old anything else may be. Vonage retries messages and their reports for 24 hours (see "Inbound texts"). Whether
+/// it signs each retry again is unverified (see "Signatures").
 const WINDOW: Duration = Duration::hours(25);
 
 /// How far our clock may be behind theirs.
 const AHEAD: Duration = Duration::minutes(1);
 
-/// All required but the last two, which are not always there (section 6a). There is no expiry.
+/// Claims, all required but the last two, which are optional (see "Signatures"). There is no expiry.
 #[derive(Deserialize)]
 struct Claims {
     iat: i64,
