@@ -4,7 +4,7 @@
 //! stronger of the two. Every rule is as strict as the strictest of the provider's own SDKs.
 //!
 //! The identifier `jti` is required but not remembered: the provider repeats requests byte for byte, and a repeat
-//! within the freshness window has no second effect (design, invariant 4).
+//! within the freshness window has no second effect (invariant 4 in ARCHITECTURE.md).
 
 use std::collections::HashSet;
 
