@@ -1,8 +1,8 @@
 //! Checks who sent a webhook (see "Signatures").
 //!
 //! The signature is an HMAC-SHA1 under the account's auth token over the address and the form. It carries no time, so
-//! a request is good for as long as the token is; that a repeat has no second effect is the inbox's work (design,
-//! invariant 4).
+//! a request is good for as long as the token is; that a repeat has no second effect is the inbox's work (invariant 4
+//! in ARCHITECTURE.md).
 //!
 //! The newer mode, in which the request names a key and an algorithm (`X-Twilio-Webhooks-Signature-Settings`), has to be
 //! ordered, and needs a shared key that is not ours to know. Whatever carries that header is refused, even where it is

@@ -3,7 +3,8 @@
 //! The provider's own SDKs check the signature of the token and nothing else; everything below beyond that is ours. The
 //! token binds the body and neither address nor method, so what a request means must follow from its body.
 //!
-//! The identifier `jti` is required but not remembered: a repeat has no second effect (invariant 4 in ARCHITECTURE.md). But the
+//! The identifier `jti` is required but not remembered: a repeat has no second effect (invariant 4 in
+//! ARCHITECTURE.md). But the
 //! answer to a call names the other party's phone, so a call is fresh for a shorter time than anything else.
 
 use std::collections::HashSet;
