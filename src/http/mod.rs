@@ -92,5 +92,5 @@ pub fn routes(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> impl End
 
 /// The service that [`routes`] put beside every request.
 fn ctx(request: &Request) -> &Arc<Context> {
-    request.data::<Arc<Context>>().expect("routes() puts the service beside every request")
+    request.data::<Arc<Context>>().expect("routes() adds the context to every request")
 }

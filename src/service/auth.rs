@@ -120,7 +120,7 @@ pub async fn authenticate(ctx: &Context, token: &str) -> Result<Caller> {
     }
 }
 
-/// What is wrong with the scopes of a new client. Nobody can give what they do not have.
+/// Checks the scopes of a new client: a caller can grant only scopes of its own.
 pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
     if scopes.is_empty() {
         return Some(FieldError::new("/scopes", "must name at least one"));

@@ -210,7 +210,7 @@ async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> R
     let message = match messages::find(&ctx.store, id).await {
         // It will not open later either, and the event is worth more than its words.
         Err(cause) if store::is_unopenable(&cause) => {
-            tracing::error!(%cause, message_id = %id, "an event is told without its text");
+            tracing::error!(%cause, message_id = %id, "failed to read the text of an event: delivering it without");
             None
         }
         found => found?,
@@ -281,7 +281,7 @@ fn served(ctx: &Context, round: &Round, finished: &[Finished], now: Time) -> Ser
     }
 }
 
-/// What becomes of an event that was not taken.
+/// Schedules the next attempt of an event that the endpoint rejected.
 fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
     let (attempts, first_at) =
         item.before.as_ref().map_or((1, now), |before| (before.attempts.saturating_add(1), before.first_at));

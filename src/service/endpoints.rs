@@ -65,7 +65,7 @@ pub async fn create(
     Ok(EndpointWithSecret::new(once, secret.spell()))
 }
 
-/// What is wrong with where an endpoint is to be.
+/// Checks the URL of an endpoint.
 pub fn wrong_target(ctx: &Context, url: &TargetUrl) -> Option<FieldError> {
     ctx.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
 }
@@ -188,7 +188,7 @@ pub async fn attempts_of_event(ctx: &Context, id: EventId, page: &PageRequest) -
     deliveries::list_attempts(&ctx.store, AttemptsOf::Event(id), page).await
 }
 
-/// What an endpoint did not take, a page at a time.
+/// Events that an endpoint has not accepted, a page at a time.
 pub async fn retries(ctx: &Context, id: EndpointId, filter: RetryFilter, page: &PageRequest) -> Result<Page<Retry>> {
     find(ctx, id).await?;
     deliveries::list_retries(&ctx.store, id, filter, page).await

@@ -138,7 +138,7 @@ async fn probe(ctx: &Context) -> std::result::Result<(), NotReady> {
 /// Compares our clock with the database's, and says in the log when they come apart or together. An embedded
 /// database has our clock.
 pub async fn measure_skew(ctx: &Context) -> Result<()> {
-    // Inside of a transaction, so that nothing but the question lies between the two readings of our clock.
+    // In a transaction, so that only the query lies between the two readings of our clock.
     let (before, theirs, after) = ctx
         .store
         .write(|tx| async move {

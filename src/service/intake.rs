@@ -139,7 +139,7 @@ async fn take_event(
     }
 }
 
-/// What a caller hears of whom nothing is known.
+/// Announcement for a caller about whom nothing is known.
 fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
     ctx.words.default().announce(announcement)
 }

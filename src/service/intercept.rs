@@ -144,7 +144,7 @@ pub(super) async fn leave_conversation(
     }
 }
 
-/// The same for a call. A repeat is told what the first was, as long as it would reach the same person.
+/// The same for a call. A repeat gets the first answer, as long as it would reach the same person.
 pub(super) async fn screen_call(
     ctx: &Context,
     provider: &ProviderName,
