@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
@@ -11,15 +11,12 @@ use tokio::{
 };
 
 use crate::{
-    config::{Config, InterceptConfig},
+    config::Config,
     domain::{clock::Clock, error::Error, phone::PhoneNumber},
     http,
     lifecycle::{Stopper, stop_switch},
-    provider::{self, ProviderRequest, ProviderResponse, Unreached, registry::Registry},
-    service::{
-        Attendance, Chance, Context, Intercept, Parts, Strangers, SystemChance, auth, events, health, outbox, presence,
-        rides, upkeep,
-    },
+    provider::{self, ProviderRequest, ProviderResponse, Unreached},
+    service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
     simulator::Simulator,
     store::{self, ExclusiveUse, LockError, Store},
     transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
@@ -72,7 +69,6 @@ pub struct FirstClient {
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
-    base_url: String,
     ctx: Arc<Context>,
     simulator: Option<Arc<Simulator>>,
     transport: Arc<dyn Transport>,
@@ -108,55 +104,35 @@ impl App {
 
     /// The same as [`build`](Self::build), with numbers and pauses chosen from this chance.
     pub async fn build_with(
-        config: Config,
+        mut config: Config,
         clock: Arc<dyn Clock>,
         chance: Arc<dyn Chance>,
     ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.listen_addr).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
-        let base_url = config.public_base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        if config.public_base_url.is_none() {
+            // The configured port may have been 0.
+            config.settings.public_base_url = format!("http://{address}");
+        }
         let plans = tokio::task::spawn_blocking(PhoneNumber::warm_up);
         let store = open(&config).await?;
-        let issuer = config.issuer();
         let limits = http::Limits::new(config.max_connections, config.keep_alive);
-        let mut accounts = config.accounts;
-        accounts.simulator = config.simulator.then(|| config.jwt_secrets.iter().map(simulator_secret).collect());
-        let signs = accounts.simulator.as_ref().and_then(|secrets: &Vec<_>| secrets.first().cloned());
-        let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| StartError::Client)?;
-        let intercept = config.intercept.map(intercept).transpose()?;
-        let ctx = Arc::new(Context::new(Parts {
-            store,
-            clock,
-            chance,
-            policy: config.policy,
-            number_match: config.number_match,
-            low_water: config.low_water,
-            message_ttl: config.message_ttl,
-            failover: config.failover,
-            event_retention: config.event_retention,
-            words: config.words,
-            strangers: Strangers { support: config.support_number, auto_reply: config.auto_reply },
-            providers: Registry::new(accounts),
-            targets: config.targets,
-            courier: Arc::new(courier),
-            intercept,
-            public_base_url: base_url.clone(),
-            issuer,
-            jwt_secrets: config.jwt_secrets,
-            proxies: config.proxies,
-        }));
+        let simulator_secret = config.accounts.simulator.as_ref().and_then(|secrets| secrets.first().cloned());
+        let (bootstrap, embedded) = (config.bootstrap_client.take(), config.embedded);
+        let courier = TargetCourier::new(config.settings.targets, system_lookup()).map_err(|_| StartError::Client)?;
+        let interceptor = InterceptCourier::new().map_err(|_| StartError::Client)?;
+        let ctx = Arc::new(Context::new(config, store, clock, chance, Arc::new(courier), Arc::new(interceptor)));
         ctx.warn_of_orphans().await?;
-        let made = auth::bootstrap_client(&ctx, config.bootstrap_client, config.embedded).await?;
+        let made = auth::bootstrap_client(&ctx, bootstrap, embedded).await?;
         let first_client =
             made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
-        let simulator = signs.map(|secret| Arc::new(Simulator::new(Arc::clone(&ctx), secret)));
+        let simulator = simulator_secret.map(|secret| Arc::new(Simulator::new(Arc::clone(&ctx), secret)));
         let network = HttpTransport::new().map_err(|_| StartError::Client)?;
         let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
         Ok(Self {
             listener,
             address,
-            base_url,
             ctx,
             simulator,
             transport,
@@ -174,7 +150,7 @@ impl App {
 
     /// Where the world reaches it.
     pub fn base_url(&self) -> &str {
-        &self.base_url
+        &self.ctx.settings.public_base_url
     }
 
     /// The client that was made on the first start, if one was.
@@ -194,7 +170,7 @@ impl App {
             tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(worker::upkeep::run(Arc::clone(&self.ctx), stop.clone()));
             tasks.spawn(worker::events::run(Arc::clone(&self.ctx), stop.clone()));
-            tasks.spawn(worker::questions::run(Arc::clone(&self.ctx), Arc::clone(&self.transport), stop));
+            tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.transport), stop));
         }
         let mut keeper = JoinSet::new();
         if let Some(attendance) = self.attendance {
@@ -249,7 +225,7 @@ impl Running {
 
     /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
     pub async fn ask_due(&self) -> usize {
-        worker::questions::tick(&self.ctx, &self.transport).await.expect("calls can be asked about")
+        worker::call_polling::tick(&self.ctx, &self.transport).await.expect("calls can be asked about")
     }
 
     /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
@@ -284,12 +260,12 @@ impl Running {
 
     /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
     pub async fn leave_suspended_numbers(&self) -> usize {
-        rides::leave_suspended_numbers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
+        moves::leave_suspended_numbers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// Moves rides off providers that are down; answers how many. For tests, likewise.
     pub async fn leave_down_providers(&self) -> usize {
-        rides::leave_down_providers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
+        moves::leave_down_providers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
     /// Gives all committed events their places in the log; answers how many there were. For tests, likewise.
@@ -376,21 +352,6 @@ pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     }
     store.write(|tx| async move { store::keys::check(&tx).await }).await?;
     Ok(store)
-}
-
-/// Whoever is asked before a contact goes through.
-fn intercept(configured: InterceptConfig) -> Result<Intercept, StartError> {
-    let InterceptConfig { url, secret, on_failure } = configured;
-    let courier = Arc::new(InterceptCourier::new().map_err(|_| StartError::Client)?);
-    Ok(Intercept { courier, url, secret, on_failure })
-}
-
-/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas
-/// share: the network signs with the first secret of `JWT_SECRET`, the adapter verifies with each.
-fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
-    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
-    let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");
-    tag.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")).into()
 }
 
 /// Sends go to the network, except for those of the simulator, which never leave the process.

@@ -17,10 +17,10 @@ use crate::{
     config::{Config, DEFAULT_LISTEN_ADDR, LogFormat},
     domain::{clock::SystemClock, scope::Scopes, text::ClientName},
     http::spec,
-    lifecycle, provider,
-    service::{Context, Parts, Strangers, SystemChance, auth},
+    lifecycle,
+    service::{Context, SystemChance, auth},
     store, telemetry,
-    transport::{TargetCourier, system_lookup},
+    transport::{InterceptCourier, TargetCourier, system_lookup},
 };
 
 /// Lets the two people of a ride call and text each other without either seeing the other's phone number.
@@ -174,28 +174,11 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
     };
     let config = configure()?;
     let store = app::open(&config).await?;
-    let courier = TargetCourier::new(config.targets, system_lookup()).map_err(|_| "No HTTP client can be made")?;
-    let ctx = Context::new(Parts {
-        store,
-        clock: Arc::new(SystemClock),
-        chance: Arc::new(SystemChance),
-        policy: config.policy,
-        number_match: config.number_match,
-        low_water: config.low_water,
-        message_ttl: config.message_ttl,
-        failover: config.failover,
-        event_retention: config.event_retention,
-        issuer: config.issuer(),
-        words: config.words,
-        strangers: Strangers::default(),
-        providers: provider::registry::Registry::new(config.accounts),
-        targets: config.targets,
-        courier: Arc::new(courier),
-        intercept: None,
-        public_base_url: config.public_base_url.unwrap_or_default(),
-        jwt_secrets: config.jwt_secrets,
-        proxies: config.proxies,
-    });
+    let courier =
+        TargetCourier::new(config.settings.targets, system_lookup()).map_err(|_| "No HTTP client can be made")?;
+    let (clock, chance) = (Arc::new(SystemClock), Arc::new(SystemChance));
+    let interceptor = InterceptCourier::new().map_err(|_| "No HTTP client can be made")?;
+    let ctx = Context::new(config, store, clock, chance, Arc::new(courier), Arc::new(interceptor));
     let made = auth::create_client_unasked(&ctx, &name, &scopes).await?;
     println!("client_id      {}", made.client.client_id);
     if let Some(secret) = made.secret {

@@ -41,8 +41,6 @@ pub struct Config {
     pub(crate) max_connections: usize,
     /// `KEEP_ALIVE`.
     pub(crate) keep_alive: std::time::Duration,
-    /// `TRUSTED_PROXIES`.
-    pub(crate) proxies: TrustedProxies,
     /// `DATABASE_URL`.
     pub(crate) database: DatabaseOptions,
     /// The database is the embedded one: what is missing is made up.
@@ -53,7 +51,26 @@ pub struct Config {
     pub(crate) keys: Keys,
     /// `BOOTSTRAP_CLIENT_ID` and `BOOTSTRAP_CLIENT_SECRET`.
     pub bootstrap_client: Option<(String, SecretString)>,
-    /// `GRACE_PERIOD` and its kin.
+    /// What use cases and the API read while the service runs.
+    pub settings: Settings,
+    /// Accounts with providers, the simulator's included.
+    pub(crate) accounts: Accounts,
+    /// `MIGRATE_ON_START`.
+    pub migrate_on_start: bool,
+}
+
+/// What use cases and the API read while the service runs: a new setting is a field here, a line in [`Reader::settings`]
+/// and one in `.env.example`.
+#[derive(Clone)]
+pub struct Settings {
+    /// `PUBLIC_BASE_URL`, or the listening address; without a slash at the end.
+    pub(crate) public_base_url: String,
+    /// Issuer and audience of access tokens: the configured address, so that two installations refuse each other's
+    /// tokens; without one, a name that all replicas share wherever they listen.
+    pub(crate) issuer: String,
+    /// `TRUSTED_PROXIES`.
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// `GRACE_PERIOD` and the other durations of contact.
     pub policy: ContactPolicy,
     /// `NUMBER_MATCH`.
     pub(crate) number_match: NumberMatch,
@@ -65,22 +82,16 @@ pub struct Config {
     pub(crate) failover: Failover,
     /// `EVENT_RETENTION`.
     pub(crate) event_retention: Duration,
-    /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: all words that people read and hear.
-    pub(crate) words: Arc<Catalogue>,
-    /// `SUPPORT_NUMBER`.
+    /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: the texts of notices and announcements.
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// `SUPPORT_NUMBER`: where calls without a ride go.
     pub(crate) support_number: Option<PhoneNumber>,
-    /// `AUTO_REPLY`.
+    /// `AUTO_REPLY`: whether texts without a ride are answered.
     pub(crate) auto_reply: bool,
     /// `EVENTS_ALLOW_LOOPBACK`.
     pub(crate) targets: TargetPolicy,
-    /// `INTERCEPT_URL` and its kin.
+    /// `INTERCEPT_URL`, `INTERCEPT_SECRET` and `INTERCEPT_ON_FAILURE`.
     pub(crate) intercept: Option<InterceptConfig>,
-    /// Provider accounts.
-    pub(crate) accounts: Accounts,
-    /// `SIMULATOR`, or whether no provider has an account.
-    pub simulator: bool,
-    /// `MIGRATE_ON_START`.
-    pub migrate_on_start: bool,
 }
 
 /// What is wrong with the configuration, one line each.
@@ -129,12 +140,6 @@ impl Config {
         }
     }
 
-    /// Issuer and audience of access tokens: the configured address, so that two installations refuse each other's
-    /// tokens; without one, a name that all replicas share wherever they listen.
-    pub(crate) fn issuer(&self) -> String {
-        self.public_base_url.clone().unwrap_or_else(|| "maskline".to_owned())
-    }
-
     /// The file of the embedded database, if it is one.
     pub fn database_file(&self) -> Option<PathBuf> {
         DatabaseOptions::sqlite_path(self.database.url.expose_secret()).map(Path::to_owned)
@@ -156,7 +161,6 @@ impl Reader<'_> {
         );
         let public_base_url = self.public_base_url();
         let (max_connections, keep_alive) = (self.max_connections(), self.keep_alive());
-        let proxies = self.proxies();
         let url = self.secret("DATABASE_URL").unwrap_or_else(|| DEFAULT_DATABASE.into());
         let embedded = DatabaseOptions::sqlite_path(url.expose_secret()).is_some();
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme));
@@ -175,6 +179,41 @@ impl Reader<'_> {
             self.errors.push("DATABASE_POOLER is for PostgreSQL: the embedded database has none".to_owned());
         }
         let bootstrap_client = self.bootstrap();
+        let settings = self.settings(listen_addr, public_base_url.clone());
+        let mut accounts = self.accounts();
+        let real = accounts.is_any();
+        if real && public_base_url.is_none() {
+            self.errors.push("PUBLIC_BASE_URL is required with a provider: its webhooks are signed for it".to_owned());
+        }
+        let host = public_base_url.as_deref().and_then(|url| url::Url::parse(url).ok()?.host_str().map(str::to_owned));
+        if accounts.twilio.is_some() && host.is_some_and(|host| host.contains('_')) {
+            self.errors
+                .push("PUBLIC_BASE_URL must have no underscore in its host: Twilio refuses such addresses".to_owned());
+        }
+        let simulates = self.switch("SIMULATOR", !real);
+        let migrate_on_start = self.switch("MIGRATE_ON_START", true);
+        self.parsed("LOG_FORMAT", "text", "must be text or json", |text| matches!(text, "text" | "json").then_some(()));
+        let keys = self.keys(embedded, url.expose_secret());
+        let (jwt_secrets, keys) = keys?;
+        accounts.simulator = simulates.then(|| jwt_secrets.iter().map(simulator_secret).collect());
+        Some(Config {
+            listen_addr: listen_addr?,
+            public_base_url,
+            max_connections: max_connections?,
+            keep_alive: keep_alive?,
+            database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 }, pooler: pooler? },
+            embedded,
+            jwt_secrets,
+            keys,
+            bootstrap_client,
+            settings: settings?,
+            accounts,
+            migrate_on_start,
+        })
+    }
+
+    fn settings(&mut self, listen_addr: Option<SocketAddr>, public_base_url: Option<String>) -> Option<Settings> {
+        let trusted_proxies = self.proxies();
         let policy = self.policy();
         let number_match = self.parsed("NUMBER_MATCH", "loose", "must be loose or strict", NumberMatch::parse);
         let low_water =
@@ -193,7 +232,7 @@ impl Reader<'_> {
             "must be a duration from 3 to 365 days, such as 72h or 30d",
             |text| duration(text).filter(|kept| (day * 3..=day * 365).contains(kept)),
         );
-        let words = self.words();
+        let catalogue = self.catalogue();
         let support_number = self.text("SUPPORT_NUMBER").and_then(|text| {
             let rule = "SUPPORT_NUMBER must be a phone number in international form, such as +31201234567";
             self.require(rule, PhoneNumber::parse(&text).ok())
@@ -201,46 +240,21 @@ impl Reader<'_> {
         let auto_reply = self.switch("AUTO_REPLY", false);
         let targets = TargetPolicy { allow_loopback: self.switch("EVENTS_ALLOW_LOOPBACK", false) };
         let intercept = self.intercept();
-        let accounts = self.accounts();
-        let real = accounts.is_any();
-        if real && public_base_url.is_none() {
-            self.errors.push("PUBLIC_BASE_URL is required with a provider: its webhooks are signed for it".to_owned());
-        }
-        let host = public_base_url.as_deref().and_then(|url| url::Url::parse(url).ok()?.host_str().map(str::to_owned));
-        if accounts.twilio.is_some() && host.is_some_and(|host| host.contains('_')) {
-            self.errors
-                .push("PUBLIC_BASE_URL must have no underscore in its host: Twilio refuses such addresses".to_owned());
-        }
-        let simulator = self.switch("SIMULATOR", !real);
-        let migrate_on_start = self.switch("MIGRATE_ON_START", true);
-        self.parsed("LOG_FORMAT", "text", "must be text or json", |text| matches!(text, "text" | "json").then_some(()));
-        let keys = self.keys(embedded, url.expose_secret());
-        let (jwt_secrets, keys) = keys?;
-        Some(Config {
-            listen_addr: listen_addr?,
-            public_base_url,
-            max_connections: max_connections?,
-            keep_alive: keep_alive?,
-            proxies: proxies?,
-            database: DatabaseOptions { url, max_connections: if embedded { 8 } else { 16 }, pooler: pooler? },
-            embedded,
-            jwt_secrets,
-            keys,
-            bootstrap_client,
+        Some(Settings {
+            issuer: public_base_url.clone().unwrap_or_else(|| "maskline".to_owned()),
+            public_base_url: public_base_url.or_else(|| Some(format!("http://{}", listen_addr?)))?,
+            trusted_proxies: trusted_proxies?,
             policy: policy?,
             number_match: number_match?,
             low_water: low_water?,
             message_ttl: message_ttl?,
             failover: failover?,
             event_retention: event_retention?,
-            words: Arc::new(words?),
+            catalogue: Arc::new(catalogue?),
             support_number,
             auto_reply,
             targets,
             intercept,
-            accounts,
-            simulator,
-            migrate_on_start,
         })
     }
 
@@ -347,6 +361,14 @@ impl Reader<'_> {
             format!("{name} must be an http or https address without query, such as https://maskline.example.com");
         self.require(&rule, url).map(|_| text.trim_end_matches('/').to_owned())
     }
+}
+
+/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas
+/// share: the network signs with the first secret of `JWT_SECRET`, the adapter verifies with each.
+fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
+    let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");
+    tag.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")).into()
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -26,6 +26,7 @@ mod service;
 mod simulator;
 mod store;
 mod transport;
+mod wakeup;
 mod worker;
 
 pub use domain::clock;

@@ -38,7 +38,7 @@ fn keeping(grace: &str, cool_down: &str) -> Keeping {
         ("INDEX_KEY", "Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA="),
     ];
     let value = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let policy = Config::load(&value).expect("a configuration").policy;
+    let policy = Config::load(&value).expect("a configuration").settings.policy;
     Keeping::Held(Box::new(move |ended| policy.window(ended + policy.grace).barred_until))
 }
 

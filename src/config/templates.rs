@@ -12,7 +12,7 @@ use crate::domain::{
 const MAX_BYTES: u64 = 1 << 20;
 
 impl Reader<'_> {
-    pub(super) fn words(&mut self) -> Option<Catalogue> {
+    pub(super) fn catalogue(&mut self) -> Option<Catalogue> {
         let default = self.parsed("DEFAULT_LANGUAGE", "en", "must be a language code such as en or pt-BR", |text| {
             Language::parse(text).ok()
         });

@@ -35,8 +35,11 @@ fn mistakes(more: &[(&str, &str)]) -> String {
 fn a_whole_configuration_has_the_defaults_of_the_design() {
     let config = load(&postgres(&[])).expect("a configuration");
     assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
-    assert_eq!((config.policy.grace, config.policy.cool_down), (Duration::hours(24), Duration::days(7)));
-    assert!(config.simulator && config.migrate_on_start && !config.embedded);
+    assert_eq!(
+        (config.settings.policy.grace, config.settings.policy.cool_down),
+        (Duration::hours(24), Duration::days(7))
+    );
+    assert!(config.accounts.simulator.is_some() && config.migrate_on_start && !config.embedded);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_provider_switches_the_simulator_off_and_needs_an_address() {
     let whole: Vec<_> = account.into_iter().chain([("PUBLIC_BASE_URL", "https://mask.example.com/")]).collect();
     let config = load(&postgres(&whole)).expect("a configuration");
     assert_eq!(config.public_base_url.as_deref(), Some("https://mask.example.com"));
-    assert!(!config.simulator);
+    assert!(config.accounts.simulator.is_none());
     assert_eq!(config.accounts.messagebird.expect("an account").signing_keys.len(), 2);
 }
 
@@ -213,7 +216,7 @@ fn accounts_are_whole_or_absent() {
             ("messagebird", accounts.messagebird.is_some()),
         ];
         assert!(there.iter().all(|(other, there)| *there == (*other == name)), "{name}: {there:?}");
-        assert!(!config.simulator && mistakes(account).contains("PUBLIC_BASE_URL"));
+        assert!(accounts.simulator.is_none() && mistakes(account).contains("PUBLIC_BASE_URL"));
         for (left_out, _) in account {
             let rest: Vec<_> = with_address.iter().copied().filter(|(name, _)| name != left_out).collect();
             let said = mistakes(&rest);
@@ -320,7 +323,7 @@ fn words_come_from_files_and_every_mistake_in_them_is_named() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect(name);
     let reply = |config: &Config, code: &str| {
         let language = crate::domain::text::Language::parse(code).expect(code);
-        config.words.of(Some(&language)).auto_reply().expose().to_owned()
+        config.settings.catalogue.of(Some(&language)).auto_reply().expose().to_owned()
     };
     write("nl.toml", "auto_reply = 'Doei'");
     write("it.toml", &include_str!("../../templates/fr.toml").replace("auto_reply = \"Ce", "auto_reply = \"Ciao. Ce"));

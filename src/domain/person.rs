@@ -119,3 +119,21 @@ impl PersonPatch {
         (after, changed)
     }
 }
+
+/// The two people of a ride.
+pub struct Parties {
+    /// The customer.
+    pub customer: Person,
+    /// The driver.
+    pub driver: Person,
+}
+
+impl Parties {
+    /// The one in this role.
+    pub fn of(&self, role: Role) -> &Person {
+        match role {
+            Role::Customer => &self.customer,
+            Role::Driver => &self.driver,
+        }
+    }
+}

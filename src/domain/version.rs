@@ -1,5 +1,7 @@
 //! Versions of records, with which callers keep concurrent edits apart.
 
+use super::error::{Error, Result};
+
 /// The versions that an edit was made for (`If-Match`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedVersion {
@@ -10,11 +12,11 @@ pub enum ExpectedVersion {
 }
 
 impl ExpectedVersion {
-    /// Whether a record of this version may be edited.
-    pub fn admits(&self, current: i64) -> bool {
+    /// Refuses an edit of a record that has another version.
+    pub fn require(&self, current: i64) -> Result<()> {
         match self {
-            Self::Any => true,
-            Self::OneOf(versions) => versions.contains(&current),
+            Self::OneOf(versions) if !versions.contains(&current) => Err(Error::Stale),
+            Self::Any | Self::OneOf(_) => Ok(()),
         }
     }
 }

@@ -59,7 +59,7 @@ fn api(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> Api {
         api::rides::RidesApi { ctx: shared() },
         api::activity::ActivityApi { ctx: shared() },
         api::events::EventsApi { ctx: shared() },
-        api::event_endpoints::EventEndpointsApi { ctx: shared() },
+        api::event_endpoints::EventEndpointsApi::new(shared()),
         api::clients::ClientsApi { ctx: shared() },
         api::simulator::SimulatorApi { simulator },
         api::webhooks::WebhooksApi { ctx: shared() },
@@ -70,7 +70,7 @@ fn api(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> Api {
 /// The whole application over HTTP.
 pub fn routes(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
     let api = OpenApiService::new(api(ctx, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
-    let prefix = prefix::of(ctx.public_base_url());
+    let prefix = prefix::of(&ctx.settings.public_base_url);
     let document = spec::document_under(&prefix);
     let guard = guard::Guard::new(&document);
     let below_prefix = prefix::Prefix::new(&prefix, &guard);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Context, Once, RequestId, random, tokens::NewToken};
+use super::{Context, Once, RequestId, chance, once::write_once, tokens::NewToken};
 use crate::{
     domain::{
         client::{Caller, Client, Credentials, SECRET_OVERLAP, SecretHash},
@@ -93,7 +93,7 @@ pub async fn issue_token(
             row: client.id,
             secret_version: secret.version,
             scope: scopes.to_string(),
-            id: random::name(""),
+            id: chance::name(""),
             issued_at: now,
             expires_at,
         })?;
@@ -140,9 +140,9 @@ pub async fn create_client(
     if let Some(wrong) = wrong_scopes(caller, scopes) {
         return Err(Error::Invalid("invalid_request", vec![wrong]));
     }
-    let (client_id, secret) = (random::name("client_"), random::secret("msk_"));
+    let (client_id, secret) = (chance::name("client_"), chance::secret("msk_"));
     let (now, client_id, hash) = (ctx.now(), &client_id, SecretHash::of(&secret));
-    let once = super::once::write_once(ctx, request, |tx| async move {
+    let once = write_once(ctx, request, |tx| async move {
         let new = NewClient { client_id, name, secret: hash, scopes };
         clients::insert(&tx, new, now).await
     })
@@ -152,8 +152,8 @@ pub async fn create_client(
 
 /// Makes a client from the command line.
 pub async fn create_client_unasked(ctx: &Context, name: &ClientName, scopes: &Scopes) -> Result<WithSecret> {
-    let secret = random::secret("msk_");
-    let client = store_client(ctx, &random::name("client_"), name, &secret, scopes).await?;
+    let secret = chance::secret("msk_");
+    let client = store_client(ctx, &chance::name("client_"), name, &secret, scopes).await?;
     Ok(WithSecret { client, secret: Some(secret.into()) })
 }
 
@@ -211,9 +211,9 @@ pub async fn list_clients(ctx: &Context, page: &PageRequest) -> Result<Page<Clie
 /// Gives a client another secret. The current one works for a day more, with the tokens issued for it; the one before
 /// that, if it still worked, ends at once. A caller cannot take over a client that may do more.
 pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
-    let secret = random::secret("msk_");
+    let secret = chance::secret("msk_");
     let (now, hash) = (ctx.now(), SecretHash::of(&secret));
-    let once = super::once::write_once(ctx, request, |tx| async move {
+    let once = write_once(ctx, request, |tx| async move {
         let client = clients::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
         if !caller.scopes.covers(&client.scopes) {
             return Err(Error::Outranked);

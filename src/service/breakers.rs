@@ -1,14 +1,11 @@
 //! The health of providers: failures in a row open a provider's breaker for all replicas, and a probe that succeeds closes it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+pub(super) mod streaks;
 
 use super::Context;
 use crate::{
     domain::{
-        breaker::{Breaker, BreakerReason, FIRST_PROBE, Health, Streak, probe_pause},
+        breaker::{Breaker, BreakerReason, FIRST_PROBE, Health, probe_pause},
         error::Result,
         event::{EventData, EventType},
         ids::MessageId,
@@ -16,16 +13,6 @@ use crate::{
     },
     store::{Db, breakers, events, outbox, processes::Holder},
 };
-
-/// Failures in a row that this process saw.
-#[derive(Default)]
-pub(super) struct Streaks(Mutex<HashMap<ProviderName, Streak>>);
-
-impl Streaks {
-    fn of_all(&self) -> MutexGuard<'_, HashMap<ProviderName, Streak>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Breakers that are open or ever were.
 pub async fn list(ctx: &Context) -> Result<Vec<Breaker>> {
@@ -36,7 +23,7 @@ pub async fn list(ctx: &Context) -> Result<Vec<Breaker>> {
 pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec<ProviderName>> {
     let now = ctx.now();
     let down: Vec<_> =
-        breakers::all(db).await?.into_iter().filter(|one| one.is_down(ctx.failover.after, now)).collect();
+        breakers::all(db).await?.into_iter().filter(|one| one.is_down(ctx.settings.failover.after, now)).collect();
     let mut healthy = ctx.providers.configured();
     healthy.retain(|name| !down.iter().any(|breaker| breaker.provider == *name));
     Ok(healthy)
@@ -62,15 +49,15 @@ pub(super) async fn judge(
         // No text can do better, so one is enough.
         return open(ctx, provider, BreakerReason::ProviderRefusedUs).await;
     }
-    let most = ctx.failover.breaker_failures;
+    let most = ctx.settings.failover.breaker_failures;
     if most == 0 {
         return Ok(());
     }
-    let opens = ctx.streaks.of_all().entry(provider.clone()).or_default().saw(health, text, most);
+    let opens = ctx.streaks.saw(provider, health, text, most);
     if opens {
         open(ctx, provider, BreakerReason::ProviderUnavailable).await?;
         // Only now: had it failed, the next failure would try again.
-        ctx.streaks.of_all().remove(provider);
+        ctx.streaks.forget(provider);
     }
     Ok(())
 }
@@ -109,10 +96,10 @@ pub(super) async fn close(ctx: &Context, provider: &ProviderName) -> Result<()> 
             Ok(closed)
         })
         .await?;
-    ctx.streaks.of_all().remove(provider);
+    ctx.streaks.forget(provider);
     if closed {
         tracing::info!(%provider, "a provider works again");
-        ctx.owed.ring();
+        ctx.wakeups.outbox.send();
     }
     Ok(())
 }

@@ -10,7 +10,10 @@
 use chrono::{Duration, SecondsFormat};
 use serde_json::{Value, json};
 
-use super::{Context, endpoints::require_own, random};
+use super::{
+    Context, chance,
+    endpoints::{find, require_own},
+};
 pub use crate::store::deliveries::Lane;
 use crate::{
     domain::{
@@ -36,14 +39,10 @@ const NEWS: u64 = 24;
 const AGAIN: u64 = 8;
 /// How often in a row endpoints are claimed for which there turns out to be nothing.
 const CLAIMS: usize = 8;
-/// Rounds that are written down at the same time. More would take connections from whoever relays.
-pub(super) const FINISHING: usize = 4;
 /// How long a claim lasts when nothing else ends it. A round begins nothing new after a fourth of it, and an exchange takes a sixth at most.
 const LEASE: Duration = Duration::seconds(60);
 /// An endpoint that took so long for an answer is slow.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
-/// Pings under way at most.
-pub(super) const PINGS: usize = 8;
 
 /// What is next for an endpoint.
 pub struct Round {
@@ -110,7 +109,7 @@ pub struct Pong {
 pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<Round>> {
     let limit = usize::try_from(limit).map_err(Error::internal)?;
     let mut rounds = Vec::new();
-    let Some(holder) = super::presence::holder(ctx) else { return Ok(rounds) };
+    let Some(holder) = ctx.membership.holder() else { return Ok(rounds) };
     for _ in 0..CLAIMS {
         let (now, free) = (ctx.now(), limit - rounds.len());
         let claimed =
@@ -194,7 +193,7 @@ pub async fn deliver(ctx: &Context, round: &Round, item: &Item) -> Result<Finish
     let headers = signature::headers(&round.endpoint.secrets, id, now, &body);
     let url = round.endpoint.url.as_str().to_owned();
     let post = ctx.courier.post(Parcel { url, headers, body });
-    match super::presence::while_held(ctx, round.endpoint.holder, post).await {
+    match ctx.membership.while_held(round.endpoint.holder, post).await {
         Some(receipt) => Ok(Finished::new(now, &receipt)),
         None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
     }
@@ -223,7 +222,6 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -
     let now = ctx.now();
     let served = &served(ctx, round, finished, now);
     let endpoint_id = round.endpoint.id;
-    let _place = ctx.finishing.acquire().await.map_err(Error::internal)?;
     let kept = ctx.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
     if !kept {
         tracing::debug!(%endpoint_id, "a claim of an event endpoint was lost");
@@ -298,13 +296,10 @@ fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
 /// Posts a test to an endpoint, and tells what came of it. It changes nothing.
 pub async fn ping_endpoint(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<Pong> {
     let now = ctx.now();
-    require_own(caller, &super::endpoints::find(ctx, id).await?)?;
+    require_own(caller, &find(ctx, id).await?)?;
     let (url, secrets) = endpoints::signing(&ctx.store, id, now).await?.ok_or(Error::NotFound)?;
-    let Ok(_place) = ctx.pings.try_acquire() else {
-        return Err(Error::Busy { retry_after: Duration::seconds(1) });
-    };
     let body = body("endpoint.ping", now, &json!({ "endpoint_id": id }));
-    let headers = signature::headers(&secrets, random::name("ping_"), now, &body);
+    let headers = signature::headers(&secrets, chance::name("ping_"), now, &body);
     let receipt = ctx.courier.post(Parcel { url: url.as_str().to_owned(), headers, body }).await;
     let finished = Finished::new(now, &receipt);
     Ok(Pong {

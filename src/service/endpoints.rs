@@ -3,7 +3,7 @@
 use chrono::Duration;
 use secrecy::SecretString;
 
-use super::{Context, Once, RequestId, expect_version, random};
+use super::{Context, Once, RequestId, chance, once::write_once};
 use crate::{
     domain::{
         client::Caller,
@@ -53,9 +53,9 @@ pub async fn create(
         require(caller, Scope::MessagesRead)?;
     }
     admit_target(ctx, &new.url)?;
-    let (now, secret) = (ctx.now(), random::webhook_secret());
+    let (now, secret) = (ctx.now(), chance::webhook_secret());
     let signs = &secret;
-    let once = super::once::write_once(ctx, request, |tx| async move {
+    let once = write_once(ctx, request, |tx| async move {
         if endpoints::count(&tx).await? >= MOST {
             return Err(Conflict::TooManyEndpoints.into());
         }
@@ -67,7 +67,7 @@ pub async fn create(
 
 /// Checks the URL of an endpoint.
 pub fn wrong_target(ctx: &Context, url: &TargetUrl) -> Option<FieldError> {
-    ctx.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
+    ctx.settings.targets.admit(url).err().map(|wrong| FieldError::new("/url", wrong))
 }
 
 fn admit_target(ctx: &Context, url: &TargetUrl) -> Result<()> {
@@ -105,7 +105,7 @@ pub async fn edit(
         .store
         .write(|tx| async move {
             let before = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, before.version)?;
+            expected.require(before.version)?;
             let mut after = before.clone();
             after.url = patch.url.clone().unwrap_or(after.url);
             after.description = patch.description.clone().unwrap_or(after.description);
@@ -126,7 +126,7 @@ pub async fn edit(
             endpoints::update(&tx, &after, afresh, now).await
         })
         .await?;
-    super::events::bell(ctx).notify_one();
+    ctx.wakeups.events.send();
     Ok(without_former(edited, now))
 }
 
@@ -135,7 +135,7 @@ pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &E
     ctx.store
         .write(|tx| async move {
             let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, endpoint.version)?;
+            expected.require(endpoint.version)?;
             endpoints::delete(&tx, id).await
         })
         .await
@@ -148,9 +148,9 @@ pub async fn rotate_secret(
     request: &RequestId,
     id: EndpointId,
 ) -> Result<EndpointWithSecret> {
-    let (now, secret) = (ctx.now(), random::webhook_secret());
+    let (now, secret) = (ctx.now(), chance::webhook_secret());
     let signs = &secret;
-    let once = super::once::write_once(ctx, request, |tx| async move {
+    let once = write_once(ctx, request, |tx| async move {
         own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
         endpoints::rotate(&tx, id, signs, OVERLAP, now).await?.ok_or(Error::NotFound)
     })
@@ -205,7 +205,7 @@ pub async fn redeliver(
 ) -> Result<u64> {
     let now = ctx.now();
     let of = (!caller.scopes.has(Scope::EventsAdmin)).then_some(caller.id);
-    let count = super::once::write_once(ctx, request, |tx| async move {
+    let count = write_once(ctx, request, |tx| async move {
         let event = events::find(&tx, id).await?.ok_or(Error::NotFound)?;
         let endpoints = match only {
             Some(endpoint) => {
@@ -222,7 +222,7 @@ pub async fn redeliver(
         Ok(endpoints.len() as u64)
     })
     .await?;
-    super::events::bell(ctx).notify_one();
+    ctx.wakeups.events.send();
     Ok(count.value)
 }
 

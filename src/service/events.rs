@@ -1,9 +1,5 @@
 //! The log of platform events. Events are recorded where their causes are stored; here they get their places, and are read.
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-
 use super::Context;
 use crate::{
     domain::{
@@ -27,19 +23,9 @@ pub async fn place_events(ctx: &Context) -> Result<usize> {
     }
     let placed = ctx.store.write(|tx| async move { events::place(&tx, BATCH).await }).await?;
     if placed > 0 {
-        ctx.event_bell.notify_one();
+        ctx.wakeups.events.send();
     }
     usize::try_from(placed).map_err(Error::internal)
-}
-
-/// Rings when this process committed events that have no place yet.
-pub fn unplaced_events(ctx: &Context) -> &Arc<Notify> {
-    ctx.store.told()
-}
-
-/// Rings when this process gave events their places.
-pub fn bell(ctx: &Context) -> &Arc<Notify> {
-    &ctx.event_bell
 }
 
 /// Events that have their place in the log, a page at a time. The page goes by place.

@@ -1,25 +1,18 @@
 //! Whether requests should come here: the database answers and takes writes, the clocks agree, and nobody asked us to stop.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration as Span, Instant},
-};
+use std::time::{Duration as Span, Instant};
 
 use chrono::Duration;
 
-use super::Context;
+use super::{
+    Context,
+    readiness::{NotReady, Skew},
+};
 use crate::{
-    domain::{error::Result, words::words},
+    domain::error::Result,
     store::{self, jobs},
 };
 
-/// A clock that is further from the database's is worth a warning.
-const WARN: Duration = Duration::seconds(1);
-/// With a clock that is further off, windows and leases are no longer what they promise.
-const TOO_FAR: Duration = Duration::seconds(5);
 /// A measurement is wrong by up to half of the time it took; one that took longer says nothing.
 const EXACT: Duration = Duration::seconds(1);
 /// Health checks that come faster share an answer.
@@ -27,74 +20,14 @@ const PROBE_EVERY: Span = Span::from_secs(1);
 /// Whoever asks waits no longer than that for the database; container health checks give up soon after.
 const PROBE_DEADLINE: Span = Span::from_secs(2);
 
-words! {
-    /// Why requests should not come here.
-    NotReady {
-        /// The process was asked to stop.
-        Stopping = "stopping",
-        /// Our clock and the database's are too far apart.
-        ClockSkew = "clock_skew",
-        /// The database does not answer, or not in time.
-        DatabaseUnreachable = "database_unreachable",
-        /// It answers and takes no writes: it is a standby, read-only, or its disk is full.
-        DatabaseNotWritable = "database_not_writable",
-    }
-}
-
-impl NotReady {
-    /// A sentence for whoever asks.
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::Stopping => "The process is about to stop.",
-            Self::ClockSkew => "The clock of this process and that of the database are more than five seconds apart.",
-            Self::DatabaseUnreachable => "The database does not answer.",
-            Self::DatabaseNotWritable => "The database answers, but takes no writes.",
-        }
-    }
-}
-
-/// What is known of the health of this process.
-#[derive(Default)]
-pub(super) struct Health {
-    stopping: AtomicBool,
-    skew: Mutex<Skew>,
-    /// The last answer of the database, and when it came.
-    probe: tokio::sync::Mutex<Option<(Instant, std::result::Result<(), NotReady>)>>,
-}
-
-/// How far clocks are apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Skew {
-    #[default]
-    Small,
-    Noticeable,
-    TooLarge,
-}
-
-impl Skew {
-    fn of(apart: Duration) -> Self {
-        match apart.abs() {
-            apart if apart > TOO_FAR => Self::TooLarge,
-            apart if apart > WARN => Self::Noticeable,
-            _ => Self::Small,
-        }
-    }
-}
-
-impl Health {
-    fn skew(&self) -> std::sync::MutexGuard<'_, Skew> {
-        self.skew.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// From now on this process is not ready, and sends nothing that it has not begun to send.
 pub fn announce_stop(ctx: &Context) {
-    ctx.health.stopping.store(true, Ordering::Relaxed);
+    ctx.readiness.announce_stop();
 }
 
 /// Whether the process was asked to stop.
 pub fn is_stopping(ctx: &Context) -> bool {
-    ctx.health.stopping.load(Ordering::Relaxed)
+    ctx.readiness.is_stopping()
 }
 
 /// Whether requests should come here.
@@ -105,7 +38,7 @@ pub async fn ready(ctx: &Context) -> std::result::Result<(), NotReady> {
     if is_stopping(ctx) {
         return Err(NotReady::Stopping);
     }
-    let mut last = ctx.health.probe.lock().await;
+    let mut last = ctx.readiness.probe.lock().await;
     let fresh = last.filter(|(at, _)| at.elapsed() < PROBE_EVERY);
     let answer = match fresh {
         Some((_, answer)) => answer,
@@ -115,7 +48,7 @@ pub async fn ready(ctx: &Context) -> std::result::Result<(), NotReady> {
         *last = Some((Instant::now(), answer));
     }
     answer?;
-    if *ctx.health.skew() == Skew::TooLarge { Err(NotReady::ClockSkew) } else { Ok(()) }
+    if ctx.readiness.skew() == Skew::TooLarge { Err(NotReady::ClockSkew) } else { Ok(()) }
 }
 
 async fn probe(ctx: &Context) -> std::result::Result<(), NotReady> {
@@ -151,7 +84,7 @@ pub async fn measure_skew(ctx: &Context) -> Result<()> {
     let Some(theirs) = theirs.filter(|_| took <= EXACT) else { return Ok(()) };
     let ahead = before + took / 2 - theirs;
     let (ahead_ms, found) = (ahead.num_milliseconds(), Skew::of(ahead));
-    let before = std::mem::replace(&mut *ctx.health.skew(), found);
+    let before = ctx.readiness.note_skew(found);
     match found {
         _ if found == before => {}
         Skew::Small => tracing::info!(ahead_ms, "our clock and the database's agree again"),
@@ -159,24 +92,4 @@ pub async fn measure_skew(ctx: &Context) -> Result<()> {
         Skew::TooLarge => tracing::error!(ahead_ms, "our clock and the database's are too far apart: not ready"),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn skew_counts_in_both_directions_beyond_a_second_and_beyond_five() {
-        for (ms, skew) in [
-            (0, Skew::Small),
-            (1000, Skew::Small),
-            (1001, Skew::Noticeable),
-            (5000, Skew::Noticeable),
-            (5001, Skew::TooLarge),
-            (i64::from(u32::MAX), Skew::TooLarge),
-        ] {
-            assert_eq!(Skew::of(Duration::milliseconds(ms)), skew, "{ms}");
-            assert_eq!(Skew::of(Duration::milliseconds(-ms)), skew, "-{ms}");
-        }
-    }
 }

@@ -13,13 +13,14 @@ use std::{
 
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use super::Context;
 use crate::{
     domain::{
+        clock::Time,
         error::Result,
         ids::{ProcessId, SendId},
     },
     store::{
+        Store,
         outbox::{Claim, Claimed},
         processes,
     },
@@ -53,31 +54,29 @@ impl InHand {
             Err(_) => self.may_lack.store(true, Ordering::Relaxed),
         }
     }
-}
 
-/// Lets go of a claim. If it is not `finished`, it still is this process's, and is to be released.
-pub fn let_go(ctx: &Context, claim: Claim, finished: bool) {
-    ctx.in_hand.parts().remove(&(claim.id, claim.attempt));
-    if !finished {
-        ctx.in_hand.may_lack.store(true, Ordering::Relaxed);
+    /// Lets go of a claim. If it is not `finished`, it still is this process's, and is to be released.
+    pub(super) fn let_go(&self, claim: Claim, finished: bool) {
+        self.parts().remove(&(claim.id, claim.attempt));
+        if !finished {
+            self.may_lack.store(true, Ordering::Relaxed);
+        }
     }
-}
 
-/// Releases claims of this process that are not in hand, if there may be any.
-pub(super) async fn release_lost(ctx: &Context, process: ProcessId) -> Result<()> {
-    if !ctx.in_hand.may_lack.load(Ordering::Relaxed) {
-        return Ok(());
+    /// Releases claims of this process that are not in hand, if there may be any.
+    pub(super) async fn release_lost(&self, store: &Store, process: ProcessId, now: Time) -> Result<()> {
+        if !self.may_lack.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let _nobody_claims = self.claiming.write().await;
+        self.may_lack.store(false, Ordering::Relaxed);
+        let held: &BTreeSet<_> = &self.parts().iter().map(|(part, _)| *part).collect();
+        let released = store.write(|tx| async move { processes::release_lost(&tx, process, held, now).await }).await;
+        match released {
+            Ok(released) if released > 0 => tracing::warn!(released, "released claims that were lost"),
+            Ok(_) => {}
+            Err(_) => self.may_lack.store(true, Ordering::Relaxed),
+        }
+        released.map(drop)
     }
-    let _nobody_claims = ctx.in_hand.claiming.write().await;
-    ctx.in_hand.may_lack.store(false, Ordering::Relaxed);
-    let held: BTreeSet<_> = ctx.in_hand.parts().iter().map(|(part, _)| *part).collect();
-    let now = ctx.now();
-    let held = &held;
-    let released = ctx.store.write(|tx| async move { processes::release_lost(&tx, process, held, now).await }).await;
-    match released {
-        Ok(released) if released > 0 => tracing::warn!(released, "released claims that were lost"),
-        Ok(_) => {}
-        Err(_) => ctx.in_hand.may_lack.store(true, Ordering::Relaxed),
-    }
-    released.map(drop)
 }

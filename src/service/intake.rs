@@ -4,7 +4,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Context, relay::after};
+use super::{
+    Context,
+    relay::{take_call, take_text},
+    reports::{after, take_call_report, take_report, take_waiting},
+};
 use crate::{
     domain::{
         call::CallFlow,
@@ -111,23 +115,21 @@ async fn take_event(
 ) -> std::result::Result<Option<CallFlow>, NotTaken> {
     let for_calls = || Instant::now() + CALL_DEADLINE;
     match event {
-        ProviderEvent::Text(text) => within(until, super::relay::take_text(ctx, provider, text)).await.map(|()| None),
-        ProviderEvent::Report(report) => {
-            within(until, super::relay::take_report(ctx, provider, report)).await.map(|()| None)
-        }
+        ProviderEvent::Text(text) => within(until, take_text(ctx, provider, text)).await.map(|()| None),
+        ProviderEvent::Report(report) => within(until, take_report(ctx, provider, report)).await.map(|()| None),
         // A caller is never left unanswered, even when the database is.
         ProviderEvent::CallReport(report) if report.caller_waits => {
-            let flow = within(for_calls(), super::relay::take_waiting(ctx, provider, report)).await;
+            let flow = within(for_calls(), take_waiting(ctx, provider, report)).await;
             Ok(Some(flow.unwrap_or_else(|NotTaken| {
                 tokio::spawn(take_call_report_later(Arc::clone(ctx), provider.clone(), report.clone()));
-                after(report.status, true, ctx.words.default())
+                after(report.status, true, ctx.settings.catalogue.default())
             })))
         }
         ProviderEvent::CallReport(report) => {
-            within(until, super::relay::take_call_report(ctx, provider, report)).await.map(|()| None)
+            within(until, take_call_report(ctx, provider, report)).await.map(|()| None)
         }
         ProviderEvent::Call(call) => Ok(Some(
-            within(for_calls(), super::relay::take_call(ctx, provider, call))
+            within(for_calls(), take_call(ctx, provider, call))
                 .await
                 .unwrap_or_else(|NotTaken| announce(ctx, Announcement::OutOfOrder)),
         )),
@@ -141,14 +143,14 @@ async fn take_event(
 
 /// Announcement for a caller about whom nothing is known.
 fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
-    ctx.words.default().announce(announcement)
+    ctx.settings.catalogue.default().announce(announcement)
 }
 
 /// The provider was answered already, and may not tell again.
 async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
     for pause in LATER {
         tokio::time::sleep(pause).await;
-        if super::relay::take_call_report(&ctx, &provider, &report).await.is_ok() {
+        if take_call_report(&ctx, &provider, &report).await.is_ok() {
             return;
         }
     }

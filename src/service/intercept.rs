@@ -7,21 +7,22 @@
 //! Before a text is asked about it gets its position in the conversation, and later texts wait for it (`store::arrivals`): the
 //! order of a conversation is that of arrival, whatever the platform answers first.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use chrono::Duration;
 use serde_json::json;
 
-use super::{Context, deliveries::body, random};
+use super::{Context, chance, deliveries::body, routing::route};
 use crate::{
+    config::InterceptConfig,
     domain::{
         call::Call,
         contact::{Connection, InboundCall, InboundText, Refusal, Route},
-        courier::{Courier, Parcel},
+        courier::Parcel,
         error::Result,
         intercept::{OnFailure, QUESTION_TIMEOUT, Screened, Verdict, refused, verdict_of},
         number::ProviderName,
-        signature::{self, WebhookSecret},
+        signature,
     },
     store::{
         Tx,
@@ -31,18 +32,6 @@ use crate::{
         rides,
     },
 };
-
-/// Whom to ask, and what if they do not answer.
-pub struct Intercept {
-    /// Carries the question, within its time.
-    pub courier: Arc<dyn Courier>,
-    /// Where to.
-    pub url: String,
-    /// Signs it.
-    pub secret: WebhookSecret,
-    /// What becomes of a contact without an answer.
-    pub on_failure: OnFailure,
-}
 
 /// Screenings of one contact at most: its way can change while a question is out.
 const MAX_SCREENINGS: u32 = 2;
@@ -84,7 +73,7 @@ pub(super) async fn screen_text(
     text: &InboundText,
     inquiry: &mut Inquiry,
 ) -> Result<()> {
-    let Some(intercept) = &ctx.intercept else { return Ok(()) };
+    let Some(intercept) = &ctx.settings.intercept else { return Ok(()) };
     inquiry.screenings += 1;
     if !is_for_the_other(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
         return Ok(());
@@ -103,7 +92,7 @@ async fn enter_conversation(
     provider: &ProviderName,
     text: &InboundText,
 ) -> Result<Option<Connection>> {
-    let Route::Connected(way) = super::relay::route(ctx, tx, provider, &text.from, text.to.as_ref()).await? else {
+    let Route::Connected(way) = route(ctx, tx, provider, &text.from, text.to.as_ref()).await? else {
         return Ok(None);
     };
     let conversation = (way.ride_id, way.from_role.other());
@@ -124,7 +113,7 @@ pub(super) async fn arrival_of(
     provider: &ProviderName,
     text: &InboundText,
 ) -> Result<Option<Arrival>> {
-    match ctx.intercept {
+    match ctx.settings.intercept {
         Some(_) => arrivals::find(tx, provider, &text.key).await,
         None => Ok(None),
     }
@@ -138,7 +127,7 @@ pub(super) async fn leave_conversation(
     provider: &ProviderName,
     text: &InboundText,
 ) -> Result<()> {
-    match ctx.intercept {
+    match ctx.settings.intercept {
         Some(_) => arrivals::remove(tx, provider, &text.key).await,
         None => Ok(()),
     }
@@ -151,10 +140,9 @@ pub(super) async fn screen_call(
     call: &InboundCall,
     inquiry: &mut Inquiry,
 ) -> Result<()> {
-    let Some(intercept) = &ctx.intercept else { return Ok(()) };
+    let Some(intercept) = &ctx.settings.intercept else { return Ok(()) };
     inquiry.screenings += 1;
-    let Route::Connected(way) = super::relay::route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await?
-    else {
+    let Route::Connected(way) = route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await? else {
         return Ok(());
     };
     if let Some(known) = calls::find(&ctx.store, provider, &call.key).await? {
@@ -186,7 +174,7 @@ pub(super) fn screened<'a>(
     text: &'a InboundText,
     inquiry: &Inquiry,
 ) -> Option<(Route, Cow<'a, InboundText>)> {
-    let (Some(_), Route::Connected(way), true) = (&ctx.intercept, &route, is_for_the_other(text)) else {
+    let (Some(_), Route::Connected(way), true) = (&ctx.settings.intercept, &route, is_for_the_other(text)) else {
         return Some((route, Cow::Borrowed(text)));
     };
     Some(match inquiry.verdict(way)? {
@@ -199,7 +187,7 @@ pub(super) fn screened<'a>(
 
 /// A call after its screening. `None` if it must be asked about again.
 pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
-    let (Some(_), Route::Connected(way)) = (&ctx.intercept, &route) else { return Some(route) };
+    let (Some(_), Route::Connected(way)) = (&ctx.settings.intercept, &route) else { return Some(route) };
     Some(match inquiry.verdict(way)? {
         Verdict::Allow => route,
         Verdict::Block => refused(way, Refusal::Blocked),
@@ -208,7 +196,13 @@ pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> O
     })
 }
 
-async fn ask(ctx: &Context, intercept: &Intercept, way: Connection, text: Option<&InboundText>, inquiry: &mut Inquiry) {
+async fn ask(
+    ctx: &Context,
+    intercept: &InterceptConfig,
+    way: Connection,
+    text: Option<&InboundText>,
+    inquiry: &mut Inquiry,
+) {
     let now = ctx.now();
     let mut data = json!({
         "ride_id": way.ride_id,
@@ -222,8 +216,8 @@ async fn ask(ctx: &Context, intercept: &Intercept, way: Connection, text: Option
     let kind = if text.is_some() { "intercept.text" } else { "intercept.call" };
     let body = body(kind, now, &data);
     let secrets = std::slice::from_ref(&intercept.secret);
-    let headers = signature::headers(secrets, random::name("ask_"), now, &body);
-    let receipt = intercept.courier.post(Parcel { url: intercept.url.clone(), headers, body }).await;
+    let headers = signature::headers(secrets, chance::name("ask_"), now, &body);
+    let receipt = ctx.interceptor.post(Parcel { url: intercept.url.clone(), headers, body }).await;
     let verdict = match (receipt.status, &receipt.body) {
         (Some(200..=299), Ok(answer)) => Verdict::read(answer, text.is_some()),
         // It began as an answer: half of a "block" must not count as none.

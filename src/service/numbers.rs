@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Context, Once, RequestId, expect_version};
+use super::{
+    Context, Once, RequestId,
+    comparisons::{compared, require_counted},
+    once::write_once,
+};
 use crate::{
     domain::{
         comparison::StoredSide,
@@ -29,16 +33,10 @@ pub async fn create(ctx: &Context, request: &RequestId, new: &NewNumber) -> Resu
     }
     let now = ctx.now();
     let owner = &ctx.store.phone_index(&new.phone);
-    super::once::write_once(ctx, request, |tx| async move {
+    write_once(ctx, request, |tx| async move {
         people::hold_phone(&tx, &new.phone).await?;
         if people::phone_is_known(&tx, owner).await? {
-            super::comparisons::require_counted(
-                ctx,
-                &tx,
-                &request.caller,
-                [super::comparisons::compared(ctx, StoredSide::Everybody, &new.phone)],
-            )
-            .await?;
+            require_counted(ctx, &tx, &request.caller, [compared(ctx, StoredSide::Everybody, &new.phone)]).await?;
             return Err(Conflict::NumberIsPersonsPhone.into());
         }
         numbers::insert(&tx, new, new.phone.country(), now).await
@@ -78,7 +76,7 @@ pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber])
         return Err(Error::Invalid("invalid_request", wrong));
     }
     let now = ctx.now();
-    super::once::write_once(ctx, request, |tx| async move {
+    write_once(ctx, request, |tx| async move {
         // Always in the same order, so that two imports cannot each wait for the other's next number.
         let mut in_order: Vec<_> = new.iter().enumerate().collect();
         in_order.sort_by_key(|(_, number)| number.phone.expose().to_owned());
@@ -101,9 +99,8 @@ pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber])
                 if new.len() > StoredSide::Everybody.allowance().most {
                     return Err(Error::MissingScope(Scope::PhoneNumbersReveal));
                 }
-                let compared =
-                    new.iter().map(|number| super::comparisons::compared(ctx, StoredSide::Everybody, &number.phone));
-                super::comparisons::require_counted(ctx, &tx, &request.caller, compared).await?;
+                let compared = new.iter().map(|number| compared(ctx, StoredSide::Everybody, &number.phone));
+                require_counted(ctx, &tx, &request.caller, compared).await?;
             }
         }
         conflicts.sort_by_key(|(at, _)| *at);
@@ -137,7 +134,7 @@ pub async fn edit(ctx: &Context, id: NumberId, patch: &NumberPatch, expected: &E
     ctx.store
         .write(|tx| async move {
             let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, number.version)?;
+            expected.require(number.version)?;
             let mut after = number.clone();
             after.status = patch.status.unwrap_or(number.status);
             after.capabilities = patch.capabilities.unwrap_or(number.capabilities);
@@ -164,7 +161,7 @@ pub async fn delete(ctx: &Context, id: NumberId, expected: &ExpectedVersion) -> 
     ctx.store
         .write(|tx| async move {
             let number = numbers::find_locked(&tx, id, now).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, number.version)?;
+            expected.require(number.version)?;
             let open = bindings::open_rides(&tx, id, now).await?;
             if open > 0 {
                 return Err(Error::NumberInUse(open));

@@ -2,7 +2,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Context, random};
+use super::{
+    Context, chance,
+    comparisons::{counting, require_counted},
+};
 use crate::{
     domain::{
         client::Caller,
@@ -63,9 +66,9 @@ where
             let taken = idempotency::take(&tx, &key, now).await?;
             if !matches!(taken, Taken::Fresh) {
                 let before = ctx.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
-                let subject = StoredSide::Request(random::spell(&before));
+                let subject = StoredSide::Request(chance::spell(&before));
                 let compared = Comparison { subject, digest: key.fingerprint.clone() };
-                super::comparisons::require_counted(ctx, &tx, &request.caller, [compared]).await?;
+                require_counted(ctx, &tx, &request.caller, [compared]).await?;
             }
             match taken {
                 Taken::Fresh => {
@@ -83,5 +86,5 @@ where
             }
         })
     };
-    super::comparisons::counting(ctx, request.caller.id, attempt).await
+    counting(ctx, request.caller.id, attempt).await
 }

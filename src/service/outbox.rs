@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use chrono::Duration;
 
-use super::Context;
+use super::{
+    Context,
+    breakers::{judge, probe_again},
+};
 use crate::{
     domain::{
         breaker::Health,
@@ -69,10 +72,10 @@ impl Failed {
 pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Result<Claimed> {
     let now = ctx.now();
     let Some(adapter) = ctx.providers.get(provider) else { return Ok(Claimed::default()) };
-    let Some(holder) = super::presence::holder(ctx) else { return Ok(Claimed::default()) };
+    let Some(holder) = ctx.membership.holder() else { return Ok(Claimed::default()) };
     let lease = lease(holder);
     if let Holder::Process(process) = holder {
-        super::in_hand::release_lost(ctx, process).await?;
+        ctx.in_hand.release_lost(&ctx.store, process, now).await?;
     }
     let _claiming = ctx.in_hand.claiming().await;
     let throughput = ctx.providers.throughput(adapter.profile());
@@ -86,7 +89,7 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
             }
             let is_probe = open.is_some();
             let limit = if is_probe { 1 } else { limit };
-            let minds_arrivals = ctx.intercept.is_some();
+            let minds_arrivals = ctx.settings.intercept.is_some();
             let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
             let claimed = outbox::claim(&tx, &ask, now).await?;
             if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
@@ -103,7 +106,12 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
 /// Whether a claimed part may be sent now: the claim holds, and will until that is done.
 pub fn may_send(ctx: &Context, claim: Claim) -> bool {
     let claimed_at = claim.until - lease(claim.holder);
-    super::presence::holds(ctx, claim.holder) && ctx.now() <= claimed_at + BEGINS_WITHIN
+    ctx.membership.holds(claim.holder) && ctx.now() <= claimed_at + BEGINS_WITHIN
+}
+
+/// Lets go of a claim. If it is not `finished`, it is to be released.
+pub fn let_go(ctx: &Context, claim: Claim, finished: bool) {
+    ctx.in_hand.let_go(claim, finished);
 }
 
 /// Gives up texts that have become pointless.
@@ -158,7 +166,7 @@ pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(ProviderRequ
 
 /// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
 pub async fn came_to_nothing(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
-    if claim.is_probe { super::breakers::probe_again(ctx, provider).await } else { Ok(()) }
+    if claim.is_probe { probe_again(ctx, provider).await } else { Ok(()) }
 }
 
 /// Writes down what came of a dispatch; `None`: it was broken off.
@@ -218,7 +226,7 @@ async fn finish(
             try_later(ctx, message, claim, None, true, &failed).await?;
         }
     }
-    super::breakers::judge(ctx, provider, health, message, claim.is_probe).await
+    judge(ctx, provider, health, message, claim.is_probe).await
 }
 
 /// Writes down that a dispatch was broken off, as the claim was lost: nobody knows whether the provider has it. That says

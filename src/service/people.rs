@@ -1,6 +1,11 @@
 //! Customers and drivers.
 
-use super::{Context, Once, RequestId, expect_version};
+use super::{
+    Context, Once, RequestId,
+    comparisons::{counting, require_new_phone_counted},
+    moves::follow_phone,
+    once::write_once,
+};
 use crate::{
     domain::{
         client::Caller,
@@ -22,7 +27,7 @@ use crate::{
 /// Adds a person.
 pub async fn create(ctx: &Context, request: &RequestId, role: Role, new: &NewPerson) -> Result<Once<Person>> {
     let now = ctx.now();
-    super::once::write_once(ctx, request, |tx| async move {
+    write_once(ctx, request, |tx| async move {
         refuse_pool_number(&tx, &new.phone).await?;
         people::insert(&tx, role, new, now).await
     })
@@ -59,14 +64,14 @@ pub async fn edit(
         ctx.store.write(move |tx| async move {
             // Creating a ride locks the person too, so no window opens between the question and the edit.
             let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, person.version)?;
+            expected.require(person.version)?;
             if let Some(phone) = &patch.phone {
-                super::comparisons::require_new_phone_counted(ctx, &tx, caller, &person, phone).await?;
+                require_new_phone_counted(ctx, &tx, caller, &person, phone).await?;
             }
             change(ctx, &tx, person, patch.clone(), now).await
         })
     };
-    super::comparisons::counting(ctx, caller.id, attempt).await
+    counting(ctx, caller.id, attempt).await
 }
 
 /// Erases a person: name, phone and external id are gone, the id stays a tombstone.
@@ -75,7 +80,7 @@ pub async fn delete(ctx: &Context, role: Role, id: PersonId, expected: &Expected
     ctx.store
         .write(|tx| async move {
             let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
-            expect_version(expected, person.version)?;
+            expected.require(person.version)?;
             if rides::has_open_contact(&tx, role, id, now).await? {
                 return Err(Conflict::ContactWindowOpen.into());
             }
@@ -117,7 +122,7 @@ async fn change(ctx: &Context, tx: &Tx, person: Person, patch: PersonPatch, now:
     }
     if after.phone != person.phone {
         refuse_pool_number(tx, &after.phone).await?;
-        super::rides::follow_phone(ctx, tx, &person, &after.phone).await?;
+        follow_phone(ctx, tx, &person, &after.phone).await?;
     }
     people::update(tx, &after, now).await
 }

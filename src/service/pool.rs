@@ -69,11 +69,11 @@ pub async fn report(ctx: &Context) -> Result<PoolReport> {
     });
     let groups = groups.collect();
     let low = is_low(ctx, whole.reach);
-    Ok(PoolReport { whole, groups, low_water: ctx.low_water, low })
+    Ok(PoolReport { whole, groups, low_water: ctx.settings.low_water, low })
 }
 
 fn is_low(ctx: &Context, reach: Reach) -> bool {
-    reach.free_for_busiest < i64::from(ctx.low_water)
+    reach.free_for_busiest < i64::from(ctx.settings.low_water)
 }
 
 /// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Does not
@@ -81,7 +81,7 @@ fn is_low(ctx: &Context, reach: Reach) -> bool {
 pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
     let now = ctx.now();
     let level = pool::level(&ctx.store).await?;
-    let has_mark = ctx.low_water > 0 || level != PoolLevel::Enough;
+    let has_mark = ctx.settings.low_water > 0 || level != PoolLevel::Enough;
     if !has_mark {
         return Ok(());
     }
@@ -90,7 +90,7 @@ pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
     let holders = pool::holders(&ctx.store, &usable, now).await?;
     let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
     let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
-    let (free, low_water) = (reach.free_for_busiest, ctx.low_water);
+    let (free, low_water) = (reach.free_for_busiest, ctx.settings.low_water);
     let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
     if !move_level(ctx, level, next, None).await? {
         return Ok(());

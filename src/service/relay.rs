@@ -6,69 +6,57 @@ use std::borrow::Cow;
 
 use chrono::Duration;
 
-use super::{Context, intercept::Inquiry, messages::Owing};
+use super::{
+    Context,
+    call_polling::first_poll,
+    intercept::{Inquiry, arrival_of, leave_conversation, screen_call, screen_text, screened, screened_call},
+    outgoing::{OutgoingText, enqueue},
+    reports::REMEMBERED,
+    routing::route,
+    strangers::{reply_to, support_for},
+};
 use crate::{
     domain::{
         call::{CallFlow, CallStatus},
         clock::Time,
-        contact::{
-            CallReport, Connection, Contacting, DeliveryReport, InboundCall, InboundText, Refusal, Route, RouteFacts,
-            decide,
-        },
+        contact::{Connection, InboundCall, InboundText, Refusal, Route},
         error::Result,
         ids::{NumberId, RideId},
-        message::{MessageKind, MessageStatus, NewMessage, PartState, SendFailure},
-        notice::{Announcement, Words},
+        message::{MessageKind, MessageStatus, NewMessage, SendFailure},
+        notice::Announcement,
         number::ProviderName,
         person::Role,
         phone::PhoneNumber,
         text::Body,
     },
     store::{
-        Db, Tx,
+        Tx,
         arrivals::Arrival,
         calls::{self, NewCall},
         inbox::{self, EventKind},
-        messages, numbers, outbox, routing,
+        messages, numbers,
     },
 };
 
 /// Addresses of pictures that one text may carry; more are dropped.
 const MAX_MEDIA: usize = 10;
-/// How long an event is remembered. Providers repeat a webhook for a day at most.
-pub(super) const REMEMBERED: Duration = Duration::days(7);
 /// How long a call can be repeated and still be connected. Providers fetch a call flow again within seconds.
 const REPEATED: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
-
-/// Where a contact goes now.
-pub(super) async fn route(
-    ctx: &Context,
-    db: &impl Db,
-    provider: &ProviderName,
-    from: &Contacting,
-    to: Option<&PhoneNumber>,
-) -> Result<Route> {
-    let facts = match to {
-        Some(number) => routing::look_up(db, number, from).await?,
-        None => RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None },
-    };
-    Ok(decide(facts, provider, from, ctx.now()))
-}
 
 /// Takes a text from a phone: stores it, and owes it to the other party.
 pub(super) async fn take_text(ctx: &Context, provider: &ProviderName, text: &InboundText) -> Result<()> {
     let text = &*addressed(ctx, provider, text).await?;
     let mut inquiry = Inquiry::default();
     loop {
-        super::intercept::screen_text(ctx, provider, text, &mut inquiry).await?;
+        screen_text(ctx, provider, text, &mut inquiry).await?;
         let inquiry = &inquiry;
         if ctx.store.write(|tx| async move { take_screened(ctx, &tx, provider, text, inquiry).await }).await? {
             break;
         }
     }
-    ctx.owed.ring();
+    ctx.wakeups.outbox.send();
     Ok(())
 }
 
@@ -82,16 +70,16 @@ async fn take_screened(
 ) -> Result<bool> {
     let now = ctx.now();
     if !inbox::take(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider), now).await? {
-        super::intercept::leave_conversation(ctx, tx, provider, text).await?;
+        leave_conversation(ctx, tx, provider, text).await?;
         return Ok(true);
     }
     let route = route(ctx, tx, provider, &text.from, text.to.as_ref()).await?;
-    let Some((route, text)) = super::intercept::screened(ctx, route, text, inquiry) else {
+    let Some((route, text)) = screened(ctx, route, text, inquiry) else {
         inbox::give_back(tx, provider, EventKind::Text, &text.key).await?;
         return Ok(false);
     };
     let text = text.as_ref();
-    let arrival = super::intercept::arrival_of(ctx, tx, provider, text).await?;
+    let arrival = arrival_of(ctx, tx, provider, text).await?;
     let arrived_at = arrival.map_or(now, |arrival| arrival.at);
     match route {
         Route::Connected(way) if text.keyword => {
@@ -107,10 +95,10 @@ async fn take_screened(
         }
         Route::Refused { refusal, number_id, ride, language } => {
             keep(ctx, tx, provider, text, Ended::rejected(refusal, number_id, ride), arrived_at).await?;
-            super::strangers::reply_to(ctx, tx, provider, text, refusal, number_id, language.as_ref()).await?;
+            reply_to(ctx, tx, provider, text, refusal, number_id, language.as_ref()).await?;
         }
     }
-    super::intercept::leave_conversation(ctx, tx, provider, text).await?;
+    leave_conversation(ctx, tx, provider, text).await?;
     Ok(true)
 }
 
@@ -139,7 +127,7 @@ async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a Inbound
 /// for ever.
 fn text_kept(ctx: &Context, provider: &ProviderName) -> Time {
     let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().dated);
-    ctx.now() + if dated { REMEMBERED } else { ctx.policy.longest_contact().max(REMEMBERED) }
+    ctx.now() + if dated { REMEMBERED } else { ctx.settings.policy.longest_contact().max(REMEMBERED) }
 }
 
 /// Whether anything of it can go out: words, or pictures where the number can carry them.
@@ -165,7 +153,7 @@ async fn relay_text(
     let now = ctx.now();
     let arrived_at = arrival.map_or(now, |arrival| arrival.at);
     let conversation = (way.ride_id, way.from_role.other());
-    let owing = Owing {
+    let outgoing = OutgoingText {
         ride_id: way.ride_id,
         driver_id: way.driver_id,
         kind: MessageKind::Relay,
@@ -179,7 +167,7 @@ async fn relay_text(
         received_at: Some(arrived_at),
         position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
     };
-    if super::messages::owe(ctx, tx, owing, now).await?.is_none() {
+    if enqueue(ctx, tx, outgoing, now).await?.is_none() {
         // Between the lookup and now the ride was deleted, or got another driver.
         let ride = Some((way.ride_id, way.from_role));
         let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
@@ -225,7 +213,7 @@ async fn keep(
 pub(super) async fn take_call(ctx: &Context, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
     let mut inquiry = Inquiry::default();
     let (route, to, is_waiting) = loop {
-        super::intercept::screen_call(ctx, provider, call, &mut inquiry).await?;
+        screen_call(ctx, provider, call, &mut inquiry).await?;
         let inquiry = &inquiry;
         let taken = ctx.store.write(|tx| async move { take_screened_call(ctx, &tx, provider, call, inquiry).await });
         if let Some(taken) = taken.await? {
@@ -239,7 +227,7 @@ pub(super) async fn take_call(ctx: &Context, provider: &ProviderName, call: &Inb
                 Route::Connected(_) => None,
                 Route::Refused { language, .. } => language.as_ref(),
             };
-            ctx.words.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
+            ctx.settings.catalogue.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
         }
     })
 }
@@ -255,12 +243,12 @@ async fn take_screened_call(
 ) -> Result<Option<(Route, Option<PhoneNumber>, bool)>> {
     let now = ctx.now();
     let route = route(ctx, tx, provider, &call.from, call.to.as_ref()).await?;
-    let Some(route) = super::intercept::screened_call(ctx, route, inquiry) else { return Ok(None) };
+    let Some(route) = screened_call(ctx, route, inquiry) else { return Ok(None) };
     let to = match &route {
         Route::Connected(way) => Some(way.to.clone()),
-        Route::Refused { refusal, .. } => super::strangers::support_for(ctx, tx, *refusal, call).await?,
+        Route::Refused { refusal, .. } => support_for(ctx, tx, *refusal, call).await?,
     };
-    let ask_at = super::questions::first_question(ctx, provider, now);
+    let ask_at = first_poll(ctx, provider, now);
     // The calls themselves are the inbox of calls: they are never forgotten.
     let record = record_of(provider, call, &route, to.is_some(), ask_at);
     if calls::insert(tx, &record, now).await? {
@@ -274,77 +262,6 @@ async fn take_screened_call(
             && known.reason.is_none() == record.reason.is_none()
     });
     Ok(Some((route, to, is_waiting)))
-}
-
-/// Takes news of a text that we sent.
-pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
-    let now = ctx.now();
-    let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
-    let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
-    ctx.store
-        .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
-                return Ok(());
-            }
-            if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
-                tracing::info!(%provider, "a delivery report names no text of ours");
-            }
-            Ok(())
-        })
-        .await?;
-    // The next text of the conversation may have been waiting for this one.
-    ctx.owed.ring();
-    Ok(())
-}
-
-/// Takes news of a call whose caller is still on the line, and says what they hear next.
-pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
-    take_call_report(ctx, provider, report).await?;
-    let caller = routing::caller(&ctx.store, provider, &report.call_key).await?;
-    Ok(match &caller {
-        Some(caller) => {
-            let words = ctx.words.of_contact(caller.language.as_ref(), caller.number.as_ref());
-            after(report.status, caller.to_party, words)
-        }
-        None => after(report.status, true, ctx.words.default()),
-    })
-}
-
-/// Takes news of a call.
-pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
-    let now = ctx.now();
-    ctx.store
-        .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
-                return Ok(());
-            }
-            note(&tx, provider, report, now).await
-        })
-        .await
-}
-
-/// What a caller hears who is still there when the call to the other party, or to the support number, is over.
-pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFlow {
-    match status {
-        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed if to_party => {
-            words.announce(Announcement::NotReached)
-        }
-        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed => words.announce(Announcement::NoContact),
-        _ => CallFlow::HangUp,
-    }
-}
-
-/// Writes news of a call down.
-pub(super) async fn note(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
-    let Some(call) = calls::find_locked(tx, provider, &report.call_key).await? else {
-        tracing::info!(%provider, "a call report names no call of ours");
-        return Ok(());
-    };
-    let mut after = call.clone();
-    if after.report(report.status, report.duration_s, report.at.unwrap_or(now)) {
-        calls::update(tx, &call, &after, now).await?;
-    }
-    Ok(())
 }
 
 fn record_of<'a>(

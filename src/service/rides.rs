@@ -1,34 +1,34 @@
 //! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
 
-mod moving;
-mod placing;
-mod rehearsal;
-mod telling;
-
-use std::collections::BTreeSet;
+mod dry_run;
 
 use chrono::Duration;
-pub(super) use moving::follow_phone;
-pub use moving::{leave_down_providers, leave_suspended_numbers};
-use placing::{Contact, Placing, Subject};
-pub use rehearsal::{Rehearsal, dry_run};
-use telling::Parties;
+pub use dry_run::{DryRun, dry_run};
 
-use super::{Context, Once, RequestId, expect_version};
+use super::{
+    Context, Once, RequestId,
+    assignment::{Contact, NumberRequest, Subject, assign, number_request},
+    comparisons::{counting, pair_compared, require_counted, require_ride_counted},
+    moves::{change_driver, lock_next_driver},
+    notices::{notify_both, notify_of_change, notify_of_next_driver},
+    once::write_once,
+    people::resolve,
+    pool::noting_depletion,
+};
 use crate::{
     domain::{
         client::Caller,
         clock::Time,
         error::{Conflict, Error, FieldError, Result},
-        ids::{PersonId, RideId},
+        ids::RideId,
         notice::About,
         page::{Page, PageRequest},
-        person::{Person, PersonRef, Role},
+        person::{Parties, PersonRef, Role},
         ride::{ContactFloor, NewRide, Ride, RideEventKind, RidePatch, Terms},
         version::ExpectedVersion,
     },
     store::{
-        Tx, bindings, people,
+        Tx, bindings,
         rides::{self, RideFilter},
     },
 };
@@ -36,10 +36,10 @@ use crate::{
 /// What is wrong with the id of a person.
 const NOBODY: &str = "names nobody in this role";
 
-/// A new ride whose request holds, with its people locked.
+/// A new ride whose request is valid, with its people locked.
 struct Admitted {
     parties: Parties,
-    placing: Placing,
+    number: NumberRequest,
     timeout_at: Time,
     contact: Contact,
 }
@@ -54,42 +54,35 @@ struct Applied {
     left: Option<ContactFloor>,
 }
 
-/// A ride's customer with the driver that it is to have from now on, and the driver before, all locked.
-struct NextDriver {
-    parties: Parties,
-    /// The driver before; none if that person was erased.
-    before: Option<Person>,
-}
-
 /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
 /// confirmation; or, when the pool has none for them, changes nothing.
 pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
     let now = ctx.now();
-    let once = super::once::write_once(ctx, request, |tx| async move {
-        let Admitted { parties, placing, timeout_at, contact } = admit(ctx, &tx, &request.caller, new).await?;
-        let ride = placing::place(ctx, &tx, &placing, Subject::New(new, timeout_at), contact).await?.ride;
+    let once = write_once(ctx, request, |tx| async move {
+        let Admitted { parties, number, timeout_at, contact } = admit(ctx, &tx, &request.caller, new).await?;
+        let ride = assign(ctx, &tx, &number, Subject::New(new, timeout_at), contact).await?.ride;
         rides::record(&tx, &ride, RideEventKind::Created, now).await?;
         if new.notify {
-            telling::tell_both(ctx, &tx, About::Confirmation, &ride, &parties).await?;
+            notify_both(ctx, &tx, About::Confirmation, &ride, &parties).await?;
         }
         Ok(ride)
     })
     .await;
-    let once = super::pool::noting_depletion(ctx, once).await?;
-    ctx.owed.ring();
+    let once = noting_depletion(ctx, once).await?;
+    ctx.wakeups.outbox.send();
     Ok(once)
 }
 
 /// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
 async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
-    super::comparisons::require_ride_counted(ctx, tx, caller, new).await?;
+    require_ride_counted(ctx, tx, caller, new).await?;
     let now = ctx.now();
-    let policy = ctx.policy.with(&new.terms);
+    let policy = ctx.settings.policy.with(&new.terms);
     let timeout_at = policy.timeout_at(new.datetime.to_utc(), now);
     let too_long = terms_too_long(ctx, &new.terms);
     // Customer, then driver: every ride locks in this order.
-    let customer = super::people::resolve(ctx, tx, Role::Customer, &new.customer, now).await?;
-    let driver = super::people::resolve(ctx, tx, Role::Driver, &new.driver, now).await?;
+    let customer = resolve(ctx, tx, Role::Customer, &new.customer, now).await?;
+    let driver = resolve(ctx, tx, Role::Driver, &new.driver, now).await?;
     let (customer, driver, timeout_at) = match (customer, driver, timeout_at) {
         (Some(customer), Some(driver), Ok(timeout_at)) if too_long.is_empty() => (customer, driver, timeout_at),
         (customer, driver, timeout_at) => {
@@ -103,14 +96,14 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result
         }
     };
     let parties = Parties { customer, driver };
-    let placing = placing::placing(ctx, &parties);
-    if placing.pair.customer == placing.pair.driver {
+    let number = number_request(ctx, &parties);
+    if number.pair.customer == number.pair.driver {
         let same = |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
         let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
         return Err(Error::Invalid("same_phone", wrong));
     }
     let contact = Contact { until: timeout_at + policy.grace, floor: None };
-    Ok(Admitted { parties, placing, timeout_at, contact })
+    Ok(Admitted { parties, number, timeout_at, contact })
 }
 
 /// The ride with this id.
@@ -136,7 +129,7 @@ pub async fn edit(
             let next_driver = lock_next_driver(&tx, id, patch.driver_id).await?;
             let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
             let now = ctx.now();
-            expect_version(expected, ride.version)?;
+            expected.require(ride.version)?;
             // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
             // its people's phones and its number may be others' by now.
             let ride = end_if_overdue(ctx, &tx, ride).await?;
@@ -145,19 +138,14 @@ pub async fn edit(
                 return Ok(ride);
             }
             if after.contact_until != ride.contact_until {
-                bindings::set_window(&tx, id, ctx.policy.window(after.contact_until)).await?;
+                bindings::set_window(&tx, id, ctx.settings.policy.window(after.contact_until)).await?;
             }
             let is_passed_on = after.driver_id != ride.driver_id;
             if is_passed_on {
                 let next = next_driver.as_ref().ok_or_else(|| Error::field("/driver_id", NOBODY))?;
-                super::comparisons::require_counted(
-                    ctx,
-                    &tx,
-                    caller,
-                    super::comparisons::pair_compared(ctx, &next.parties.customer, &next.parties.driver),
-                )
-                .await?;
-                after = moving::change_driver(ctx, &tx, after, next, left).await?;
+                require_counted(ctx, &tx, caller, pair_compared(ctx, &next.parties.customer, &next.parties.driver))
+                    .await?;
+                after = change_driver(ctx, &tx, after, next, left).await?;
             }
             for event in events {
                 rides::record(&tx, &after, event, now).await?;
@@ -167,33 +155,16 @@ pub async fn edit(
                 return Ok(edited);
             }
             match next_driver.filter(|_| is_passed_on) {
-                Some(next) => telling::tell_of_next_driver(ctx, &tx, &edited, &next.parties).await?,
-                None if is_replanned(&ride, &edited) => telling::tell_of_change(ctx, &tx, &edited).await?,
+                Some(next) => notify_of_next_driver(ctx, &tx, &edited, &next.parties).await?,
+                None if is_replanned(&ride, &edited) => notify_of_change(ctx, &tx, &edited).await?,
                 None => {}
             }
             Ok(edited)
         })
     };
-    let edited =
-        super::pool::noting_depletion(ctx, super::comparisons::counting(ctx, caller.id, attempt).await).await?;
-    ctx.owed.ring();
+    let edited = noting_depletion(ctx, counting(ctx, caller.id, attempt).await).await?;
+    ctx.wakeups.outbox.send();
     Ok(edited)
-}
-
-/// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
-/// or nobody asks.
-async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
-    let Some(driver) = driver else { return Ok(None) };
-    let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
-    let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
-    let (mut next, mut before) = (None, None);
-    // By id, so that two edits cannot each wait for the other's second driver.
-    for id in BTreeSet::from([driver, ride.driver_id]) {
-        let found = people::find_locked(tx, Role::Driver, id).await?;
-        if id == driver { next = found } else { before = found }
-    }
-    let parties = customer.zip(next).map(|(customer, driver)| Parties { customer, driver });
-    Ok(parties.map(|parties| NextDriver { parties, before }))
 }
 
 /// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
@@ -226,7 +197,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
         after.destination = destination.clone();
     }
     if let Some(datetime) = patch.datetime.filter(|datetime| *datetime != ride.datetime) {
-        let policy = ride.policy(&ctx.policy);
+        let policy = ride.policy(&ctx.settings.policy);
         let timeout_at = policy.timeout_at(datetime.to_utc(), now);
         let timeout_at = timeout_at.map_err(|bad| Error::field("/datetime", bad))?;
         after.reschedule(datetime, timeout_at, &policy);
@@ -241,7 +212,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     }
     let mut left = None;
     if let Some(driver) = patch.driver_id.filter(|_| is_passed_on) {
-        left = after.pass_on(driver, &ride.policy(&ctx.policy));
+        left = after.pass_on(driver, &ride.policy(&ctx.settings.policy));
         if !after.contact_open(now) {
             // Only what the two before had left kept it open.
             return Err(Conflict::ContactClosed.into());
@@ -251,7 +222,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
         events.push(RideEventKind::Updated);
     }
     if let Some(status) = patch.status {
-        after.move_to(status, now, &ride.policy(&ctx.policy))?;
+        after.move_to(status, now, &ride.policy(&ctx.settings.policy))?;
     }
     if after.status != ride.status {
         events.push(after.status.event());
@@ -267,21 +238,21 @@ pub async fn set_contact(
     until: Time,
     expected: &ExpectedVersion,
 ) -> Result<Ride> {
-    let once = super::once::write_once(ctx, request, |tx| async move {
+    let once = write_once(ctx, request, |tx| async move {
         let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
         // As late as this: contact may have closed while somebody else had the lock.
         let now = ctx.now();
-        expect_version(expected, ride.version)?;
+        expected.require(ride.version)?;
         let mut ride = end_if_overdue(ctx, &tx, ride).await?;
         if !ride.contact_open(now) {
             return Err(Conflict::ContactClosed.into());
         }
         let before = ride.contact_until;
-        ride.set_contact(until, now, &ctx.policy).map_err(|bad| Error::field("/until", bad))?;
+        ride.set_contact(until, now, &ctx.settings.policy).map_err(|bad| Error::field("/until", bad))?;
         if ride.contact_until == before {
             return Ok(ride);
         }
-        bindings::set_window(&tx, id, ctx.policy.window(ride.contact_until)).await?;
+        bindings::set_window(&tx, id, ctx.settings.policy.window(ride.contact_until)).await?;
         rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
         rides::update(&tx, &ride, now).await
     })
@@ -291,21 +262,21 @@ pub async fn set_contact(
 
 /// What is wrong with the plan of a new ride, as far as it is known. [`create_ride`](create) finds the same.
 pub fn wrong_plan(ctx: &Context, datetime: Option<Time>, terms: &Terms) -> Vec<FieldError> {
-    let timeout_at = datetime.map(|datetime| ctx.policy.with(terms).timeout_at(datetime, ctx.now()));
+    let timeout_at = datetime.map(|datetime| ctx.settings.policy.with(terms).timeout_at(datetime, ctx.now()));
     let bad = timeout_at.and_then(std::result::Result::err).map(|bad| FieldError::new("/datetime", bad));
     bad.into_iter().chain(terms_too_long(ctx, terms)).collect()
 }
 
 /// What is wrong with the new time of a ride, however long that may last.
 pub fn wrong_time(ctx: &Context, datetime: Option<Time>) -> Vec<FieldError> {
-    wrong_plan(ctx, datetime, &Terms { max_duration: Some(ctx.policy.max_duration_limit), grace: None })
+    wrong_plan(ctx, datetime, &Terms { max_duration: Some(ctx.settings.policy.max_duration_limit), grace: None })
 }
 
 /// What of a ride's own lengths is over the limits.
 fn terms_too_long(ctx: &Context, terms: &Terms) -> Vec<FieldError> {
     let asked = [
-        ("/grace_s", terms.grace, ctx.policy.grace_limit),
-        ("/max_duration_s", terms.max_duration, ctx.policy.max_duration_limit),
+        ("/grace_s", terms.grace, ctx.settings.policy.grace_limit),
+        ("/max_duration_s", terms.max_duration, ctx.settings.policy.max_duration_limit),
     ];
     let too_long = asked.into_iter().filter(|(_, asked, limit)| asked.is_some_and(|asked| asked > *limit));
     let rule = |limit: Duration| format!("must be at most {}", limit.num_seconds());
@@ -318,9 +289,9 @@ pub async fn delete(ctx: &Context, id: RideId, expected: &ExpectedVersion) -> Re
         .write(|tx| async move {
             let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
             let now = ctx.now();
-            expect_version(expected, ride.version)?;
+            expected.require(ride.version)?;
             if ride.contact_open(now) {
-                bindings::set_window(&tx, id, ctx.policy.window(now)).await?;
+                bindings::set_window(&tx, id, ctx.settings.policy.window(now)).await?;
             }
             rides::delete(&tx, &ride, now).await
         })

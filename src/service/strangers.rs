@@ -4,9 +4,8 @@
 use chrono::Duration;
 
 use super::{
-    Context,
-    messages::{DEFAULT_PART_LIMIT, REFERENCE},
-    random,
+    Context, chance,
+    outgoing::{DEFAULT_PART_LIMIT, REFERENCE},
 };
 use crate::{
     domain::{
@@ -27,15 +26,6 @@ use crate::{
 /// A phone is answered by a number once in this time: two machines that answer each other would never end.
 pub(super) const ONCE_IN: Duration = Duration::hours(24);
 
-/// What an operator wants to be done.
-#[derive(Clone, Debug, Default)]
-pub struct Strangers {
-    /// Where calls go.
-    pub support: Option<PhoneNumber>,
-    /// Texts are answered.
-    pub auto_reply: bool,
-}
-
 /// The support number, if this caller may be connected to it: one who is hidden, or a number of the pool, may not.
 /// Nor may the support number itself, and it must not be in the pool: a call to it would come back to us.
 pub(super) async fn support_for(
@@ -44,7 +34,7 @@ pub(super) async fn support_for(
     refusal: Refusal,
     call: &InboundCall,
 ) -> Result<Option<PhoneNumber>> {
-    let (Some(support), Some(from)) = (&ctx.strangers.support, call.from.phone()) else { return Ok(None) };
+    let (Some(support), Some(from)) = (&ctx.settings.support_number, call.from.phone()) else { return Ok(None) };
     if !refusal.is_answerable() || from.match_key() == support.match_key() {
         return Ok(None);
     }
@@ -68,14 +58,14 @@ pub(super) async fn reply_to(
     let now = ctx.now();
     let (Some(phone), Some(number_id)) = (text.from.phone(), number_id) else { return Ok(()) };
     let is_command = text.keyword || is_keyword(text.body.expose());
-    if !ctx.strangers.auto_reply || !refusal.is_answerable() || is_command {
+    if !ctx.settings.auto_reply || !refusal.is_answerable() || is_command {
         return Ok(());
     }
     if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
         return Ok(());
     }
     let limit = ctx.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
-    let body = ctx.words.of_contact(language, text.to.as_ref()).auto_reply();
+    let body = ctx.settings.catalogue.of_contact(language, text.to.as_ref()).auto_reply();
     let words = 0..body.expose().len();
     let message = NewMessage {
         ride_id: None,
@@ -103,9 +93,9 @@ pub(super) async fn reply_to(
         seq: 0,
         part: 0,
         words,
-        reference: random::name(REFERENCE),
+        reference: chance::name(REFERENCE),
         line: (number_id, provider.clone()),
-        expires_at: now + ctx.message_ttl,
+        expires_at: now + ctx.settings.message_ttl,
     };
     outbox::owe(tx, part, now).await
 }

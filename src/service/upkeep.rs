@@ -7,7 +7,14 @@ use std::pin::Pin;
 
 use chrono::Duration;
 
-use super::{Context, pool, relay, strangers};
+use super::{
+    Context,
+    moves::{leave_down_providers, leave_suspended_numbers},
+    outbox::expire_texts,
+    pool,
+    reports::REMEMBERED,
+    rides, strangers,
+};
 use crate::{
     domain::{comparison::Allowance, error::Result},
     store::{
@@ -71,12 +78,12 @@ const TIDYING: &[Job] = &[
     Job::every(60, "prune_attempts", |service| Box::pin(prune_attempts(service))),
     Job::every(3600, "prune_retries", |service| Box::pin(prune_retries(service))),
     Job::every(60, "prune_secrets", |service| Box::pin(prune_secrets(service))),
-    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(super::pool::watch_pool(service))),
+    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(pool::watch_pool(service))),
 ];
 
 /// Jobs that change what people can do, or what they are told: tests drive each by hand.
 const ACTING: &[Job] = &[
-    Job::every(2, "expire_texts", |service| Box::pin(super::outbox::expire_texts(service))),
+    Job::every(2, "expire_texts", |service| Box::pin(expire_texts(service))),
     Job::every(2, "leave_suspended_numbers", |service| Box::pin(leave_some_numbers(service))),
     Job::every(2, "leave_down_providers", |service| Box::pin(leave_some_providers(service))),
 ];
@@ -89,7 +96,7 @@ pub fn jobs() -> impl Iterator<Item = &'static Job> {
 /// Runs a job if it is due and no other replica has taken this period's run; answers whether it ran.
 pub async fn run_if_due(ctx: &Context, job: &Job) -> Result<bool> {
     let now = ctx.now();
-    let Some(holder) = super::presence::holder(ctx) else { return Ok(false) };
+    let Some(holder) = ctx.membership.holder() else { return Ok(false) };
     let mine = ctx.store.write(|tx| async move { jobs::claim(&tx, job.name, job.period, holder, now).await }).await?;
     if mine {
         (job.run)(ctx).await?;
@@ -108,7 +115,7 @@ pub async fn tidy(ctx: &Context) -> Result<()> {
 }
 
 async fn end_overdue(ctx: &Context) -> Result<()> {
-    let ended = super::rides::end_overdue(ctx, BATCH).await?;
+    let ended = rides::end_overdue(ctx, BATCH).await?;
     if ended > 0 {
         tracing::info!(ended, "rides timed out");
     }
@@ -116,11 +123,11 @@ async fn end_overdue(ctx: &Context) -> Result<()> {
 }
 
 async fn announce_some_closings(ctx: &Context) -> Result<()> {
-    super::rides::announce_closings(ctx, TOLD).await.map(drop)
+    rides::announce_closings(ctx, TOLD).await.map(drop)
 }
 
 async fn adopt_parts(ctx: &Context) -> Result<()> {
-    let expires_at = ctx.now() + ctx.message_ttl;
+    let expires_at = ctx.now() + ctx.settings.message_ttl;
     ctx.store.write(|tx| async move { outbox::adopt(&tx, expires_at).await }).await
 }
 
@@ -147,7 +154,7 @@ async fn prune_bindings(ctx: &Context) -> Result<()> {
 
 async fn prune_inbox(ctx: &Context) -> Result<()> {
     let now = ctx.now();
-    forget(ctx, |tx| async move { inbox::prune(&tx, now, now - relay::REMEMBERED, BATCH).await }).await
+    forget(ctx, |tx| async move { inbox::prune(&tx, now, now - REMEMBERED, BATCH).await }).await
 }
 
 async fn prune_answers(ctx: &Context) -> Result<()> {
@@ -176,7 +183,7 @@ async fn prune_screens(ctx: &Context) -> Result<()> {
 }
 
 async fn prune_events(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - ctx.event_retention;
+    let before = ctx.now() - ctx.settings.event_retention;
     forget(ctx, |tx| async move { events::prune(&tx, before, BATCH).await }).await
 }
 
@@ -200,7 +207,7 @@ async fn prune_secrets(ctx: &Context) -> Result<()> {
 }
 
 async fn leave_some_numbers(ctx: &Context) -> Result<()> {
-    let rides = super::rides::leave_suspended_numbers(ctx, MOVED).await?;
+    let rides = leave_suspended_numbers(ctx, MOVED).await?;
     if rides > 0 {
         tracing::info!(rides, "rides left suspended numbers");
     }
@@ -208,7 +215,7 @@ async fn leave_some_numbers(ctx: &Context) -> Result<()> {
 }
 
 async fn leave_some_providers(ctx: &Context) -> Result<()> {
-    let rides = super::rides::leave_down_providers(ctx, MOVED).await?;
+    let rides = leave_down_providers(ctx, MOVED).await?;
     if rides > 0 {
         tracing::info!(rides, "rides left a provider that is down");
     }

@@ -82,7 +82,7 @@ impl Simulator {
     /// Calls one of our webhooks, signed.
     async fn webhook(&self, endpoint: Endpoint, event: &impl Serialize) -> Result<WebhookResponse> {
         let body = serde_json::to_string(event).map_err(Error::internal)?;
-        let url = format!("{}/webhooks/{NAME}/{}", self.ctx.public_base_url(), endpoint.as_str());
+        let url = format!("{}/webhooks/{NAME}/{}", self.ctx.settings.public_base_url, endpoint.as_str());
         let signature = sign(&self.secret, &url, &body, self.ctx.now());
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signature).map_err(Error::internal)?);
@@ -98,7 +98,7 @@ impl Simulator {
 
     /// No other provider is configured.
     pub fn is_alone(&self) -> bool {
-        self.ctx.providers().configured().len() == 1
+        self.ctx.providers.configured().len() == 1
     }
 
     /// Counts that a caller acts as a phone, or looks at one: either tells whether it is somebody's.

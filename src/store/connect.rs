@@ -18,7 +18,10 @@ use super::{
     pooled::{IDLE_TIMEOUT_S, Pool, STATEMENT_TIMEOUT_S},
     processes::Line,
 };
-use crate::domain::error::{Error, Result};
+use crate::{
+    domain::error::{Error, Result},
+    wakeup::Wakeup,
+};
 
 /// Any number, as long as every replica uses the same one and nobody else does.
 const MIGRATION_LOCK: i64 = 0x6d61_736b_6c69_6e65;
@@ -82,7 +85,7 @@ impl Store {
         let embedded = db.get_database_backend() == DbBackend::Sqlite;
         let writer = embedded.then(|| Arc::new(Mutex::new(())));
         let anchor = if embedded { Some(Arc::new(anchor(url).await?)) } else { None };
-        Ok(Self { db, vault, writer, told: Arc::default(), options: options.clone(), _anchor: anchor })
+        Ok(Self { db, vault, writer, events_pending: Wakeup::new(), options: options.clone(), _anchor: anchor })
     }
 
     /// A connection of its own, outside of the pool: to PostgreSQL.

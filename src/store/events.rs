@@ -60,7 +60,7 @@ pub async fn record(tx: &Tx, kind: EventType, data: &EventData, now: Time) -> Re
     let json = serde_json::to_string(data).map_err(Error::internal)?;
     let values = [kind.as_str().into(), data.ride_id.map(|id| id.0).into(), json.into(), now.into()];
     tx.conn().execute_raw(statement(tx, sql, values)).await?;
-    tx.tells.store(true, Relaxed);
+    tx.has_events.store(true, Relaxed);
     Ok(())
 }
 

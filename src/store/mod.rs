@@ -53,15 +53,18 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait as _, Value,
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 pub(crate) use vault::Vault;
 pub use vault::{Keys, PhoneIndex};
 
-use crate::domain::{
-    clock::Time,
-    error::{Error, Result},
-    page::{Order, PageRequest},
-    phone::PhoneNumber,
+use crate::{
+    domain::{
+        clock::Time,
+        error::{Error, Result},
+        page::{Order, PageRequest},
+        phone::PhoneNumber,
+    },
+    wakeup::Wakeup,
 };
 
 /// How often a transaction is tried that the database aborts to break a deadlock.
@@ -74,8 +77,8 @@ pub struct Store {
     vault: Arc<Vault>,
     /// SQLite has one writer. Waiting for our turn here is fair; waiting in its busy handler is not.
     writer: Option<Arc<Mutex<()>>>,
-    /// See [`Store::told`].
-    told: Arc<Notify>,
+    /// Sent when a transaction that recorded platform events commits: they have no position in the log yet.
+    pub(crate) events_pending: Wakeup,
     /// How to reach the database once more.
     options: DatabaseOptions,
     /// See [`connect`]: never used, only there.
@@ -88,14 +91,15 @@ pub struct Tx {
     db: Arc<DatabaseTransaction>,
     vault: Arc<Vault>,
     /// It recorded platform events.
-    tells: Arc<AtomicBool>,
+    has_events: Arc<AtomicBool>,
 }
 
 impl Tx {
     /// Runs a part of the work; if that fails, everything is as it was before, and the transaction can go on.
     pub async fn attempt<T, F: Future<Output = Result<T>>>(&self, work: impl FnOnce(Tx) -> F) -> Result<T> {
         let savepoint = Arc::new(self.db.begin().await?);
-        let inner = Tx { db: Arc::clone(&savepoint), vault: Arc::clone(&self.vault), tells: Arc::clone(&self.tells) };
+        let inner =
+            Tx { db: Arc::clone(&savepoint), vault: Arc::clone(&self.vault), has_events: Arc::clone(&self.has_events) };
         let outcome = work(inner).await;
         let savepoint = Arc::into_inner(savepoint).ok_or_else(|| Error::internal("an attempt outlived its work"))?;
         match outcome {
@@ -108,7 +112,7 @@ impl Tx {
 
 /// What becomes of the changes of a transaction whose work succeeded.
 #[derive(Clone, Copy)]
-enum Ending {
+enum TxEnd {
     Commit,
     RollBack,
 }
@@ -153,20 +157,19 @@ impl Store {
     /// have no effects outside the transaction. It is given the transaction by value: an async closure that borrows it
     /// would make a future that the compiler cannot prove `Send` (rust-lang/rust#110338).
     pub async fn write<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
-        self.run(&work, Ending::Commit).await
+        self.run(&work, TxEnd::Commit).await
     }
 
-    /// Runs a unit of work as [`write`](Self::write) does, and undoes it whatever comes out: what it would have
-    /// answered, and nothing has changed.
-    pub async fn rehearse<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
-        self.run(&work, Ending::RollBack).await
+    /// Runs a unit of work as [`write`](Self::write) does and rolls it back, whatever its outcome.
+    pub async fn dry_run<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
+        self.run(&work, TxEnd::RollBack).await
     }
 
-    async fn run<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, ending: Ending) -> Result<T> {
+    async fn run<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, end: TxEnd) -> Result<T> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match self.run_once(work, ending).await {
+            match self.run_once(work, end).await {
                 Err(cause) if tried < MAX_TRIES && error::is_retriable(&cause) => {
                     tracing::debug!(tried, "the database asked to run a transaction again");
                     tokio::time::sleep(Duration::from_millis(5 * u64::from(tried))).await;
@@ -176,7 +179,7 @@ impl Store {
         }
     }
 
-    async fn run_once<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, ending: Ending) -> Result<T> {
+    async fn run_once<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Tx) -> F, end: TxEnd) -> Result<T> {
         let _turn = match &self.writer {
             Some(writer) => Some(writer.lock().await),
             None => None,
@@ -185,25 +188,23 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx =
-            Tx { db: Arc::new(self.db.begin(options).await?), vault: Arc::clone(&self.vault), tells: Arc::default() };
+        let tx = Tx {
+            db: Arc::new(self.db.begin(options).await?),
+            vault: Arc::clone(&self.vault),
+            has_events: Arc::default(),
+        };
         let outcome = work(tx.clone()).await;
         let db = Arc::into_inner(tx.db).ok_or_else(|| Error::internal("a transaction outlived its work"))?;
-        if outcome.is_ok() && matches!(ending, Ending::Commit) {
+        if outcome.is_ok() && matches!(end, TxEnd::Commit) {
             db.commit().await?;
-            if tx.tells.load(Relaxed) {
-                self.told.notify_one();
+            if tx.has_events.load(Relaxed) {
+                self.events_pending.send();
             }
         } else if let Err(failed) = db.rollback().await {
             // The connection goes back clean even so: dropping the transaction rolls it back too.
             tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
         }
         outcome
-    }
-
-    /// Rings when platform events were committed here that have no place in the log yet.
-    pub fn told(&self) -> &Arc<Notify> {
-        &self.told
     }
 
     /// The index under which a phone is found.

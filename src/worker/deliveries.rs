@@ -21,13 +21,15 @@ use tokio::{
 use crate::{
     domain::error::{Error, Result},
     lifecycle::Stop,
-    service::{Context, Finished, Lane, Round, deliveries, events},
+    service::{Context, Finished, Lane, Round, deliveries},
 };
 
 /// Exchanges under way in each lane at most.
 const AT_ONCE: usize = 32;
 /// Exchanges with one endpoint at once, as long as it takes what it gets.
 const WINDOW: usize = 8;
+/// Rounds that are recorded at the same time. More would take database connections from relays.
+const FINISHING: usize = 4;
 /// A round begins no exchange later than this after its claim, well before its lease is over.
 const BEGINS_UNTIL: Duration = Duration::from_secs(15);
 /// How often it is looked whether something is due though nobody rang: for retries, and for what other replicas did.
@@ -42,6 +44,8 @@ pub struct DeliveryWorker {
 /// The room of a lane.
 struct Places {
     free: Arc<Semaphore>,
+    /// Shared by all lanes.
+    finishing: Arc<Semaphore>,
     /// The process stops: no exchange begins any more.
     is_closing: AtomicBool,
 }
@@ -49,8 +53,11 @@ struct Places {
 impl DeliveryWorker {
     /// A worker of this service.
     pub fn new(ctx: Arc<Context>) -> Self {
-        let places =
-            || Arc::new(Places { free: Arc::new(Semaphore::new(AT_ONCE)), is_closing: AtomicBool::new(false) });
+        let finishing = Arc::new(Semaphore::new(FINISHING));
+        let places = || {
+            let (free, finishing) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::clone(&finishing));
+            Arc::new(Places { free, finishing, is_closing: AtomicBool::new(false) })
+        };
         Self { ctx, lanes: [(Lane::Clear, places()), (Lane::Hampered, places())] }
     }
 
@@ -76,7 +83,7 @@ impl DeliveryWorker {
 
     /// Delivers until told to stop; then finishes what is under way.
     pub async fn run(self, mut stop: Stop) {
-        let bell = Arc::clone(events::bell(&self.ctx));
+        let mut placed = self.ctx.wakeups.events.listen();
         let mut running = [JoinSet::new(), JoinSet::new()];
         loop {
             for ((lane, places), running) in self.lanes.iter().zip(&mut running) {
@@ -96,7 +103,7 @@ impl DeliveryWorker {
                 // A finished round frees its place, and the next events of its endpoint.
                 Some(_) = clear.join_next() => {}
                 Some(_) = hampered.join_next() => {}
-                () = bell.notified() => {}
+                () = placed.woken() => {}
                 () = time::sleep(PERIOD) => {}
             }
         }
@@ -111,11 +118,12 @@ impl DeliveryWorker {
 
 async fn work_off(ctx: Arc<Context>, round: Round, places: Arc<Places>) {
     let round = Arc::new(round);
-    let outcome = match deliver_all(&ctx, &round, &places).await {
-        Ok(finished) => deliveries::finish_round(&ctx, &round, &finished).await,
-        Err(cause) => Err(cause),
+    let outcome = async {
+        let finished = deliver_all(&ctx, &round, &places).await?;
+        let _permit = places.finishing.acquire().await.map_err(Error::internal)?;
+        deliveries::finish_round(&ctx, &round, &finished).await
     };
-    if let Err(cause) = outcome {
+    if let Err(cause) = outcome.await {
         // The lease gives the endpoint back, and the same events are delivered again.
         tracing::error!(%cause, "events could not be delivered");
     }

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Places events until told to stop.
 pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
-    let unplaced = Arc::clone(events::unplaced_events(&ctx));
+    let mut unplaced = ctx.store.events_pending.listen();
     loop {
         let placed = events::place_events(&ctx).await.unwrap_or_else(|cause| {
             tracing::error!(%cause, "events could not be given their places in the log");
@@ -24,7 +24,7 @@ pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
         });
         let pause = async {
             if placed == 0 {
-                let _ = time::timeout(PERIOD, unplaced.notified()).await;
+                let _ = time::timeout(PERIOD, unplaced.woken()).await;
             }
             time::sleep(GATHER).await;
         };

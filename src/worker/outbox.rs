@@ -7,7 +7,7 @@ use tokio::{task::JoinSet, time};
 use crate::{
     domain::{error::Result, number::ProviderName},
     lifecycle::Stop,
-    service::{Context, health, in_hand, outbox, presence},
+    service::{Context, health, outbox, presence},
     store::outbox::{Claim, Claimed},
     transport::Transport,
 };
@@ -72,7 +72,7 @@ impl OutboxWorker {
 
     fn lanes(&self) -> impl Iterator<Item = Lane> {
         let lane = |provider| Lane { ctx: Arc::clone(&self.ctx), transport: Arc::clone(&self.transport), provider };
-        self.ctx.providers().configured().into_iter().map(lane)
+        self.ctx.providers.configured().into_iter().map(lane)
     }
 }
 
@@ -86,7 +86,7 @@ struct Lane {
 
 impl Lane {
     async fn run(self, mut stop: Stop) {
-        let mut owed = self.ctx.owed().listen();
+        let mut queued = self.ctx.wakeups.outbox.listen();
         let mut sending = JoinSet::new();
         loop {
             let pause = self.send_due(&mut sending).await;
@@ -94,7 +94,7 @@ impl Lane {
                 () = stop.requested() => break,
                 // A finished exchange frees its place, and the next text of its conversation.
                 Some(_) = sending.join_next() => {}
-                () = owed.rung() => {}
+                () = queued.woken() => {}
                 () = time::sleep(pause) => {}
             }
         }
@@ -133,7 +133,7 @@ impl Lane {
 
     async fn work_off(&self, claim: Claim) {
         let done = self.exchange(claim).await;
-        in_hand::let_go(&self.ctx, claim, done.is_ok());
+        outbox::let_go(&self.ctx, claim, done.is_ok());
         if let Err(cause) = done {
             tracing::error!(%cause, "a text could not be worked off");
         }

@@ -6,7 +6,7 @@ use tokio::{task::JoinSet, time};
 
 use crate::{
     lifecycle::Stop,
-    service::{Context, Job, health, presence, upkeep},
+    service::{Context, Job, health, upkeep},
 };
 
 /// How often clocks are compared: by every replica, as each has one.
@@ -30,7 +30,7 @@ pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
 
 async fn repeat(ctx: Arc<Context>, job: &'static Job) {
     let period = job.period.to_std().unwrap_or(Duration::from_secs(1));
-    let mut due = presence::jobs_bell(&ctx).listen();
+    let mut due = ctx.wakeups.jobs.listen();
     loop {
         let ran = upkeep::run_if_due(&ctx, job).await.unwrap_or_else(|cause| {
             tracing::error!(job = job.name, %cause, "a job failed");
@@ -40,7 +40,7 @@ async fn repeat(ctx: Arc<Context>, job: &'static Job) {
         let pause = if ran { period } else { period / 2 };
         tokio::select! {
             () = time::sleep(pause) => {}
-            () = due.rung() => {}
+            () = due.woken() => {}
         }
     }
 }

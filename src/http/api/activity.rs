@@ -25,7 +25,7 @@ use crate::{
         reply::{Accepted, Found, List, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
-    service::{Context, messages},
+    service::{Context, calls, messages},
     store::{calls::CallFilter, messages::MessageFilter},
 };
 
@@ -122,6 +122,6 @@ impl ActivityApi {
             CallFilter { ride_id: parameters.take("ride_id", ride_id.0), status: parameters.take("status", status.0) };
         let page = page(&mut parameters, limit.0, after.0, order.0);
         parameters.finish()?;
-        Ok(List::of(messages::list_calls(&self.ctx, &filter, &page).await?, CallView::from))
+        Ok(List::of(calls::list(&self.ctx, &filter, &page).await?, CallView::from))
     }
 }

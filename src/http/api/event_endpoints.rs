@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::Duration;
+
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
 };
 use secrecy::ExposeSecret as _;
+use tokio::sync::Semaphore;
 
 use super::{
     Group,
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         endpoint::{EndpointPatch, EndpointStatus, NewEndpoint, RetryState},
-        error::FieldError,
+        error::{Error, FieldError},
         event::EventType,
         ids::{EndpointId, EventId},
         scope::Scope,
@@ -32,6 +35,9 @@ use crate::{
     service::{Context, EndpointWithSecret, deliveries, endpoints},
     store::deliveries::RetryFilter,
 };
+
+/// Pings under way at most.
+const PINGS: usize = 8;
 
 const PATH: &str = "/v1/event-endpoints";
 
@@ -91,10 +97,16 @@ fn view(made: EndpointWithSecret) -> EventEndpointView {
 }
 
 pub(in crate::http) struct EventEndpointsApi {
-    pub(in crate::http) ctx: Arc<Context>,
+    ctx: Arc<Context>,
+    /// One for each ping under way: a ping holds its request for as long as the endpoint takes.
+    pings: Semaphore,
 }
 
 impl EventEndpointsApi {
+    pub(in crate::http) fn new(ctx: Arc<Context>) -> Self {
+        Self { ctx, pings: Semaphore::new(PINGS) }
+    }
+
     /// What of an endpoint's body is wrong though each field is right by itself.
     fn wrong<T>(&self, body: &Draft<T>) -> Vec<FieldError> {
         let url = body.peek("url").and_then(|url| endpoints::wrong_target(&self.ctx, &url));
@@ -236,6 +248,9 @@ impl EventEndpointsApi {
         /// Id of the endpoint.
         id: Path<EndpointId>,
     ) -> Answer<Found<PingView>> {
+        let Ok(_permit) = self.pings.try_acquire() else {
+            return Err(Error::Busy { retry_after: Duration::seconds(1) }.into());
+        };
         Ok(Found::new(deliveries::ping_endpoint(&self.ctx, &allowed.caller, id.0).await?.into()))
     }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod activity;
 pub(super) mod clients;
+mod dry_run;
 mod event_endpoint_views;
 pub(super) mod event_endpoints;
 pub(super) mod events;
@@ -10,7 +11,6 @@ pub(super) mod oauth;
 pub(super) mod operations;
 pub(super) mod people;
 mod pool;
-mod rehearsal;
 pub(super) mod rides;
 pub(super) mod simulator;
 mod timeline;

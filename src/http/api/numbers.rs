@@ -326,10 +326,10 @@ impl NumbersApi {
         &self,
         #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
     ) -> Answer<Found<Providers>> {
-        let base = self.ctx.public_base_url();
+        let base = &self.ctx.settings.public_base_url;
         let (breakers, now) = (breakers::list(&self.ctx).await?, self.ctx.now());
         let breaker_of = |name: &ProviderName| breakers.iter().find(|breaker| breaker.provider == *name);
-        let items = self.ctx.providers().all().map(|(profile, configured)| ProviderView {
+        let items = self.ctx.providers.all().map(|(profile, configured)| ProviderView {
             name: profile.name.as_str().to_owned(),
             configured,
             webhooks: WebhookAddresses {
@@ -348,8 +348,8 @@ impl NumbersApi {
             text_unit: profile.text_limit.unit,
             media_limit: profile.media_limit as u64,
             body_limit: profile.body_limit as u64,
-            texts_per_minute: self.ctx.providers().throughput(profile).texts_per_minute,
-            texts_per_second: self.ctx.providers().throughput(profile).texts_per_second,
+            texts_per_minute: self.ctx.providers.throughput(profile).texts_per_minute,
+            texts_per_second: self.ctx.providers.throughput(profile).texts_per_second,
             breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
             breaker_reason: breaker_of(&profile.name)
                 .filter(|breaker| breaker.is_open)

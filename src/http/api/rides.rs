@@ -9,7 +9,7 @@ use poem_openapi::{
 
 use super::{
     Group,
-    rehearsal::RehearsalView,
+    dry_run::DryRunView,
     timeline::{Timeline, TimelineEntry},
     views::{MessageView, RideView},
 };
@@ -29,7 +29,7 @@ use crate::{
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
-    service::{Context, TimelineItem, messages, rides},
+    service::{Context, TimelineItem, messages, rides, timeline},
     store::rides::RideFilter,
 };
 
@@ -216,7 +216,7 @@ impl RidesApi {
         /// stored or changed, nobody is told, and no idempotency key is taken.
         dry_run: Query<Option<Checked<bool>>>,
         body: Draft<NewRideBody>,
-    ) -> Answer<Either<Created<RideView>, Found<RehearsalView>>> {
+    ) -> Answer<Either<Created<RideView>, Found<DryRunView>>> {
         let dry_run = parameters.take("dry_run", dry_run.0).unwrap_or(false);
         let more = if body.is_wrong() || parameters.are_wrong() {
             let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
@@ -374,7 +374,7 @@ impl RidesApi {
         /// Id of the ride.
         id: Path<RideId>,
     ) -> Answer<Found<Timeline>> {
-        let items = messages::timeline(&self.ctx, id.0).await?.into_iter();
+        let items = timeline::of_ride(&self.ctx, id.0).await?.into_iter();
         let (reads_texts, reads_calls) = (allowed.reads_texts(), allowed.reads_calls());
         let items = items.filter(|item| reads_calls || !matches!(item, TimelineItem::Call(_)));
         Ok(Found::new(Timeline { items: items.map(|item| TimelineEntry::of(item, reads_texts)).collect() }))

@@ -64,7 +64,7 @@ impl WebhooksApi {
         let path = Arrived::of(request);
         let request = WebhookRequest {
             method: request.method().clone(),
-            url: format!("{}{path}", self.ctx.public_base_url()),
+            url: format!("{}{path}", self.ctx.settings.public_base_url),
             headers: request.headers().clone(),
             body,
         };

@@ -2,17 +2,16 @@
 
 use chrono::Duration;
 
-use super::telling::Parties;
+use super::{Context, breakers::healthy_providers};
 use crate::{
     domain::{
         clock::Time,
         error::{Error, Result},
         ids::{NumberId, PersonId, RideId},
         number::{NumberMatch, ProviderName},
-        person::Role,
+        person::{Parties, Role},
         ride::{ContactFloor, NewRide, Ride},
     },
-    service::Context,
     store::{
         Tx,
         bindings::{self, FormerRide, Pair},
@@ -25,7 +24,7 @@ use crate::{
 const MAX_CHOICES: u32 = 16;
 
 /// Two people who need a number between them.
-pub(super) struct Placing {
+pub(super) struct NumberRequest {
     /// Customer and driver.
     parties: (PersonId, PersonId),
     /// Their phones.
@@ -94,61 +93,60 @@ impl Subject<'_> {
 }
 
 /// A ride on its number.
-pub(super) struct Placed {
+pub(super) struct Assignment {
     pub(super) ride: Ride,
     /// The pair had the number before.
     pub(super) is_pairs_own: bool,
 }
 
 /// What these two need.
-pub(super) fn placing(ctx: &Context, parties: &Parties) -> Placing {
+pub(super) fn number_request(ctx: &Context, parties: &Parties) -> NumberRequest {
     let Parties { customer, driver } = parties;
     let mut countries: Vec<_> = [customer, driver].into_iter().filter_map(|person| person.phone.country()).collect();
     countries.dedup();
     let pair = Pair { customer: ctx.store.phone_index(&customer.phone), driver: ctx.store.phone_index(&driver.phone) };
-    Placing { parties: (customer.id, driver.id), pair, countries }
+    NumberRequest { parties: (customer.id, driver.id), pair, countries }
 }
 
 /// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
 /// from a random point of the pool on; at a provider that works, if there is one. A ride that had a number holds it
 /// no more.
-pub(super) async fn place(
+pub(super) async fn assign(
     ctx: &Context,
     tx: &Tx,
-    placing: &Placing,
+    request: &NumberRequest,
     mut subject: Subject<'_>,
     contact: Contact,
-) -> Result<Placed> {
-    let (configured, healthy) =
-        (ctx.providers.configured(), crate::service::breakers::healthy_providers(ctx, tx).await?);
+) -> Result<Assignment> {
+    let (configured, healthy) = (ctx.providers.configured(), healthy_providers(ctx, tx).await?);
     // A number whose texts have to wait is better than none.
     let tiers = [(healthy.len() < configured.len()).then_some(&healthy), Some(&configured)];
     for usable in tiers.into_iter().flatten() {
-        if let Some(placed) = place_at(ctx, tx, placing, &mut subject, contact, usable).await? {
+        if let Some(placed) = assign_from(ctx, tx, request, &mut subject, contact, usable).await? {
             return Ok(placed);
         }
     }
-    let Placing { ref pair, ref countries, .. } = *placing;
-    let required = (ctx.number_match == NumberMatch::Strict).then_some(countries.as_slice());
+    let NumberRequest { ref pair, ref countries, .. } = *request;
+    let required = (ctx.settings.number_match == NumberMatch::Strict).then_some(countries.as_slice());
     Err(Error::PoolDepleted(pool::limit(tx, pair, &configured, required, ctx.now()).await?))
 }
 
 /// The same on a number of these providers only; `None` if they have none that is free.
-pub(super) async fn place_at(
+pub(super) async fn assign_from(
     ctx: &Context,
     tx: &Tx,
-    placing: &Placing,
+    request: &NumberRequest,
     subject: &mut Subject<'_>,
     contact: Contact,
     usable: &[ProviderName],
-) -> Result<Option<Placed>> {
-    let Placing { parties, ref pair, ref countries } = *placing;
+) -> Result<Option<Assignment>> {
+    let NumberRequest { parties, ref pair, ref countries } = *request;
     let now = ctx.now();
     bindings::release_expired(tx, &[&pair.customer, &pair.driver], now).await?;
     if let Some(former) = bindings::former_of_pair(tx, pair, usable, now).await? {
         let contact = contact.at_least(&former, parties);
         let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
-        if bindings::take_over(tx, &former, pair, placed.id, ctx.policy.window(contact.until)).await? {
+        if bindings::take_over(tx, &former, pair, placed.id, ctx.settings.policy.window(contact.until)).await? {
             // From now on nothing more is owed there that would stay behind.
             rides::hand_over(tx, former.ride_id, now).await?;
             for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
@@ -160,7 +158,7 @@ pub(super) async fn place_at(
                     outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
                 }
             }
-            return Ok(Some(Placed { ride: placed, is_pairs_own: true }));
+            return Ok(Some(Assignment { ride: placed, is_pairs_own: true }));
         }
         // Other people with the same two phones were faster.
         *subject = Subject::Stored(placed.id);
@@ -168,8 +166,8 @@ pub(super) async fn place_at(
     for _ in 0..MAX_CHOICES {
         let Some(number) = choose(ctx, tx, pair, countries, usable).await? else { return Ok(None) };
         let placed = subject.put_on(tx, parties, number, contact, now).await?;
-        if bindings::bind(tx, number, pair, placed.id, ctx.policy.window(contact.until)).await? {
-            return Ok(Some(Placed { ride: placed, is_pairs_own: false }));
+        if bindings::bind(tx, number, pair, placed.id, ctx.settings.policy.window(contact.until)).await? {
+            return Ok(Some(Assignment { ride: placed, is_pairs_own: false }));
         }
         *subject = Subject::Stored(placed.id);
     }
@@ -190,7 +188,7 @@ async fn choose(
             return Ok(found);
         }
     }
-    match ctx.number_match {
+    match ctx.settings.number_match {
         NumberMatch::Loose => pool::choose(tx, pair, usable, None, ctx.chance.point()).await,
         NumberMatch::Strict => Ok(None),
     }

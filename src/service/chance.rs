@@ -25,7 +25,7 @@ pub(super) fn webhook_secret() -> WebhookSecret {
 }
 
 /// 96 bits that name something, in letters and digits only.
-pub(super) fn name(prefix: &str) -> String {
+pub fn name(prefix: &str) -> String {
     format!("{prefix}{}", spell(&bytes::<12>()))
 }
 

@@ -7,7 +7,7 @@ use tokio::{task::JoinSet, time};
 use crate::{
     domain::error::Result,
     lifecycle::Stop,
-    service::{Context, questions},
+    service::{Context, call_polling},
     transport::Transport,
 };
 
@@ -52,11 +52,11 @@ async fn ask(ctx: &Arc<Context>, transport: &Arc<dyn Transport>, running: &mut J
     if free == 0 {
         return Ok(());
     }
-    for (request, asking) in questions::take_questions(ctx, free).await? {
+    for (request, poll) in call_polling::take_due(ctx, free).await? {
         let (ctx, transport) = (Arc::clone(ctx), Arc::clone(transport));
         running.spawn(async move {
             let response = transport.exchange(request).await;
-            if let Err(cause) = questions::take_answer(&ctx, &asking, &response).await {
+            if let Err(cause) = call_polling::take_answer(&ctx, &poll, &response).await {
                 tracing::error!(%cause, "what became of a call could not be written down");
             }
         });

@@ -1,4 +1,4 @@
-//! Asking a provider what became of calls, where it does not tell by itself.
+//! CallPoll a provider what became of calls, where it does not tell by itself.
 //!
 //! Like the outbox: the worker owns the network, here is everything before and after the exchange. Nothing waits for an
 //! answer, so one that stays away is asked for again later and given up with the call.
@@ -8,7 +8,11 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::Duration;
 use http::StatusCode;
 
-use super::{Context, relay};
+use super::{
+    Context,
+    breakers::{close, open, probe_failed},
+    reports::record_call_report,
+};
 use crate::{
     domain::{
         breaker::{Breaker, BreakerReason},
@@ -31,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::minutes(5);
 const LEASE: Duration = Duration::minutes(1);
 
 /// A question on its way to its provider.
-pub struct Asking {
+pub struct CallPoll {
     /// It tries whether the provider still refuses us.
     is_probe: bool,
     call: i64,
@@ -41,15 +45,15 @@ pub struct Asking {
 }
 
 /// When to ask about a call that begins now; `None` if its provider tells.
-pub(super) fn first_question(ctx: &Context, provider: &ProviderName, now: Time) -> Option<Time> {
+pub(super) fn first_poll(ctx: &Context, provider: &ProviderName, now: Time) -> Option<Time> {
     let polls = |known: &Arc<dyn Provider>| known.profile().call_results == CallResults::Polling;
     ctx.providers.get(provider).is_some_and(polls).then(|| now + FIRST)
 }
 
 /// Takes the questions that are due.
-pub async fn take_questions(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRequest, Asking)>> {
+pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRequest, CallPoll)>> {
     let now = ctx.now();
-    let Some(holder) = super::presence::holder(ctx) else { return Ok(Vec::new()) };
+    let Some(holder) = ctx.membership.holder() else { return Ok(Vec::new()) };
     let (due, refusing) = ctx
         .store
         .write(|tx| async move {
@@ -58,7 +62,7 @@ pub async fn take_questions(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRe
             Ok((due, refusing))
         })
         .await?;
-    let mut questions = Vec::with_capacity(due.len());
+    let mut polls = Vec::with_capacity(due.len());
     for question in due {
         let name = question.provider()?;
         let is_probe = match refusing.get(&name) {
@@ -70,41 +74,41 @@ pub async fn take_questions(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRe
         let Some(request) = provider.build_call_query(&question.provider_call_id, now) else { continue };
         let (call, started_at) = (question.id, question.started_at);
         let call_key = question.provider_call_id;
-        questions.push((request, Asking { is_probe, call, call_key, started_at, provider: Arc::clone(provider) }));
+        polls.push((request, CallPoll { is_probe, call, call_key, started_at, provider: Arc::clone(provider) }));
     }
-    Ok(questions)
+    Ok(polls)
 }
 
 /// Writes an answer down, and asks again later if the call goes on.
 pub async fn take_answer(
     ctx: &Context,
-    asking: &Asking,
+    poll: &CallPoll,
     response: &std::result::Result<ProviderResponse, Unreached>,
 ) -> Result<()> {
     let now = ctx.now();
-    let provider = &asking.provider.profile().name;
+    let provider = &poll.provider.profile().name;
     match response {
         Ok(answer) if answer.status.is_success() => {}
         Ok(answer) => {
-            tracing::warn!(%provider, call = asking.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
+            tracing::warn!(%provider, call = poll.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
         }
         Err(why) => {
-            tracing::warn!(%provider, call = asking.call, %why, "a provider could not be asked about a call")
+            tracing::warn!(%provider, call = poll.call, %why, "a provider could not be asked about a call")
         }
     }
     let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
-    judge_answer(ctx, asking, response, is_refused).await?;
-    let news = response.as_ref().map(|response| asking.provider.read_call_query(&asking.call_key, response));
+    judge_answer(ctx, poll, response, is_refused).await?;
+    let news = response.as_ref().map(|response| poll.provider.read_call_query(&poll.call_key, response));
     let news = news.unwrap_or_default();
-    let pause = ((now - asking.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
+    let pause = ((now - poll.started_at) / 4).clamp(FIRST, LONGEST_PAUSE);
     let pause = if is_refused { LONGEST_PAUSE } else { pause };
     let news = &news;
     ctx.store
         .write(|tx| async move {
             for report in news {
-                relay::note(&tx, provider, report, now).await?;
+                record_call_report(&tx, provider, report, now).await?;
             }
-            calls::ask_again(&tx, asking.call, now + pause).await
+            calls::ask_again(&tx, poll.call, now + pause).await
         })
         .await
 }
@@ -112,18 +116,16 @@ pub async fn take_answer(
 /// Takes note of what an answer says of our credentials, which are the same as for texts.
 async fn judge_answer(
     ctx: &Context,
-    asking: &Asking,
+    poll: &CallPoll,
     response: &std::result::Result<ProviderResponse, Unreached>,
     is_refused: bool,
 ) -> Result<()> {
-    let (provider, refused) = (&asking.provider.profile().name, BreakerReason::ProviderRefusedUs);
+    let (provider, refused) = (&poll.provider.profile().name, BreakerReason::ProviderRefusedUs);
     match response {
-        _ if asking.is_probe && is_refused => super::breakers::probe_failed(ctx, provider, refused).await,
-        _ if is_refused => super::breakers::open(ctx, provider, refused).await,
-        Ok(answer) if asking.is_probe && !answer.status.is_server_error() => {
-            super::breakers::close(ctx, provider).await
-        }
-        _ if asking.is_probe => super::breakers::probe_failed(ctx, provider, refused).await,
+        _ if poll.is_probe && is_refused => probe_failed(ctx, provider, refused).await,
+        _ if is_refused => open(ctx, provider, refused).await,
+        Ok(answer) if poll.is_probe && !answer.status.is_server_error() => close(ctx, provider).await,
+        _ if poll.is_probe => probe_failed(ctx, provider, refused).await,
         _ => Ok(()),
     }
 }

@@ -5,25 +5,28 @@
 //! else gets it before the cool-down is over. Whoever moves a ride locks its people first, customer before driver, then
 //! the ride, as whoever makes one does.
 
-use std::sync::atomic::Ordering;
+pub(super) mod cursor;
+
+use std::collections::BTreeSet;
 
 use super::{
-    NextDriver,
-    placing::{Contact, Placed, Placing, Subject},
-    telling::Parties,
+    Context,
+    assignment::{Assignment, Contact, NumberRequest, Subject, assign, assign_from, number_request},
+    breakers::healthy_providers,
+    notices::{notify, notify_both},
+    pool::noting_depletion,
 };
 use crate::{
     domain::{
         clock::Time,
         error::{Error, FieldError, PoolLimit, Result},
-        ids::RideId,
+        ids::{PersonId, RideId},
         notice::About,
         number::{NumberStatus, ProviderName},
-        person::{Person, Role},
+        person::{Parties, Person, Role},
         phone::PhoneNumber,
         ride::{CloseReason, ContactFloor, Ride, RideEventKind},
     },
-    service::Context,
     store::{
         Tx,
         bindings::{self, Pair},
@@ -33,11 +36,34 @@ use crate::{
 
 /// Why a ride leaves its number.
 #[derive(Clone, Copy)]
-enum Leaving<'a> {
+enum MoveReason<'a> {
     /// The number is suspended: any other will do.
     Suspended,
     /// Its provider is down: it is left only for one of these.
     DownFor(&'a [ProviderName]),
+}
+
+/// A ride's customer with the driver that it is to have from now on, and the driver before, all locked.
+pub(super) struct NextDriver {
+    pub(super) parties: Parties,
+    /// The driver before; none if that person was erased.
+    before: Option<Person>,
+}
+
+/// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
+/// or nobody asks.
+pub(super) async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
+    let Some(driver) = driver else { return Ok(None) };
+    let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
+    let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
+    let (mut next, mut before) = (None, None);
+    // By id, so that two edits cannot each wait for the other's second driver.
+    for id in BTreeSet::from([driver, ride.driver_id]) {
+        let found = people::find_locked(tx, Role::Driver, id).await?;
+        if id == driver { next = found } else { before = found }
+    }
+    let parties = customer.zip(next).map(|(customer, driver)| Parties { customer, driver });
+    Ok(parties.map(|parties| NextDriver { parties, before }))
 }
 
 /// Gives a ride its next driver: on the number that the customer knows if the driver can have
@@ -54,15 +80,15 @@ pub(super) async fn change_driver(
     floor: Option<ContactFloor>,
 ) -> Result<Ride> {
     let now = ctx.now();
-    let barred_until = ctx.policy.window(now).barred_until;
-    let placing = super::placing::placing(ctx, &next.parties);
-    let Pair { customer, driver } = &placing.pair;
+    let barred_until = ctx.settings.policy.window(now).barred_until;
+    let request = number_request(ctx, &next.parties);
+    let Pair { customer, driver } = &request.pair;
     if customer == driver {
         let same = FieldError::new("/driver_id", "has the same phone number as the other party");
         return Err(Error::Invalid("same_phone", vec![same]));
     }
     if let Some((former, until)) = lock_former(ctx, tx, &after, next, floor).await?
-        && let Some(moved) = leave_number_to(ctx, tx, &former, until, &after, &placing).await?
+        && let Some(moved) = leave_number_to(ctx, tx, &former, until, &after, &request).await?
     {
         return Ok(moved);
     }
@@ -70,14 +96,14 @@ pub(super) async fn change_driver(
     rides::note_driver(tx, after.id, now).await?;
     bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
     bindings::release_expired(tx, &[driver], now).await?;
-    let window = ctx.policy.window(after.contact_until);
+    let window = ctx.settings.policy.window(after.contact_until);
     let stays = numbers::status(tx, after.number_id).await? != Some(NumberStatus::Suspended)
         && bindings::rebind(tx, after.number_id, (driver, Role::Driver), after.id, window).await?;
     if stays {
         return Ok(after);
     }
     bindings::retire(tx, after.id, Role::Customer, now, barred_until).await?;
-    let placed = super::placing::place(ctx, tx, &placing, Subject::Stored(after.id), Contact::of(&after)).await?;
+    let placed = assign(ctx, tx, &request, Subject::Stored(after.id), Contact::of(&after)).await?;
     Ok(on_number_of(after, placed))
 }
 
@@ -111,11 +137,11 @@ async fn leave_number_to(
     former: &Ride,
     until: Time,
     after: &Ride,
-    placing: &Placing,
+    request: &NumberRequest,
 ) -> Result<Option<Ride>> {
     let now = ctx.now();
     let moved = tx.attempt(|tx| async move {
-        bindings::pass(&tx, after.id, former.id, ctx.policy.window(until)).await?;
+        bindings::pass(&tx, after.id, former.id, ctx.settings.policy.window(until)).await?;
         let former = rides::take_back(&tx, former, after.number_id, until, now).await?;
         rides::record(&tx, &former, RideEventKind::Updated, now).await?;
         for &to in Role::ALL {
@@ -124,7 +150,7 @@ async fn leave_number_to(
         outbox::reroute(&tx, former.id, former.number_id, now).await?;
         outbox::cut_off(&tx, after.id, Role::Driver, now).await?;
         rides::note_driver(&tx, after.id, now).await?;
-        super::placing::place(ctx, &tx, placing, Subject::Stored(after.id), Contact::of(after)).await
+        assign(ctx, &tx, request, Subject::Stored(after.id), Contact::of(after)).await
     });
     match moved.await {
         Ok(placed) => Ok(Some(on_number_of(after.clone(), placed))),
@@ -134,12 +160,7 @@ async fn leave_number_to(
 }
 
 /// Lets a person's open rides go on with another phone, all of them or none.
-pub(in crate::service) async fn follow_phone(
-    ctx: &Context,
-    tx: &Tx,
-    person: &Person,
-    phone: &PhoneNumber,
-) -> Result<()> {
+pub(super) async fn follow_phone(ctx: &Context, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<()> {
     let now = ctx.now();
     let (was, is) = (ctx.store.phone_index(&person.phone), ctx.store.phone_index(phone));
     if was == is {
@@ -153,8 +174,8 @@ pub(in crate::service) async fn follow_phone(
         if !ride.contact_open(now) || ride.party(person.role) != person.id {
             continue;
         }
-        let window = ctx.policy.window(ride.contact_until);
-        bindings::retire(tx, id, person.role, now, ctx.policy.window(now).barred_until).await?;
+        let window = ctx.settings.policy.window(ride.contact_until);
+        bindings::retire(tx, id, person.role, now, ctx.settings.policy.window(now).barred_until).await?;
         // Where the other party has this very phone, its own row is in the way.
         if !bindings::rebind(tx, ride.number_id, (&is, person.role), id, window).await? {
             in_conflict.push(id);
@@ -168,7 +189,7 @@ pub(in crate::service) async fn follow_phone(
 pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize> {
     let ids = rides::on_suspended_numbers(&ctx.store, ctx.now(), limit).await?;
     for id in &ids {
-        match crate::service::pool::noting_depletion(ctx, leave_number(ctx, *id, Leaving::Suspended).await).await {
+        match noting_depletion(ctx, leave_number(ctx, *id, MoveReason::Suspended).await).await {
             Err(Error::PoolDepleted(_)) => strand(ctx, *id).await?,
             // Too many were faster than this ride: its turn comes again.
             Err(Error::Busy { .. }) | Ok(_) => {}
@@ -176,7 +197,7 @@ pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize>
         }
     }
     if !ids.is_empty() {
-        ctx.owed.ring();
+        ctx.wakeups.outbox.send();
     }
     Ok(ids.len())
 }
@@ -184,55 +205,51 @@ pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize>
 /// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`; answers
 /// how many. Where nobody else has a number that is free, a ride waits for its provider.
 pub async fn leave_down_providers(ctx: &Context, limit: u64) -> Result<usize> {
-    if !ctx.failover.rebind {
+    if !ctx.settings.failover.rebind {
         return Ok(0);
     }
-    let healthy = crate::service::breakers::healthy_providers(ctx, &ctx.store).await?;
+    let healthy = healthy_providers(ctx, &ctx.store).await?;
     let mut down = ctx.providers.configured();
     down.retain(|provider| !healthy.contains(provider));
     // From where the round before ended, so that rides that have to wait do not keep others from their turn.
-    let from = ctx.moved_up_to.load(Ordering::Relaxed);
-    let ids = rides::on_numbers_of(&ctx.store, &down, RideId(from), ctx.now(), limit).await?;
+    let ids = rides::on_numbers_of(&ctx.store, &down, ctx.failover_cursor.get(), ctx.now(), limit).await?;
     let is_last_round = u64::try_from(ids.len()).is_ok_and(|found| found < limit);
-    let reached = ids.last().filter(|_| !is_last_round).map_or(0, |id| id.0);
-    ctx.moved_up_to.store(reached, Ordering::Relaxed);
+    ctx.failover_cursor.set(ids.last().filter(|_| !is_last_round).copied().unwrap_or(RideId(0)));
     let mut moved = 0;
     for id in &ids {
-        match leave_number(ctx, *id, Leaving::DownFor(&healthy)).await {
+        match leave_number(ctx, *id, MoveReason::DownFor(&healthy)).await {
             Ok(true) => moved += 1,
             Ok(false) | Err(Error::PoolDepleted(_) | Error::Busy { .. }) => {}
             Err(cause) => return Err(cause),
         }
     }
     if moved > 0 {
-        ctx.owed.ring();
+        ctx.wakeups.outbox.send();
     }
     Ok(moved)
 }
 
 /// Moves one ride to another number and tells both people; `false` if it need not leave its own any more.
-async fn leave_number(ctx: &Context, id: RideId, why: Leaving<'_>) -> Result<bool> {
+async fn leave_number(ctx: &Context, id: RideId, why: MoveReason<'_>) -> Result<bool> {
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
             let Some((ride, parties)) = lock_stuck(ctx, &tx, id, why).await? else { return Ok(false) };
             for &role in Role::ALL {
-                bindings::retire(&tx, id, role, now, ctx.policy.window(now).barred_until).await?;
+                bindings::retire(&tx, id, role, now, ctx.settings.policy.window(now).barred_until).await?;
             }
-            let (placing, contact) = (super::placing::placing(ctx, &parties), Contact::of(&ride));
+            let (request, contact) = (number_request(ctx, &parties), Contact::of(&ride));
             let placed = match why {
-                Leaving::Suspended => super::placing::place(ctx, &tx, &placing, Subject::Stored(id), contact).await?,
-                Leaving::DownFor(healthy) => {
-                    let placed =
-                        super::placing::place_at(ctx, &tx, &placing, &mut Subject::Stored(id), contact, healthy)
-                            .await?;
+                MoveReason::Suspended => assign(ctx, &tx, &request, Subject::Stored(id), contact).await?,
+                MoveReason::DownFor(healthy) => {
+                    let placed = assign_from(ctx, &tx, &request, &mut Subject::Stored(id), contact, healthy).await?;
                     placed.ok_or(Error::PoolDepleted(PoolLimit::NoneActive))?
                 }
             };
             let placed = placed.ride;
             rides::record(&tx, &placed, RideEventKind::Updated, now).await?;
             let moved = rides::update(&tx, &placed, now).await?;
-            super::telling::tell_both(ctx, &tx, About::NewNumber, &moved, &parties).await?;
+            notify_both(ctx, &tx, About::NewNumber, &moved, &parties).await?;
             Ok(true)
         })
         .await
@@ -243,7 +260,7 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
-            let Some((mut ride, parties)) = lock_stuck(ctx, &tx, id, Leaving::Suspended).await? else { return Ok(()) };
+            let Some((mut ride, parties)) = lock_stuck(ctx, &tx, id, MoveReason::Suspended).await? else { return Ok(()) };
             for &to in Role::ALL {
                 // What waits there has nowhere to go, and must not keep the last word waiting.
                 outbox::cut_off(&tx, id, to, now).await?;
@@ -251,14 +268,14 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
             for &to in Role::ALL {
                 let phone = ctx.store.phone_index(&parties.of(to).phone);
                 match pool::sender(&tx, &phone, &ctx.providers.configured()).await? {
-                    Some(number) => super::telling::tell(ctx, &tx, (About::Stranded, to), &ride, &parties, number).await?,
+                    Some(number) => notify(ctx, &tx, (About::Stranded, to), &ride, &parties, number).await?,
                     None => tracing::warn!(ride_id = %id, %to, "no number is left to tell a party that contact is closed"),
                 }
             }
             ride.contact_until = now;
             ride.floor = None;
             ride.closed_reason = Some(CloseReason::NumberSuspended);
-            bindings::set_window(&tx, id, ctx.policy.window(now)).await?;
+            bindings::set_window(&tx, id, ctx.settings.policy.window(now)).await?;
             rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
             rides::update(&tx, &ride, now).await?;
             tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
@@ -268,15 +285,15 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
 }
 
 /// The ride with its people, all locked, if it still has open contact on a number that it must leave.
-async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: Leaving<'_>) -> Result<Option<(Ride, Parties)>> {
+async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: MoveReason<'_>) -> Result<Option<(Ride, Parties)>> {
     let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
     let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
     let driver = people::find_locked(tx, Role::Driver, seen.driver_id).await?;
     let Some((customer, driver)) = customer.zip(driver) else { return Ok(None) };
     let Some(ride) = rides::find_locked(tx, id).await? else { return Ok(None) };
     let is_stuck = match why {
-        Leaving::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
-        Leaving::DownFor(healthy) => {
+        MoveReason::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
+        MoveReason::DownFor(healthy) => {
             numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
         }
     };
@@ -286,7 +303,7 @@ async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: Leaving<'_>) -> Res
 }
 
 /// The ride after an edit, on the number that it got.
-fn on_number_of(after: Ride, Placed { ride, .. }: Placed) -> Ride {
+fn on_number_of(after: Ride, Assignment { ride, .. }: Assignment) -> Ride {
     Ride {
         number_id: ride.number_id,
         proxy_number: ride.proxy_number,

@@ -11,12 +11,12 @@ use crate::{
         fields::{Nullable, view},
         scalars::ShownPhone,
     },
-    service::Rehearsal,
+    service::DryRun,
 };
 
 view! {
     /// What would come of a ride: its number, or the limit that leaves none; and the rest of the pool.
-    RehearsalView as "RideRehearsal" {
+    DryRunView as "RideDryRun" {
         /// Id of the number that it would get; null if there is none. Among several that are equally good chance decides,
         /// so the ride itself may get another one.
         number_id: Nullable<NumberId>,
@@ -38,7 +38,7 @@ view! {
 
 view! {
     /// Numbers that a ride could not have.
-    RejectedView as "RideRehearsalRejected" {
+    RejectedView as "RideDryRunRejected" {
         /// Why not. Held: contact of that phone over it is open; cooling: contact is over, and the cool-down is not.
         reason: Rejection,
         /// How many.
@@ -46,19 +46,19 @@ view! {
     }
 }
 
-impl From<Rehearsal> for RehearsalView {
-    fn from(rehearsal: Rehearsal) -> Self {
-        let (chosen, limit) = match rehearsal.outcome {
+impl From<DryRun> for DryRunView {
+    fn from(dry_run: DryRun) -> Self {
+        let (chosen, limit) = match dry_run.outcome {
             Ok(chosen) => (Some(chosen), None),
             Err(limit) => (None, Some(limit)),
         };
-        let rejected = rehearsal.rejected.into_iter().map(|(reason, numbers)| RejectedView { reason, numbers });
+        let rejected = dry_run.rejected.into_iter().map(|(reason, numbers)| RejectedView { reason, numbers });
         Self {
             number_id: Nullable(chosen.as_ref().map(|chosen| chosen.id)),
             proxy_number: Nullable(chosen.as_ref().map(|chosen| shown(&chosen.phone, true))),
             reason: Nullable(chosen.map(|chosen| chosen.preference)),
             limit: Nullable(limit),
-            free: rehearsal.free,
+            free: dry_run.free,
             rejected: rejected.collect(),
         }
     }

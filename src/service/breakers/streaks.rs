@@ -1,0 +1,32 @@
+//! Failures in a row that this process saw.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::domain::{
+    breaker::{Health, Streak},
+    ids::MessageId,
+    number::ProviderName,
+};
+
+/// Failures in a row of each provider.
+#[derive(Default)]
+pub(in crate::service) struct Streaks(Mutex<HashMap<ProviderName, Streak>>);
+
+impl Streaks {
+    fn all(&self) -> MutexGuard<'_, HashMap<ProviderName, Streak>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a send; `true` if that makes `most` failures in a row, of more than one text.
+    pub(super) fn saw(&self, provider: &ProviderName, health: Health, text: MessageId, most: u32) -> bool {
+        self.all().entry(provider.clone()).or_default().saw(health, text, most)
+    }
+
+    /// Starts counting again.
+    pub(super) fn forget(&self, provider: &ProviderName) {
+        self.all().remove(provider);
+    }
+}

@@ -1,0 +1,116 @@
+//! What every use case can reach.
+
+use std::sync::Arc;
+
+use super::{
+    breakers::streaks::Streaks, chance::Chance, in_hand::InHand, membership::Membership, moves::cursor::Cursor,
+    readiness::Readiness, tokens::Tokens, wrong_secrets::WrongSecrets,
+};
+use crate::{
+    config::{Config, Settings},
+    domain::{
+        clock::{Clock, Time},
+        courier::Courier,
+        error::Result,
+        number::ProviderName,
+    },
+    provider::{Endpoint, registry::Registry},
+    store::Store,
+    wakeup::Wakeup,
+};
+
+/// What every use case can reach: the database, the clock, chance, settings and providers; and what modules keep in
+/// memory, each in a type of its own.
+pub struct Context {
+    pub(crate) store: Store,
+    clock: Arc<dyn Clock>,
+    pub(super) chance: Arc<dyn Chance>,
+    pub(crate) settings: Settings,
+    pub(crate) providers: Registry,
+    pub(crate) wakeups: Wakeups,
+    pub(super) courier: Arc<dyn Courier>,
+    /// Carries questions to `INTERCEPT_URL`.
+    pub(super) interceptor: Arc<dyn Courier>,
+    pub(super) streaks: Streaks,
+    pub(super) failover_cursor: Cursor,
+    pub(super) readiness: Readiness,
+    pub(super) membership: Membership,
+    pub(super) in_hand: InHand,
+    pub(super) tokens: Tokens,
+    pub(super) wrong_secrets: WrongSecrets,
+}
+
+/// Signals that wake the workers before their next regular look.
+pub struct Wakeups {
+    /// Something was added to the outbox, or may be sent now.
+    pub outbox: Wakeup,
+    /// Events were added to the log.
+    pub events: Wakeup,
+    /// Jobs of a dead process are due.
+    pub jobs: Wakeup,
+}
+
+impl Wakeups {
+    /// Wakes all workers.
+    pub(super) fn send_all(&self) {
+        let Self { outbox, events, jobs } = self;
+        for wakeup in [outbox, events, jobs] {
+            wakeup.send();
+        }
+    }
+}
+
+impl Context {
+    /// Puts a context together over an open database.
+    pub fn new(
+        config: Config,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        courier: Arc<dyn Courier>,
+        interceptor: Arc<dyn Courier>,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            chance,
+            tokens: Tokens::new(&config.jwt_secrets, &config.settings.issuer),
+            settings: config.settings,
+            providers: Registry::new(config.accounts),
+            wakeups: Wakeups { outbox: Wakeup::new(), events: Wakeup::new(), jobs: Wakeup::new() },
+            courier,
+            interceptor,
+            streaks: Streaks::default(),
+            failover_cursor: Cursor::default(),
+            readiness: Readiness::default(),
+            membership: Membership::default(),
+            in_hand: InHand::default(),
+            wrong_secrets: WrongSecrets::new(),
+        }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Address of the webhook to which a provider reports.
+    pub(super) fn report_url(&self, provider: &ProviderName) -> String {
+        format!("{}/webhooks/{provider}/{}", self.settings.public_base_url, Endpoint::Status.as_str())
+    }
+
+    /// Logs which numbers cannot be used because their provider is not configured (any more).
+    pub async fn warn_of_orphans(&self) -> Result<()> {
+        for provider in crate::store::numbers::providers(&self.store).await? {
+            if self.providers.get(&provider).is_none() {
+                tracing::warn!(%provider, "the pool has numbers of a provider that is not configured: they cannot be used");
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the database.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}

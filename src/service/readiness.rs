@@ -1,0 +1,114 @@
+//! What is known of the readiness of this process.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use chrono::Duration;
+
+use crate::domain::words::words;
+
+/// A clock that is further from the database's is worth a warning.
+const WARN: Duration = Duration::seconds(1);
+/// With a clock that is further off, windows and leases are no longer what they promise.
+const TOO_FAR: Duration = Duration::seconds(5);
+words! {
+    /// Why requests should not come here.
+    NotReady {
+        /// The process was asked to stop.
+        Stopping = "stopping",
+        /// Our clock and the database's are too far apart.
+        ClockSkew = "clock_skew",
+        /// The database does not answer, or not in time.
+        DatabaseUnreachable = "database_unreachable",
+        /// It answers and takes no writes: it is a standby, read-only, or its disk is full.
+        DatabaseNotWritable = "database_not_writable",
+    }
+}
+
+impl NotReady {
+    /// A sentence for whoever asks.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Stopping => "The process is about to stop.",
+            Self::ClockSkew => "The clock of this process and that of the database are more than five seconds apart.",
+            Self::DatabaseUnreachable => "The database does not answer.",
+            Self::DatabaseNotWritable => "The database answers, but takes no writes.",
+        }
+    }
+}
+
+/// What is known of the readiness of this process.
+#[derive(Default)]
+pub(super) struct Readiness {
+    stopping: AtomicBool,
+    skew: Mutex<Skew>,
+    /// The last answer of the database, and when it came.
+    pub(super) probe: tokio::sync::Mutex<Option<(Instant, std::result::Result<(), NotReady>)>>,
+}
+
+/// How far clocks are apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Skew {
+    #[default]
+    Small,
+    Noticeable,
+    TooLarge,
+}
+
+impl Skew {
+    pub(super) fn of(apart: Duration) -> Self {
+        match apart.abs() {
+            apart if apart > TOO_FAR => Self::TooLarge,
+            apart if apart > WARN => Self::Noticeable,
+            _ => Self::Small,
+        }
+    }
+}
+
+impl Readiness {
+    fn last_skew(&self) -> MutexGuard<'_, Skew> {
+        self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn skew(&self) -> Skew {
+        *self.last_skew()
+    }
+
+    /// Takes note of a measurement; returns the one before.
+    pub(super) fn note_skew(&self, skew: Skew) -> Skew {
+        std::mem::replace(&mut *self.last_skew(), skew)
+    }
+
+    pub(super) fn announce_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skew_counts_in_both_directions_beyond_a_second_and_beyond_five() {
+        for (ms, skew) in [
+            (0, Skew::Small),
+            (1000, Skew::Small),
+            (1001, Skew::Noticeable),
+            (5000, Skew::Noticeable),
+            (5001, Skew::TooLarge),
+            (i64::from(u32::MAX), Skew::TooLarge),
+        ] {
+            assert_eq!(Skew::of(Duration::milliseconds(ms)), skew, "{ms}");
+            assert_eq!(Skew::of(Duration::milliseconds(-ms)), skew, "-{ms}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Reports of providers: whether a text was delivered, how a call went.
+
+use chrono::Duration;
+
+use super::Context;
+use crate::{
+    domain::{
+        call::{CallFlow, CallStatus},
+        clock::Time,
+        contact::{CallReport, DeliveryReport},
+        error::Result,
+        message::{PartState, SendFailure},
+        notice::{Announcement, Words},
+        number::ProviderName,
+    },
+    store::{
+        Tx, calls,
+        inbox::{self, EventKind},
+        outbox, routing,
+    },
+};
+
+/// How long an event is remembered. Providers repeat a webhook for a day at most.
+pub(super) const REMEMBERED: Duration = Duration::days(7);
+
+/// Takes a delivery report of a text that we sent.
+pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
+    let now = ctx.now();
+    let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
+    let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
+    ctx.store
+        .write(|tx| async move {
+            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
+                return Ok(());
+            }
+            if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
+                tracing::info!(%provider, "a delivery report names no text of ours");
+            }
+            Ok(())
+        })
+        .await?;
+    // The next text of the conversation may have been waiting for this one.
+    ctx.wakeups.outbox.send();
+    Ok(())
+}
+
+/// Takes a report of a call whose caller is still on the line, and decides what they hear next.
+pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
+    take_call_report(ctx, provider, report).await?;
+    let caller = routing::caller(&ctx.store, provider, &report.call_key).await?;
+    Ok(match &caller {
+        Some(caller) => {
+            let words = ctx.settings.catalogue.of_contact(caller.language.as_ref(), caller.number.as_ref());
+            after(report.status, caller.to_party, words)
+        }
+        None => after(report.status, true, ctx.settings.catalogue.default()),
+    })
+}
+
+/// Takes a report of a call.
+pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
+    let now = ctx.now();
+    ctx.store
+        .write(|tx| async move {
+            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
+                return Ok(());
+            }
+            record_call_report(&tx, provider, report, now).await
+        })
+        .await
+}
+
+/// What a caller hears who is still there when the call to the other party, or to the support number, is over.
+pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFlow {
+    match status {
+        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed if to_party => {
+            words.announce(Announcement::NotReached)
+        }
+        CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed => words.announce(Announcement::NoContact),
+        _ => CallFlow::HangUp,
+    }
+}
+
+/// Records a report of a call.
+pub(super) async fn record_call_report(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
+    let Some(call) = calls::find_locked(tx, provider, &report.call_key).await? else {
+        tracing::info!(%provider, "a call report names no call of ours");
+        return Ok(());
+    };
+    let mut after = call.clone();
+    if after.report(report.status, report.duration_s, report.at.unwrap_or(now)) {
+        calls::update(tx, &call, &after, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Where a contact goes.
+
+use super::Context;
+use crate::{
+    domain::{
+        contact::{Contacting, Route, RouteFacts, decide},
+        error::Result,
+        number::ProviderName,
+        phone::PhoneNumber,
+    },
+    store::{Db, routing},
+};
+
+/// Where a contact goes now.
+pub(super) async fn route(
+    ctx: &Context,
+    db: &impl Db,
+    provider: &ProviderName,
+    from: &Contacting,
+    to: Option<&PhoneNumber>,
+) -> Result<Route> {
+    let facts = match to {
+        Some(number) => routing::look_up(db, number, from).await?,
+        None => RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None },
+    };
+    Ok(decide(facts, provider, from, ctx.now()))
+}
