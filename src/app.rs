@@ -12,14 +12,19 @@ use tokio::{
 
 use crate::{
     config::Config,
-    domain::{clock::Clock, error::Error, phone::PhoneNumber},
+    domain::{
+        clock::Clock,
+        error::Error,
+        outbound::{Exchange, OutboundRequest, Receiver},
+        phone::PhoneNumber,
+    },
     http,
     lifecycle::{Stopper, stop_switch},
-    provider::{self, ProviderRequest, ProviderResponse, Unreached},
+    outbound::{Network, Outbound, system_lookup},
+    provider,
     service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
     simulator::Simulator,
     store::{self, ExclusiveUse, LockError, Store},
-    transport::{HttpTransport, InterceptCourier, TargetCourier, Transport, system_lookup},
     worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
 };
 
@@ -71,7 +76,7 @@ pub struct App {
     address: SocketAddr,
     ctx: Arc<Context>,
     simulator: Option<Arc<Simulator>>,
-    transport: Arc<dyn Transport>,
+    outbound: Arc<dyn Outbound>,
     first_client: Option<FirstClient>,
     limits: http::Limits,
     exclusive: Option<ExclusiveUse>,
@@ -119,23 +124,24 @@ impl App {
         let limits = http::Limits::new(config.max_connections, config.keep_alive);
         let simulator_secret = config.accounts.simulator.as_ref().and_then(|secrets| secrets.first().cloned());
         let (bootstrap, embedded) = (config.bootstrap_client.take(), config.embedded);
-        let courier = TargetCourier::new(config.settings.targets, system_lookup()).map_err(|_| StartError::Client)?;
-        let interceptor = InterceptCourier::new().map_err(|_| StartError::Client)?;
-        let ctx = Arc::new(Context::new(config, store, clock, chance, Arc::new(courier), Arc::new(interceptor)));
+        let network = Network::new(config.settings.targets, system_lookup()).map_err(|_| StartError::Client)?;
+        let ctx = Arc::new(Context::new(config, store, clock, chance));
         ctx.warn_of_orphans().await?;
         let made = auth::bootstrap_client(&ctx, bootstrap, embedded).await?;
         let first_client =
             made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
-        let simulator = simulator_secret.map(|secret| Arc::new(Simulator::new(Arc::clone(&ctx), secret)));
-        let network = HttpTransport::new().map_err(|_| StartError::Client)?;
-        let transport = Arc::new(Switchboard { network, simulator: simulator.clone() });
+        let network = Arc::new(network);
+        let simulator = simulator_secret.map(|secret| {
+            Arc::new(Simulator::new(Arc::clone(&ctx), Arc::clone(&network) as Arc<dyn Outbound>, secret))
+        });
+        let outbound = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
         Ok(Self {
             listener,
             address,
             ctx,
             simulator,
-            transport,
+            outbound,
             first_client,
             limits,
             exclusive: None,
@@ -162,28 +168,28 @@ impl App {
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
         let (closer, close) = stop_switch();
-        let outbox = || OutboxWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.transport));
-        let deliveries = || DeliveryWorker::new(Arc::clone(&self.ctx));
+        let outbox = || OutboxWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.outbound));
+        let deliveries = || DeliveryWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.outbound));
         let mut tasks = JoinSet::new();
         if workers {
             tasks.spawn(outbox().run(stop.clone()));
             tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(worker::upkeep::run(Arc::clone(&self.ctx), stop.clone()));
             tasks.spawn(worker::events::run(Arc::clone(&self.ctx), stop.clone()));
-            tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.transport), stop));
+            tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.outbound), stop));
         }
         let mut keeper = JoinSet::new();
         if let Some(attendance) = self.attendance {
             keeper.spawn(worker::presence::run(Arc::clone(&self.ctx), attendance));
         }
         let by_hand = (outbox(), deliveries());
-        let routes = http::routes(&self.ctx, self.simulator);
+        let routes = http::routes(&self.ctx, &self.outbound, self.simulator);
         let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close, DRAIN));
         let (outbox, deliveries) = by_hand;
         Running {
             address: self.address,
             ctx: self.ctx,
-            transport: self.transport,
+            outbound: self.outbound,
             outbox,
             deliveries,
             stopper,
@@ -202,7 +208,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     ctx: Arc<Context>,
-    transport: Arc<dyn Transport>,
+    outbound: Arc<dyn Outbound>,
     outbox: OutboxWorker,
     deliveries: DeliveryWorker,
     /// Stops the workers.
@@ -225,7 +231,7 @@ impl Running {
 
     /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
     pub async fn ask_due(&self) -> usize {
-        worker::call_polling::tick(&self.ctx, &self.transport).await.expect("calls can be asked about")
+        worker::call_polling::tick(&self.ctx, &self.outbound).await.expect("calls can be asked about")
     }
 
     /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
@@ -302,7 +308,7 @@ impl Running {
     /// and claims that were not sent yet given back.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP;
-        let Self { ctx, transport, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
+        let Self { ctx, outbound, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
         let Self { mut server, mut tasks, mut keeper, .. } = self;
         health::announce_stop(&ctx);
         stopper.stop();
@@ -327,7 +333,7 @@ impl Running {
             }
             Err(_) => tracing::warn!("failed to release claims in time: others will notice that this process is gone"),
         }
-        drop((transport, outbox, deliveries));
+        drop((outbound, outbox, deliveries));
         if let Ok(ctx) = Arc::try_unwrap(ctx) {
             let _ = time::timeout(GOODBYE, ctx.close()).await;
         }
@@ -354,17 +360,19 @@ pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     Ok(store)
 }
 
-/// Sends go to the network, except for those of the simulator, which never leave the process.
+/// Sends over the network, except for what goes to the simulator: that never leaves the process.
 struct Switchboard {
-    network: HttpTransport,
+    network: Arc<Network>,
     simulator: Option<Arc<Simulator>>,
 }
 
-impl Transport for Switchboard {
-    fn exchange(&self, request: ProviderRequest) -> BoxFuture<'_, Result<ProviderResponse, Unreached>> {
+impl Outbound for Switchboard {
+    fn send(&self, to: Receiver, request: OutboundRequest) -> BoxFuture<'_, Exchange> {
         match &self.simulator {
-            Some(simulator) if request.url.starts_with(provider::simulator::SCHEME) => simulator.exchange(request),
-            _ => self.network.exchange(request),
+            Some(simulator) if to == Receiver::Provider && request.url.starts_with(provider::simulator::SCHEME) => {
+                simulator.send(to, request)
+            }
+            _ => self.network.send(to, request),
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::{
     lifecycle,
     service::{Context, SystemChance, auth},
     store, telemetry,
-    transport::{InterceptCourier, TargetCourier, system_lookup},
 };
 
 /// Lets the two people of a ride call and text each other without either seeing the other's phone number.
@@ -174,11 +173,7 @@ async fn create_client(name: &str, scope: Option<String>) -> Outcome {
     };
     let config = configure()?;
     let store = app::open(&config).await?;
-    let courier =
-        TargetCourier::new(config.settings.targets, system_lookup()).map_err(|_| "No HTTP client can be made")?;
-    let (clock, chance) = (Arc::new(SystemClock), Arc::new(SystemChance));
-    let interceptor = InterceptCourier::new().map_err(|_| "No HTTP client can be made")?;
-    let ctx = Context::new(config, store, clock, chance, Arc::new(courier), Arc::new(interceptor));
+    let ctx = Context::new(config, store, Arc::new(SystemClock), Arc::new(SystemChance));
     let made = auth::create_client_unasked(&ctx, &name, &scopes).await?;
     println!("client_id      {}", made.client.client_id);
     if let Some(secret) = made.secret {

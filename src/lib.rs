@@ -21,11 +21,11 @@ pub mod telemetry;
 
 mod domain;
 mod http;
+mod outbound;
 mod provider;
 mod service;
 mod simulator;
 mod store;
-mod transport;
 mod wakeup;
 mod worker;
 

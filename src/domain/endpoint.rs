@@ -4,9 +4,9 @@ use chrono::Duration;
 
 use super::{
     clock::Time,
-    courier::PostFailure,
     event::EventType,
     ids::{ClientId, EndpointId, EventId},
+    outbound::PostFailure,
     target::TargetUrl,
     text::Description,
     words::words,

@@ -31,7 +31,7 @@ use poem_openapi::OpenApiService;
 
 use self::pages::Page;
 pub(crate) use self::server::{Limits, serve};
-use crate::{service::Context, simulator::Simulator};
+use crate::{outbound::Outbound, service::Context, simulator::Simulator};
 
 /// All operations, as one value.
 type Api = (
@@ -49,7 +49,7 @@ type Api = (
     api::operations::HealthApi,
 );
 
-fn api(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> Api {
+fn api(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, simulator: Option<Arc<Simulator>>) -> Api {
     let shared = || Arc::clone(ctx);
     (
         api::oauth::OAuthApi { ctx: shared() },
@@ -59,17 +59,21 @@ fn api(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> Api {
         api::rides::RidesApi { ctx: shared() },
         api::activity::ActivityApi { ctx: shared() },
         api::events::EventsApi { ctx: shared() },
-        api::event_endpoints::EventEndpointsApi::new(shared()),
+        api::event_endpoints::EventEndpointsApi::new(shared(), Arc::clone(outbound)),
         api::clients::ClientsApi { ctx: shared() },
         api::simulator::SimulatorApi { simulator },
-        api::webhooks::WebhooksApi { ctx: shared() },
+        api::webhooks::WebhooksApi { ctx: shared(), outbound: Arc::clone(outbound) },
         api::operations::HealthApi { ctx: shared() },
     )
 }
 
 /// The whole application over HTTP.
-pub fn routes(ctx: &Arc<Context>, simulator: Option<Arc<Simulator>>) -> impl Endpoint<Output = Response> + use<> {
-    let api = OpenApiService::new(api(ctx, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
+pub fn routes(
+    ctx: &Arc<Context>,
+    outbound: &Arc<dyn Outbound>,
+    simulator: Option<Arc<Simulator>>,
+) -> impl Endpoint<Output = Response> + use<> {
+    let api = OpenApiService::new(api(ctx, outbound, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
     let prefix = prefix::of(&ctx.settings.public_base_url);
     let document = spec::document_under(&prefix);
     let guard = guard::Guard::new(&document);

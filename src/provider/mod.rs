@@ -22,8 +22,9 @@ mod wire;
 
 use bytes::Bytes;
 use chrono::Duration;
-use http::{HeaderMap, Method, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, Method, StatusCode};
 
+pub use crate::domain::outbound::{OutboundRequest as ProviderRequest, OutboundResponse as ProviderResponse};
 use crate::domain::{
     call::CallFlow,
     clock::Time,
@@ -172,66 +173,6 @@ pub struct OutboundText<'a> {
     pub reference: &'a str,
     /// Where the provider should report to. It has no query: an adapter without a field for the reference puts it there.
     pub report_url: &'a str,
-}
-
-/// An HTTP request that carries a send, or a question about a call. `Debug` shows neither address nor body: both may be personal.
-#[derive(Clone)]
-pub struct ProviderRequest {
-    /// HTTP method.
-    pub method: Method,
-    /// The whole address.
-    pub url: String,
-    /// Headers, with the credentials.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
-    pub body: String,
-}
-
-impl std::fmt::Debug for ProviderRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProviderRequest").field("method", &self.method).finish_non_exhaustive()
-    }
-}
-
-/// What came back. `Debug` leaves out the body: providers repeat numbers in it.
-#[derive(Clone)]
-pub struct ProviderResponse {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body, cut at 64 KiB.
-    pub body: Bytes,
-}
-
-impl ProviderResponse {
-    /// `Retry-After`, where it is a number of seconds.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.seconds(RETRY_AFTER.as_str())
-    }
-
-    /// A header that counts seconds.
-    pub fn seconds(&self, name: &str) -> Option<Duration> {
-        let seconds: u32 = self.headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::seconds(seconds.into()))
-    }
-}
-
-impl std::fmt::Debug for ProviderResponse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProviderResponse").field("status", &self.status).finish_non_exhaustive()
-    }
-}
-
-/// No response at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreached {
-    /// The request cannot have arrived: no connection was made.
-    #[error("not reached")]
-    NotSent,
-    /// The connection broke or the time was up: the provider may have it.
-    #[error("no answer")]
-    Unknown,
 }
 
 /// What a response means: it alone decides about retries.

@@ -19,8 +19,9 @@ use crate::{
         clock::Time,
         error::Result,
         number::ProviderName,
+        outbound::{Exchange, NoResponse, OutboundRequest, OutboundResponse},
     },
-    provider::{CallResults, Provider, ProviderRequest, ProviderResponse, Unreached},
+    provider::{CallResults, Provider},
     store::{
         Tx, breakers,
         calls::{self, Question},
@@ -51,7 +52,7 @@ pub(super) fn first_poll(ctx: &Context, provider: &ProviderName, now: Time) -> O
 }
 
 /// Takes the questions that are due.
-pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRequest, CallPoll)>> {
+pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest, CallPoll)>> {
     let now = ctx.now();
     let Some(holder) = ctx.membership.holder() else { return Ok(Vec::new()) };
     let (due, refusing) = ctx
@@ -80,11 +81,7 @@ pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(ProviderRequest,
 }
 
 /// Writes an answer down, and asks again later if the call goes on.
-pub async fn take_answer(
-    ctx: &Context,
-    poll: &CallPoll,
-    response: &std::result::Result<ProviderResponse, Unreached>,
-) -> Result<()> {
+pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: response, .. }: &Exchange) -> Result<()> {
     let now = ctx.now();
     let provider = &poll.provider.profile().name;
     match response {
@@ -92,8 +89,8 @@ pub async fn take_answer(
         Ok(answer) => {
             tracing::warn!(%provider, call = poll.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
         }
-        Err(why) => {
-            tracing::warn!(%provider, call = poll.call, %why, "a provider could not be asked about a call")
+        Err(none) => {
+            tracing::warn!(%provider, call = poll.call, why = %none.why, "a provider could not be asked about a call")
         }
     }
     let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
@@ -117,7 +114,7 @@ pub async fn take_answer(
 async fn judge_answer(
     ctx: &Context,
     poll: &CallPoll,
-    response: &std::result::Result<ProviderResponse, Unreached>,
+    response: &std::result::Result<OutboundResponse, NoResponse>,
     is_refused: bool,
 ) -> Result<()> {
     let (provider, refused) = (&poll.provider.profile().name, BreakerReason::ProviderRefusedUs);

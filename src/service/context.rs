@@ -10,7 +10,6 @@ use crate::{
     config::{Config, Settings},
     domain::{
         clock::{Clock, Time},
-        courier::Courier,
         error::Result,
         number::ProviderName,
     },
@@ -28,9 +27,6 @@ pub struct Context {
     pub(crate) settings: Settings,
     pub(crate) providers: Registry,
     pub(crate) wakeups: Wakeups,
-    pub(super) courier: Arc<dyn Courier>,
-    /// Carries questions to `INTERCEPT_URL`.
-    pub(super) interceptor: Arc<dyn Courier>,
     pub(super) streaks: Streaks,
     pub(super) failover_cursor: Cursor,
     pub(super) readiness: Readiness,
@@ -62,14 +58,7 @@ impl Wakeups {
 
 impl Context {
     /// Puts a context together over an open database.
-    pub fn new(
-        config: Config,
-        store: Store,
-        clock: Arc<dyn Clock>,
-        chance: Arc<dyn Chance>,
-        courier: Arc<dyn Courier>,
-        interceptor: Arc<dyn Courier>,
-    ) -> Self {
+    pub fn new(config: Config, store: Store, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Self {
         Self {
             store,
             clock,
@@ -78,8 +67,6 @@ impl Context {
             settings: config.settings,
             providers: Registry::new(config.accounts),
             wakeups: Wakeups { outbox: Wakeup::new(), events: Wakeup::new(), jobs: Wakeup::new() },
-            courier,
-            interceptor,
             streaks: Streaks::default(),
             failover_cursor: Cursor::default(),
             readiness: Readiness::default(),

@@ -19,17 +19,18 @@ use crate::{
     domain::{
         client::Caller,
         clock::Time,
-        courier::{Parcel, PostFailure, Receipt},
         endpoint::{Retry, RetryState, retry_pause},
         error::{Error, Result},
         event::StoredEvent,
         ids::{EndpointId, RideId},
+        outbound::{Exchange, OutboundRequest, PostFailure},
         signature,
     },
     store::{
         self,
         deliveries::{self, Claimed, Served, Tried},
         endpoints, events, messages,
+        processes::Holder,
     },
 };
 
@@ -53,6 +54,13 @@ pub struct Round {
     news: usize,
     /// The place in the log that is reached when all news was tried.
     reaches: i64,
+}
+
+impl Round {
+    /// In whose name its endpoint is claimed.
+    pub fn holder(&self) -> Holder {
+        self.endpoint.holder
+    }
 }
 
 /// An event of a round.
@@ -83,25 +91,14 @@ impl Finished {
         self.failure.is_none()
     }
 
-    fn new(at: Time, receipt: &Receipt) -> Self {
-        Self { at, status: receipt.status(), failure: receipt.failure(), took: receipt.took }
+    /// An exchange whose request was signed at this time.
+    pub fn new(at: Time, exchange: &Exchange) -> Self {
+        Self { at, status: exchange.status(), failure: exchange.failure(), took: exchange.took }
     }
 
     fn duration_ms(&self) -> i64 {
         i64::try_from(self.took.as_millis()).unwrap_or(i64::MAX)
     }
-}
-
-/// What came of a ping.
-pub struct Pong {
-    /// The endpoint took it.
-    pub delivered: bool,
-    /// Status of the answer, if there was one.
-    pub status: Option<u16>,
-    /// Why it was not taken, unless it was.
-    pub failure: Option<PostFailure>,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
 }
 
 /// Claims endpoints for which there is something to do, and looks up what. Those that need not hear of what is new are
@@ -179,8 +176,8 @@ async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
         .await
 }
 
-/// Posts an event of a round.
-pub async fn deliver(ctx: &Context, round: &Round, item: &Item) -> Result<Finished> {
+/// Prepares the post of an event of a round; returns it with the time that it is signed for.
+pub async fn prepare(ctx: &Context, round: &Round, item: &Item) -> Result<(OutboundRequest, Time)> {
     let Item { event, .. } = item;
     let mut data = serde_json::to_value(&event.data).map_err(Error::internal)?;
     if round.endpoint.include_text
@@ -190,13 +187,8 @@ pub async fn deliver(ctx: &Context, round: &Round, item: &Item) -> Result<Finish
     }
     let (now, id) = (ctx.now(), format!("evt_{}", event.id));
     let body = body(event.kind.as_str(), event.at, &data);
-    let headers = signature::headers(&round.endpoint.secrets, id, now, &body);
-    let url = round.endpoint.url.as_str().to_owned();
-    let post = ctx.courier.post(Parcel { url, headers, body });
-    match ctx.membership.while_held(round.endpoint.holder, post).await {
-        Some(receipt) => Ok(Finished::new(now, &receipt)),
-        None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
-    }
+    let headers = signature::headers(&round.endpoint.secrets, id, now, body.as_bytes());
+    Ok((OutboundRequest::post_json(round.endpoint.url.as_str().to_owned(), headers, body), now))
 }
 
 /// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts
@@ -293,25 +285,18 @@ fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
     }
 }
 
-/// Posts a test to an endpoint, and tells what came of it. It changes nothing.
-pub async fn ping_endpoint(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<Pong> {
+/// Prepares a test post to an endpoint. It changes nothing.
+pub async fn prepare_ping(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<OutboundRequest> {
     let now = ctx.now();
     require_own(caller, &find(ctx, id).await?)?;
     let (url, secrets) = endpoints::signing(&ctx.store, id, now).await?.ok_or(Error::NotFound)?;
     let body = body("endpoint.ping", now, &json!({ "endpoint_id": id }));
-    let headers = signature::headers(&secrets, chance::name("ping_"), now, &body);
-    let receipt = ctx.courier.post(Parcel { url: url.as_str().to_owned(), headers, body }).await;
-    let finished = Finished::new(now, &receipt);
-    Ok(Pong {
-        delivered: finished.is_taken(),
-        status: finished.status,
-        failure: finished.failure,
-        duration_ms: finished.duration_ms(),
-    })
+    let headers = signature::headers(&secrets, chance::name("ping_"), now, body.as_bytes());
+    Ok(OutboundRequest::post_json(url.as_str().to_owned(), headers, body))
 }
 
 /// The body of a post, after Standard Webhooks.
-pub(super) fn body(kind: &str, at: Time, data: &Value) -> Vec<u8> {
+pub(super) fn body(kind: &str, at: Time, data: &Value) -> String {
     let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    json!({ "type": kind, "timestamp": timestamp, "data": data }).to_string().into_bytes()
+    json!({ "type": kind, "timestamp": timestamp, "data": data }).to_string()
 }

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     Context,
-    relay::{take_call, take_text},
+    intercept::{Inquiry, take_answer},
+    relay::{Step, take_call, take_text},
     reports::{after, take_call_report, take_report, take_waiting},
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         error::Result,
         notice::Announcement,
         number::ProviderName,
+        outbound::{Exchange, OutboundRequest},
     },
     provider::{Endpoint, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
 };
@@ -27,118 +29,183 @@ const CALL_DEADLINE: Duration = Duration::from_secs(2);
 const LATER: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
-/// What became of a webhook.
-pub enum Intake {
-    /// This answer.
-    Answered(WebhookResponse),
-    /// The provider has no account here, so nothing it sends can be verified.
-    NotConfigured,
+/// Why a webhook is not taken.
+pub enum NoIntake {
     /// There is no such provider.
     Unknown,
+    /// The provider has no account here, so nothing it sends can be verified.
+    NotConfigured,
     /// The provider does not call this webhook by this method.
     WrongMethod,
 }
 
-/// Takes a webhook of the provider with this name.
-pub async fn take_webhook(ctx: &Arc<Context>, provider: &str, endpoint: Endpoint, request: &WebhookRequest) -> Intake {
-    match ctx.providers.find(provider) {
-        Found::Unknown => Intake::Unknown,
-        Found::NotConfigured => Intake::NotConfigured,
-        Found::Configured(adapter) => {
-            let profile = adapter.profile();
-            if !profile.methods[endpoint as usize].contains(&request.method) {
-                return Intake::WrongMethod;
+/// A webhook on its way from request to response. Between two of its steps the platform may have to be asked about a
+/// contact: [`next_question`](Intake::next_question) returns the question, and its caller sends it.
+pub struct Intake {
+    ctx: Arc<Context>,
+    adapter: Arc<dyn Provider>,
+    endpoint: Endpoint,
+    /// The response, where there is nothing to be taken.
+    settled: Option<WebhookResponse>,
+    events: Vec<ProviderEvent>,
+    /// The event that is taken now, and by when.
+    next: usize,
+    until: Option<Instant>,
+    inquiry: Inquiry,
+    /// By when all texts and reports must be taken.
+    patience: Instant,
+    flow: Option<CallFlow>,
+    is_all_taken: bool,
+}
+
+impl Intake {
+    /// Verifies and reads a webhook of the provider with this name.
+    pub fn open(
+        ctx: &Arc<Context>,
+        provider: &str,
+        endpoint: Endpoint,
+        request: &WebhookRequest,
+    ) -> std::result::Result<Self, NoIntake> {
+        let adapter = match ctx.providers.find(provider) {
+            Found::Unknown => return Err(NoIntake::Unknown),
+            Found::NotConfigured => return Err(NoIntake::NotConfigured),
+            Found::Configured(adapter) => adapter,
+        };
+        let profile = adapter.profile();
+        if !profile.methods[endpoint as usize].contains(&request.method) {
+            return Err(NoIntake::WrongMethod);
+        }
+        let (settled, events) = match read(ctx, adapter.as_ref(), endpoint, request) {
+            Ok(events) => (None, events),
+            Err(response) => (Some(response), Vec::new()),
+        };
+        Ok(Self {
+            ctx: Arc::clone(ctx),
+            adapter,
+            endpoint,
+            settled,
+            events,
+            next: 0,
+            until: None,
+            inquiry: Inquiry::default(),
+            patience: Instant::now() + profile.patience,
+            flow: None,
+            is_all_taken: true,
+        })
+    }
+
+    /// Takes the events up to the next one about which the platform must be asked; `None` when all are worked off.
+    pub async fn next_question(&mut self) -> Option<OutboundRequest> {
+        while let Some(event) = self.events.get(self.next) {
+            let until = *self.until.get_or_insert_with(|| match event {
+                // A caller listens to silence meanwhile.
+                ProviderEvent::Call(_) => Instant::now() + CALL_DEADLINE,
+                ProviderEvent::CallReport(report) if report.caller_waits => Instant::now() + CALL_DEADLINE,
+                _ => self.patience,
+            });
+            match take_event(&self.ctx, &self.adapter.profile().name, event, &mut self.inquiry, until).await {
+                Ok(Step::Ask(question)) => return Some(question),
+                Ok(Step::Done(decided)) => self.flow = decided.or(self.flow.take()),
+                // It does not hold up the events behind it; the provider repeats them all together.
+                Err(NotTaken) => self.is_all_taken = false,
             }
-            Intake::Answered(answer(ctx, adapter.as_ref(), endpoint, request).await)
+            (self.next, self.until, self.inquiry) = (self.next + 1, None, Inquiry::default());
+        }
+        None
+    }
+
+    /// Takes the answer to the question that was returned last.
+    pub fn take_answer(&mut self, exchange: &Exchange) {
+        take_answer(&self.ctx, &mut self.inquiry, exchange);
+    }
+
+    /// The response, in the provider's dialect, once there is no further question.
+    pub fn response(self) -> WebhookResponse {
+        let Self { ctx, adapter, endpoint, settled, events, flow, is_all_taken, .. } = self;
+        if let Some(response) = settled {
+            return response;
+        }
+        if !is_all_taken {
+            return adapter.acknowledge(endpoint, Receipt::NotNow);
+        }
+        let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(&adapter.profile().name));
+        match (flow, endpoint) {
+            (Some(flow), _) => render(&flow),
+            // Somebody may be waiting on the line, unless the event was one for which nobody waits.
+            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
+                render(&announce(&ctx, Announcement::NoContact))
+            }
+            (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
         }
     }
 }
 
-async fn answer(
-    ctx: &Arc<Context>,
+/// The events of a webhook, or the response to one that is refused or makes no sense.
+fn read(
+    ctx: &Context,
     adapter: &dyn Provider,
     endpoint: Endpoint,
     request: &WebhookRequest,
-) -> WebhookResponse {
+) -> std::result::Result<Vec<ProviderEvent>, WebhookResponse> {
     let provider = &adapter.profile().name;
-    let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(provider));
-    let verified = match adapter.verify(request, ctx.now()) {
-        Ok(verified) => verified,
-        Err(why) => {
-            match why {
-                Unverified::Unasked => {
-                    tracing::debug!(%provider, endpoint = endpoint.as_str(), "a webhook was asked for credentials")
-                }
-                _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "a webhook was refused"),
+    let verified = adapter.verify(request, ctx.now()).map_err(|why| {
+        match why {
+            Unverified::Unasked => {
+                tracing::debug!(%provider, endpoint = endpoint.as_str(), "asked a webhook for credentials")
             }
-            return adapter.refuse(why);
+            _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "refused a webhook"),
         }
-    };
-    let events = match adapter.parse(endpoint, &verified) {
-        Ok(events) => events,
-        Err(malformed) => {
-            tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "a signed webhook made no sense");
-            return match endpoint {
-                Endpoint::Voice => render(&announce(ctx, Announcement::OutOfOrder)),
-                Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
-            };
+        adapter.refuse(why)
+    })?;
+    adapter.parse(endpoint, &verified).map_err(|malformed| {
+        tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "signed webhook could not be parsed");
+        match endpoint {
+            Endpoint::Voice => adapter.render_call(&announce(ctx, Announcement::OutOfOrder), &ctx.report_url(provider)),
+            Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
         }
-    };
-    let (mut flow, mut all_taken) = (None, true);
-    let until = Instant::now() + adapter.profile().patience;
-    for event in &events {
-        // One that cannot be taken does not hold up those behind it; the provider repeats them all together.
-        match take_event(ctx, provider, event, until).await {
-            Ok(Some(decided)) => flow = Some(decided),
-            Ok(None) => {}
-            Err(NotTaken) => all_taken = false,
-        }
-    }
-    if !all_taken {
-        return adapter.acknowledge(endpoint, Receipt::NotNow);
-    }
-    match (flow, endpoint) {
-        (Some(flow), _) => render(&flow),
-        // Whatever this was, somebody may be waiting on the line; unless it was something that nobody waits for.
-        (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
-            render(&announce(ctx, Announcement::NoContact))
-        }
-        (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
-    }
+    })
 }
 
 async fn take_event(
     ctx: &Arc<Context>,
     provider: &ProviderName,
     event: &ProviderEvent,
+    inquiry: &mut Inquiry,
     until: Instant,
-) -> std::result::Result<Option<CallFlow>, NotTaken> {
-    let for_calls = || Instant::now() + CALL_DEADLINE;
-    match event {
-        ProviderEvent::Text(text) => within(until, take_text(ctx, provider, text)).await.map(|()| None),
-        ProviderEvent::Report(report) => within(until, take_report(ctx, provider, report)).await.map(|()| None),
-        // A caller is never left unanswered, even when the database is.
+) -> std::result::Result<Step<Option<CallFlow>>, NotTaken> {
+    let flow = match event {
+        ProviderEvent::Text(text) => match within(until, take_text(ctx, provider, text, inquiry)).await? {
+            Step::Ask(question) => return Ok(Step::Ask(question)),
+            Step::Done(()) => None,
+        },
+        ProviderEvent::Report(report) => {
+            within(until, take_report(ctx, provider, report)).await?;
+            None
+        }
+        // A caller is never left unanswered, even when the database does not answer.
         ProviderEvent::CallReport(report) if report.caller_waits => {
-            let flow = within(for_calls(), take_waiting(ctx, provider, report)).await;
-            Ok(Some(flow.unwrap_or_else(|NotTaken| {
+            let flow = within(until, take_waiting(ctx, provider, report)).await;
+            Some(flow.unwrap_or_else(|NotTaken| {
                 tokio::spawn(take_call_report_later(Arc::clone(ctx), provider.clone(), report.clone()));
                 after(report.status, true, ctx.settings.catalogue.default())
-            })))
+            }))
         }
         ProviderEvent::CallReport(report) => {
-            within(until, take_call_report(ctx, provider, report)).await.map(|()| None)
+            within(until, take_call_report(ctx, provider, report)).await?;
+            None
         }
-        ProviderEvent::Call(call) => Ok(Some(
-            within(for_calls(), take_call(ctx, provider, call))
-                .await
-                .unwrap_or_else(|NotTaken| announce(ctx, Announcement::OutOfOrder)),
-        )),
-        ProviderEvent::Ignored => Ok(None),
+        ProviderEvent::Call(call) => match within(until, take_call(ctx, provider, call, inquiry)).await {
+            Ok(Step::Ask(question)) => return Ok(Step::Ask(question)),
+            Ok(Step::Done(flow)) => Some(flow),
+            Err(NotTaken) => Some(announce(ctx, Announcement::OutOfOrder)),
+        },
+        ProviderEvent::Ignored => None,
         ProviderEvent::Unreadable(why) => {
-            tracing::warn!(%provider, why, "a part of a signed webhook made no sense");
-            Ok(None)
+            tracing::warn!(%provider, why, "a part of a signed webhook could not be parsed");
+            None
         }
-    }
+    };
+    Ok(Step::Done(flow))
 }
 
 /// Announcement for a caller about whom nothing is known.

@@ -18,10 +18,10 @@ use crate::{
     domain::{
         call::Call,
         contact::{Connection, InboundCall, InboundText, Refusal, Route},
-        courier::Parcel,
         error::Result,
         intercept::{OnFailure, QUESTION_TIMEOUT, Screened, Verdict, refused, verdict_of},
         number::ProviderName,
+        outbound::{Exchange, OutboundRequest, PostFailure},
         signature,
     },
     store::{
@@ -39,14 +39,23 @@ const MAX_SCREENINGS: u32 = 2;
 /// How long later texts wait for one that is being asked about: as long as a question takes, and the transactions around it.
 const HOLD: Duration = Duration::milliseconds(QUESTION_TIMEOUT.as_millis() as i64 + 200);
 
-/// What has been asked about a contact so far.
+/// The screening of one contact: what was asked about it so far, and what the platform said.
 #[derive(Default)]
 pub(super) struct Inquiry {
     screenings: u32,
+    /// It was looked whether there is something to ask, and the contact was not taken since.
+    is_screened: bool,
+    /// A question that is out.
+    pending: Option<(Connection, bool)>,
     last: Option<Screened>,
 }
 
 impl Inquiry {
+    /// The contact must be asked about again: it takes another route by now.
+    pub(super) fn reopen(&mut self) {
+        self.is_screened = false;
+    }
+
     /// What is said of a contact that goes this way now. `None` if nothing is, and it can be asked about still.
     fn verdict(&self, way: &Connection) -> Option<Verdict> {
         let said = verdict_of(way, self.last.as_ref());
@@ -66,23 +75,23 @@ impl Inquiry {
     }
 }
 
-/// Asks about a text, if somebody is to be asked and it would go through.
+/// The question about a text, unless it was asked, or there is nobody to ask, or the text would not go through.
 pub(super) async fn screen_text(
     ctx: &Context,
     provider: &ProviderName,
     text: &InboundText,
     inquiry: &mut Inquiry,
-) -> Result<()> {
-    let Some(intercept) = &ctx.settings.intercept else { return Ok(()) };
+) -> Result<Option<OutboundRequest>> {
+    let Some(intercept) = &ctx.settings.intercept else { return Ok(None) };
+    if std::mem::replace(&mut inquiry.is_screened, true) {
+        return Ok(None);
+    }
     inquiry.screenings += 1;
     if !is_for_the_other(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
-        return Ok(());
+        return Ok(None);
     }
     let arrived = ctx.store.write(|tx| async move { enter_conversation(ctx, &tx, provider, text).await });
-    if let Some(way) = arrived.await? {
-        ask(ctx, intercept, way, Some(text), inquiry).await;
-    }
-    Ok(())
+    Ok(arrived.await?.map(|way| question(ctx, intercept, way, Some(text), inquiry)))
 }
 
 /// Gives a text its position in the conversation that it goes to now, if it goes to one.
@@ -133,31 +142,33 @@ pub(super) async fn leave_conversation(
     }
 }
 
-/// The same for a call. A repeat gets the first answer, as long as it would reach the same person.
+/// The question about a call. A repeated call gets the first answer, as long as it would reach the same person.
 pub(super) async fn screen_call(
     ctx: &Context,
     provider: &ProviderName,
     call: &InboundCall,
     inquiry: &mut Inquiry,
-) -> Result<()> {
-    let Some(intercept) = &ctx.settings.intercept else { return Ok(()) };
+) -> Result<Option<OutboundRequest>> {
+    let Some(intercept) = &ctx.settings.intercept else { return Ok(None) };
+    if std::mem::replace(&mut inquiry.is_screened, true) {
+        return Ok(None);
+    }
     inquiry.screenings += 1;
     let Route::Connected(way) = route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await? else {
-        return Ok(());
+        return Ok(None);
     };
     if let Some(known) = calls::find(&ctx.store, provider, &call.key).await? {
         // What did not go to the other party at first never does.
         if known.reason.is_some() {
             inquiry.last = Some(Screened { way, verdict: Verdict::Block });
-            return Ok(());
+            return Ok(None);
         }
         if went_this_way(ctx, &known, &way).await? {
             inquiry.last = Some(Screened { way, verdict: Verdict::Allow });
-            return Ok(());
+            return Ok(None);
         }
     }
-    ask(ctx, intercept, way, None, inquiry).await;
-    Ok(())
+    Ok(Some(question(ctx, intercept, way, None, inquiry)))
 }
 
 /// Whether a call was to reach who is at the end of this way now.
@@ -196,13 +207,13 @@ pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> O
     })
 }
 
-async fn ask(
+fn question(
     ctx: &Context,
     intercept: &InterceptConfig,
     way: Connection,
     text: Option<&InboundText>,
     inquiry: &mut Inquiry,
-) {
+) -> OutboundRequest {
     let now = ctx.now();
     let mut data = json!({
         "ride_id": way.ride_id,
@@ -216,21 +227,31 @@ async fn ask(
     let kind = if text.is_some() { "intercept.text" } else { "intercept.call" };
     let body = body(kind, now, &data);
     let secrets = std::slice::from_ref(&intercept.secret);
-    let headers = signature::headers(secrets, chance::name("ask_"), now, &body);
-    let receipt = ctx.interceptor.post(Parcel { url: intercept.url.clone(), headers, body }).await;
-    let verdict = match (receipt.status, &receipt.body) {
-        (Some(200..=299), Ok(answer)) => Verdict::read(answer, text.is_some()),
+    let headers = signature::headers(secrets, chance::name("ask_"), now, body.as_bytes());
+    inquiry.pending = Some((way, text.is_some()));
+    OutboundRequest::post_json(intercept.url.clone(), headers, body)
+}
+
+/// Takes the answer to the question that is out.
+pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Exchange) {
+    let (Some(intercept), Some((way, is_text))) = (&ctx.settings.intercept, inquiry.pending.take()) else { return };
+    let (status, is_whole) = match &exchange.outcome {
+        Ok(response) => (Some(response.status), true),
+        Err(none) => (none.status, false),
+    };
+    let verdict = match &exchange.outcome {
+        Ok(response) if response.status.is_success() => Verdict::read(&response.body, is_text),
         // It began as an answer: half of a "block" must not count as none.
-        (Some(200..=299), Err(_)) => Verdict::Unclear,
-        (status, _) => {
-            let failure = receipt.failure().map(|failure| failure.as_str());
-            let setting = intercept.on_failure.as_str();
+        Err(none) if none.status.is_some_and(|status| status.is_success()) => Verdict::Unclear,
+        _ => {
+            let failure = exchange.failure().map(PostFailure::as_str);
+            let (status, setting) = (status.map(|status| status.as_u16()), intercept.on_failure.as_str());
             tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL gave no answer");
             inquiry.without_answer(intercept.on_failure)
         }
     };
     if verdict == Verdict::Unclear {
-        let (status, is_whole) = (receipt.status, receipt.body.is_ok());
+        let status = status.map(|status| status.as_u16());
         tracing::warn!(ride_id = %way.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
     }
     inquiry.last = Some(Screened { way, verdict });

@@ -43,7 +43,6 @@ mod wrong_secrets;
 
 pub use chance::{Chance, SystemChance, name as random_name};
 pub use context::Context;
-pub use deliveries::{Finished, Lane, Pong, Round};
 pub use endpoints::EndpointWithSecret;
 pub use intake::Intake;
 pub use once::{Once, RequestId};

@@ -17,9 +17,10 @@ use crate::{
         ids::MessageId,
         message::{ProviderCode, SendFailure},
         number::ProviderName,
+        outbound::{Exchange, NoResponse, OutboundRequest, OutboundResponse},
         retry,
     },
-    provider::{OutboundText, Provider, ProviderRequest, ProviderResponse, SendOutcome, Unreached},
+    provider::{OutboundText, Provider, SendOutcome},
     store::{
         breakers,
         outbox::{self, Ask, Cause, Claim, Claimed, Ending},
@@ -140,7 +141,7 @@ pub async fn owed_count(ctx: &Context) -> Result<u64> {
 }
 
 /// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
-pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(ProviderRequest, Dispatch)>> {
+pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequest, Dispatch)>> {
     let Some(part) = outbox::resolve(&ctx.store, claim, ctx.now()).await? else { return Ok(None) };
     let Some(way) = part.way else {
         settle(ctx, part.message_id, claim, Ending::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
@@ -170,13 +171,9 @@ pub async fn came_to_nothing(ctx: &Context, provider: &ProviderName, claim: Clai
 }
 
 /// Writes down what came of a dispatch; `None`: it was broken off.
-pub async fn write_down(
-    ctx: &Context,
-    dispatch: &Dispatch,
-    response: Option<&std::result::Result<ProviderResponse, Unreached>>,
-) -> Result<()> {
-    match response {
-        Some(response) => finish(ctx, dispatch, response).await,
+pub async fn write_down(ctx: &Context, dispatch: &Dispatch, exchange: Option<&Exchange>) -> Result<()> {
+    match exchange {
+        Some(exchange) => finish(ctx, dispatch, &exchange.outcome).await,
         None => break_off(ctx, dispatch).await,
     }
 }
@@ -184,14 +181,14 @@ pub async fn write_down(
 async fn finish(
     ctx: &Context,
     dispatch: &Dispatch,
-    response: &std::result::Result<ProviderResponse, Unreached>,
+    response: &std::result::Result<OutboundResponse, NoResponse>,
 ) -> Result<()> {
     let Dispatch { claim, message, provider } = dispatch;
     let (claim, message) = (*claim, *message);
     let outcome = match response {
         Ok(response) => provider.read_outcome(response),
-        Err(Unreached::NotSent) => SendOutcome::TryLater { after: None },
-        Err(Unreached::Unknown) => SendOutcome::InDoubt,
+        Err(none) if none.may_have_arrived => SendOutcome::InDoubt,
+        Err(_) => SendOutcome::TryLater { after: None },
     };
     let answer = response.as_ref().ok();
     let status = answer.map(|answer| answer.status.as_u16());
@@ -275,7 +272,7 @@ async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<
 }
 
 /// What a response says of the provider itself.
-fn health(response: &std::result::Result<ProviderResponse, Unreached>, outcome: &SendOutcome) -> Health {
+fn health(response: &std::result::Result<OutboundResponse, NoResponse>, outcome: &SendOutcome) -> Health {
     match (response, outcome) {
         (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => Health::Well,
         (_, SendOutcome::RefusedUs) => Health::RefusingUs,

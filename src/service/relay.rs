@@ -25,6 +25,7 @@ use crate::{
         message::{MessageKind, MessageStatus, NewMessage, SendFailure},
         notice::Announcement,
         number::ProviderName,
+        outbound::OutboundRequest,
         person::Role,
         phone::PhoneNumber,
         text::Body,
@@ -45,19 +46,34 @@ const REPEATED: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
 
-/// Takes a text from a phone: stores it, and owes it to the other party.
-pub(super) async fn take_text(ctx: &Context, provider: &ProviderName, text: &InboundText) -> Result<()> {
+/// How far the taking of a contact has come.
+pub(super) enum Step<T> {
+    /// The platform must be asked first; then the contact is to be taken again.
+    Ask(OutboundRequest),
+    /// It is taken.
+    Done(T),
+}
+
+/// Takes a text from a phone: stores it and enqueues it for the other party.
+pub(super) async fn take_text(
+    ctx: &Context,
+    provider: &ProviderName,
+    text: &InboundText,
+    inquiry: &mut Inquiry,
+) -> Result<Step<()>> {
     let text = &*addressed(ctx, provider, text).await?;
-    let mut inquiry = Inquiry::default();
     loop {
-        screen_text(ctx, provider, text, &mut inquiry).await?;
-        let inquiry = &inquiry;
-        if ctx.store.write(|tx| async move { take_screened(ctx, &tx, provider, text, inquiry).await }).await? {
+        if let Some(question) = screen_text(ctx, provider, text, inquiry).await? {
+            return Ok(Step::Ask(question));
+        }
+        let screening = &*inquiry;
+        if ctx.store.write(|tx| async move { take_screened(ctx, &tx, provider, text, screening).await }).await? {
             break;
         }
+        inquiry.reopen();
     }
     ctx.wakeups.outbox.send();
-    Ok(())
+    Ok(Step::Done(()))
 }
 
 /// Takes a text after its screening; `false` if it must be asked about again, and nothing has changed.
@@ -209,18 +225,25 @@ async fn keep(
 }
 
 /// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
-/// anew: the caller is still waiting. Unless nobody can be any more: what is repeated then was recorded by somebody.
-pub(super) async fn take_call(ctx: &Context, provider: &ProviderName, call: &InboundCall) -> Result<CallFlow> {
-    let mut inquiry = Inquiry::default();
+/// again: the caller is still waiting. Unless nobody can be any more: then somebody repeats a recorded webhook.
+pub(super) async fn take_call(
+    ctx: &Context,
+    provider: &ProviderName,
+    call: &InboundCall,
+    inquiry: &mut Inquiry,
+) -> Result<Step<CallFlow>> {
     let (route, to, is_waiting) = loop {
-        screen_call(ctx, provider, call, &mut inquiry).await?;
-        let inquiry = &inquiry;
-        let taken = ctx.store.write(|tx| async move { take_screened_call(ctx, &tx, provider, call, inquiry).await });
+        if let Some(question) = screen_call(ctx, provider, call, inquiry).await? {
+            return Ok(Step::Ask(question));
+        }
+        let screening = &*inquiry;
+        let taken = ctx.store.write(|tx| async move { take_screened_call(ctx, &tx, provider, call, screening).await });
         if let Some(taken) = taken.await? {
             break taken;
         }
+        inquiry.reopen();
     };
-    Ok(match (to, &call.to) {
+    Ok(Step::Done(match (to, &call.to) {
         (Some(to), Some(number)) if is_waiting => CallFlow::Connect { to, caller_id: number.clone() },
         _ => {
             let language = match &route {
@@ -229,7 +252,7 @@ pub(super) async fn take_call(ctx: &Context, provider: &ProviderName, call: &Inb
             };
             ctx.settings.catalogue.of_contact(language, call.to.as_ref()).announce(Announcement::NoContact)
         }
-    })
+    }))
 }
 
 /// Records a call after its screening: its route, the phone that it may reach, and whether its caller can still be

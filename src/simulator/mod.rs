@@ -1,11 +1,14 @@
 //! The simulated network: the other side of the simulator's wire.
 //!
-//! It signs webhooks as a provider would and hands them to the same intake, takes sends over the [`Transport`], and
+//! It signs webhooks as a provider would and hands them to the same intake, takes sends over the [`Outbound`] port, and
 //! shows every phone what it got. Screens live in the database, so that all replicas show the same.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -20,17 +23,18 @@ use crate::{
         call::CallStatus,
         client::Caller,
         error::{Error, Result},
+        outbound::{Exchange, NoResponse, OutboundRequest, OutboundResponse, PostFailure, Receiver},
         phone::PhoneNumber,
         text::Body,
         words::words,
     },
+    outbound::Outbound,
     provider::{
-        Endpoint, ProviderRequest, ProviderResponse, Unreached, WebhookRequest, WebhookResponse,
+        Endpoint, WebhookRequest, WebhookResponse,
         simulator::{NAME, SIGNATURE_HEADER, sign, wire},
     },
-    service::{Context, Intake, comparisons, intake},
+    service::{Context, Intake, comparisons},
     store::simulator::{self as screens, EntryKind, ScreenEntry},
-    transport::Transport,
 };
 
 /// How long simulated people talk.
@@ -39,6 +43,7 @@ const TALK: Duration = Duration::seconds(30);
 /// The network.
 pub struct Simulator {
     ctx: Arc<Context>,
+    outbound: Arc<dyn Outbound>,
     secret: SecretString,
     /// Tells the events of this process apart, and its name those of all processes.
     events: AtomicU64,
@@ -70,9 +75,9 @@ pub enum Heard {
 
 impl Simulator {
     /// A network that shares `secret` with the adapter.
-    pub fn new(ctx: Arc<Context>, secret: SecretString) -> Self {
+    pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, secret: SecretString) -> Self {
         let run = crate::service::random_name("");
-        Self { ctx, secret, events: AtomicU64::new(0), run }
+        Self { ctx, outbound, secret, events: AtomicU64::new(0), run }
     }
 
     fn event_id(&self, kind: &str) -> String {
@@ -87,12 +92,17 @@ impl Simulator {
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signature).map_err(Error::internal)?);
         let request = WebhookRequest { method: Method::POST, url, headers, body: Bytes::from(body) };
-        match intake::take_webhook(&self.ctx, NAME.as_str(), endpoint, &request).await {
-            Intake::Answered(answer) if answer.status.is_success() => Ok(answer),
-            Intake::Answered(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
-                Err(Error::Busy { retry_after: Duration::seconds(1) })
-            }
-            _ => Err(Error::internal("the simulator's webhook was refused")),
+        let refused = || Error::internal("the simulator's webhook was refused");
+        let mut intake = Intake::open(&self.ctx, NAME.as_str(), endpoint, &request).map_err(|_| refused())?;
+        while let Some(question) = intake.next_question().await {
+            let answer = self.outbound.send(Receiver::Interceptor, question).await;
+            intake.take_answer(&answer);
+        }
+        let answer = intake.response();
+        match answer.status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::SERVICE_UNAVAILABLE => Err(Error::Busy { retry_after: Duration::seconds(1) }),
+            _ => Err(refused()),
         }
     }
 
@@ -156,7 +166,7 @@ impl Simulator {
     }
 
     /// Takes a send of ours: shows it on the phone, and reports it as delivered.
-    async fn deliver(&self, request: &ProviderRequest) -> Result<String> {
+    async fn deliver(&self, request: &OutboundRequest) -> Result<String> {
         let send: wire::Send = serde_json::from_str(&request.body).map_err(Error::internal)?;
         let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
         let (from, to) = (number(&send.from)?, number(&send.to)?);
@@ -166,15 +176,21 @@ impl Simulator {
     }
 }
 
-impl Transport for Simulator {
-    fn exchange(&self, request: ProviderRequest) -> BoxFuture<'_, std::result::Result<ProviderResponse, Unreached>> {
+impl Outbound for Simulator {
+    fn send(&self, _: Receiver, request: OutboundRequest) -> BoxFuture<'_, Exchange> {
         Box::pin(async move {
-            let id = self.deliver(&request).await.map_err(|cause| {
-                tracing::error!(%cause, "the simulated network failed");
-                Unreached::Unknown
-            })?;
-            let body = serde_json::to_vec(&wire::Sent { id }).unwrap_or_default();
-            Ok(ProviderResponse { status: StatusCode::CREATED, headers: HeaderMap::new(), body: body.into() })
+            let began = Instant::now();
+            let outcome = match self.deliver(&request).await {
+                Ok(id) => {
+                    let body = serde_json::to_vec(&wire::Sent { id }).unwrap_or_default().into();
+                    Ok(OutboundResponse { status: StatusCode::CREATED, headers: HeaderMap::new(), body })
+                }
+                Err(cause) => {
+                    tracing::error!(%cause, "the simulated network failed");
+                    Err(NoResponse { why: PostFailure::Unreachable, status: None, may_have_arrived: true })
+                }
+            };
+            Exchange { took: began.elapsed(), outcome }
         })
     }
 }

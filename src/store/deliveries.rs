@@ -22,11 +22,11 @@ use super::{
 };
 use crate::domain::{
     clock::Time,
-    courier::PostFailure,
     endpoint::{Attempt, DisabledReason, EndpointStatus, Health, Retry, RetryState},
     error::{Error, Result},
     event::EventType,
     ids::{ClientId, EndpointId, EventId},
+    outbound::PostFailure,
     page::{Page, PageRequest},
     signature::WebhookSecret,
     target::TargetUrl,

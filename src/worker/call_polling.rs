@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time};
 
 use crate::{
-    domain::error::Result,
+    domain::{error::Result, outbound::Receiver},
     lifecycle::Stop,
+    outbound::Outbound,
     service::{Context, call_polling},
-    transport::Transport,
 };
 
 /// Questions that one process has under way at most.
@@ -16,11 +16,11 @@ const AT_ONCE: usize = 8;
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Asks everything that is due now, `AT_ONCE` at a time; answers how many questions there were.
-pub async fn tick(ctx: &Arc<Context>, transport: &Arc<dyn Transport>) -> Result<usize> {
+pub async fn tick(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>) -> Result<usize> {
     let mut asked = 0;
     loop {
         let mut running = JoinSet::new();
-        ask(ctx, transport, &mut running).await?;
+        ask(ctx, outbound, &mut running).await?;
         if running.is_empty() {
             return Ok(asked);
         }
@@ -30,10 +30,10 @@ pub async fn tick(ctx: &Arc<Context>, transport: &Arc<dyn Transport>) -> Result<
 }
 
 /// Asks until told to stop. Questions under way are given up then: their leases give them to whoever runs next.
-pub async fn run(ctx: Arc<Context>, transport: Arc<dyn Transport>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop) {
     let mut running = JoinSet::new();
     loop {
-        if let Err(cause) = ask(&ctx, &transport, &mut running).await {
+        if let Err(cause) = ask(&ctx, &outbound, &mut running).await {
             tracing::error!(%cause, "calls could not be asked about");
         }
         tokio::select! {
@@ -47,16 +47,16 @@ pub async fn run(ctx: Arc<Context>, transport: Arc<dyn Transport>, mut stop: Sto
 }
 
 /// Asks as much of what is due as there is room for.
-async fn ask(ctx: &Arc<Context>, transport: &Arc<dyn Transport>, running: &mut JoinSet<()>) -> Result<()> {
+async fn ask(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, running: &mut JoinSet<()>) -> Result<()> {
     let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
     if free == 0 {
         return Ok(());
     }
     for (request, poll) in call_polling::take_due(ctx, free).await? {
-        let (ctx, transport) = (Arc::clone(ctx), Arc::clone(transport));
+        let (ctx, outbound) = (Arc::clone(ctx), Arc::clone(outbound));
         running.spawn(async move {
-            let response = transport.exchange(request).await;
-            if let Err(cause) = call_polling::take_answer(&ctx, &poll, &response).await {
+            let exchange = outbound.send(Receiver::Provider, request).await;
+            if let Err(cause) = call_polling::take_answer(&ctx, &poll, &exchange).await {
                 tracing::error!(%cause, "what became of a call could not be written down");
             }
         });

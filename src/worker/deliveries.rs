@@ -19,9 +19,17 @@ use tokio::{
 };
 
 use crate::{
-    domain::error::{Error, Result},
+    domain::{
+        error::{Error, Result},
+        outbound::Receiver,
+    },
     lifecycle::Stop,
-    service::{Context, Finished, Lane, Round, deliveries},
+    outbound::Outbound,
+    service::{
+        Context,
+        deliveries::{self, Finished, Item, Lane, Round},
+        presence,
+    },
 };
 
 /// Exchanges under way in each lane at most.
@@ -38,39 +46,46 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The worker.
 pub struct DeliveryWorker {
     ctx: Arc<Context>,
-    lanes: [(Lane, Arc<Places>); 2],
+    lanes: [(Lane, LaneSender); 2],
 }
 
-/// The room of a lane.
-struct Places {
-    free: Arc<Semaphore>,
-    /// Shared by all lanes.
+/// Delivers the rounds of one lane.
+#[derive(Clone)]
+struct LaneSender {
+    ctx: Arc<Context>,
+    outbound: Arc<dyn Outbound>,
+    /// A permit for each exchange under way.
+    sending: Arc<Semaphore>,
+    /// A permit for each round that is recorded now; shared by all lanes.
     finishing: Arc<Semaphore>,
     /// The process stops: no exchange begins any more.
-    is_closing: AtomicBool,
+    is_closing: Arc<AtomicBool>,
 }
 
 impl DeliveryWorker {
-    /// A worker of this service.
-    pub fn new(ctx: Arc<Context>) -> Self {
+    /// A worker that sends over this port.
+    pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>) -> Self {
         let finishing = Arc::new(Semaphore::new(FINISHING));
-        let places = || {
-            let (free, finishing) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::clone(&finishing));
-            Arc::new(Places { free, finishing, is_closing: AtomicBool::new(false) })
+        let sender = || LaneSender {
+            ctx: Arc::clone(&ctx),
+            outbound: Arc::clone(&outbound),
+            sending: Arc::new(Semaphore::new(AT_ONCE)),
+            finishing: Arc::clone(&finishing),
+            is_closing: Arc::default(),
         };
-        Self { ctx, lanes: [(Lane::Clear, places()), (Lane::Hampered, places())] }
+        let lanes = [(Lane::Clear, sender()), (Lane::Hampered, sender())];
+        Self { ctx, lanes }
     }
 
-    /// Delivers everything that is due now; answers how many rounds that took.
+    /// Delivers everything that is due now; returns the number of rounds that took.
     pub async fn tick(&self) -> Result<usize> {
         let mut done = 0;
         loop {
             let mut running = JoinSet::new();
-            for (lane, places) in &self.lanes {
-                for round in
-                    deliveries::claim_rounds(&self.ctx, *lane, u32::try_from(AT_ONCE).unwrap_or(u32::MAX)).await?
-                {
-                    running.spawn(work_off(Arc::clone(&self.ctx), round, Arc::clone(places)));
+            for (lane, sender) in &self.lanes {
+                let limit = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+                for round in deliveries::claim_rounds(&self.ctx, *lane, limit).await? {
+                    running.spawn(sender.clone().work_off(round));
                 }
             }
             if running.is_empty() {
@@ -83,32 +98,32 @@ impl DeliveryWorker {
 
     /// Delivers until told to stop; then finishes what is under way.
     pub async fn run(self, mut stop: Stop) {
-        let mut placed = self.ctx.wakeups.events.listen();
+        let mut new_events = self.ctx.wakeups.events.listen();
         let mut running = [JoinSet::new(), JoinSet::new()];
         loop {
-            for ((lane, places), running) in self.lanes.iter().zip(&mut running) {
+            for ((lane, sender), running) in self.lanes.iter().zip(&mut running) {
                 let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
                 let rounds =
                     if free == 0 { Ok(Vec::new()) } else { deliveries::claim_rounds(&self.ctx, *lane, free).await };
                 for round in rounds.unwrap_or_else(|cause| {
-                    tracing::error!(%cause, "event endpoints could not be read");
+                    tracing::error!(%cause, "failed to claim event endpoints");
                     Vec::new()
                 }) {
-                    running.spawn(work_off(Arc::clone(&self.ctx), round, Arc::clone(places)));
+                    running.spawn(sender.clone().work_off(round));
                 }
             }
             let [clear, hampered] = &mut running;
             tokio::select! {
                 () = stop.requested() => break,
-                // A finished round frees its place, and the next events of its endpoint.
+                // A finished round makes room for another, and the next events of its endpoint.
                 Some(_) = clear.join_next() => {}
                 Some(_) = hampered.join_next() => {}
-                () = placed.woken() => {}
+                () = new_events.woken() => {}
                 () = time::sleep(PERIOD) => {}
             }
         }
-        for (_, places) in &self.lanes {
-            places.is_closing.store(true, Ordering::Relaxed);
+        for (_, sender) in &self.lanes {
+            sender.is_closing.store(true, Ordering::Relaxed);
         }
         for lane in running {
             lane.join_all().await;
@@ -116,67 +131,79 @@ impl DeliveryWorker {
     }
 }
 
-async fn work_off(ctx: Arc<Context>, round: Round, places: Arc<Places>) {
-    let round = Arc::new(round);
-    let outcome = async {
-        let finished = deliver_all(&ctx, &round, &places).await?;
-        let _permit = places.finishing.acquire().await.map_err(Error::internal)?;
-        deliveries::finish_round(&ctx, &round, &finished).await
-    };
-    if let Err(cause) = outcome.await {
-        // The lease gives the endpoint back, and the same events are delivered again.
-        tracing::error!(%cause, "events could not be delivered");
+impl LaneSender {
+    async fn work_off(self, round: Round) {
+        let round = Arc::new(round);
+        let outcome = async {
+            let finished = self.deliver_all(&round).await?;
+            let _permit = self.finishing.acquire().await.map_err(Error::internal)?;
+            deliveries::finish_round(&self.ctx, &round, &finished).await
+        };
+        if let Err(cause) = outcome.await {
+            // The lease releases the endpoint, and the same events are delivered again.
+            tracing::error!(%cause, "failed to deliver events");
+        }
     }
-}
 
-/// Delivers the events of a round: the first alone, and when that was taken several at once, but those of one ride one
-/// after the other. They begin in order and without a gap, so that what was tried is always the first so many; after a
-/// failure none begins any more. An error means that not even the first could be tried.
-async fn deliver_all(ctx: &Arc<Context>, round: &Arc<Round>, places: &Places) -> Result<Vec<Finished>> {
-    let until = Instant::now() + BEGINS_UNTIL;
-    let mut outcomes: Vec<Option<Finished>> = round.items.iter().map(|_| None).collect();
-    let (mut window, mut next, mut is_over, mut broken) = (1, 0, false, None);
-    let mut rides = HashSet::new();
-    let mut running = JoinSet::new();
-    loop {
-        while let Some(item) = round.items.get(next).filter(|_| !is_over && running.len() < window) {
-            if item.ride().is_some_and(|ride| rides.contains(&ride)) {
-                break;
-            }
-            let place = time::timeout_at(until, Arc::clone(&places.free).acquire_owned()).await;
-            let Ok(Ok(place)) = place else {
-                is_over = true;
-                break;
-            };
-            if places.is_closing.load(Ordering::Relaxed) {
-                is_over = true;
-                break;
-            }
-            rides.extend(item.ride());
-            let (ctx, round, at) = (Arc::clone(ctx), Arc::clone(round), next);
-            running.spawn(async move {
-                let finished = deliveries::deliver(&ctx, &round, &round.items[at]).await;
-                drop(place);
-                (at, finished)
-            });
-            next += 1;
-        }
-        let Some(ended) = running.join_next().await else { break };
-        match ended.map_err(Error::internal) {
-            Ok((at, Ok(finished))) => {
-                if let Some(ride) = round.items[at].ride() {
-                    rides.remove(&ride);
+    /// Delivers the events of a round: the first alone, and when the endpoint took that, several at once, but those of
+    /// one ride one after the other. They begin in order and without a gap, so the events that were tried are always the
+    /// first ones; after a failure none begins any more. An error means that not even the first could be tried.
+    async fn deliver_all(&self, round: &Arc<Round>) -> Result<Vec<Finished>> {
+        let until = Instant::now() + BEGINS_UNTIL;
+        let mut outcomes: Vec<Option<Finished>> = round.items.iter().map(|_| None).collect();
+        let (mut window, mut next, mut is_over, mut broken) = (1, 0, false, None);
+        let mut rides = HashSet::new();
+        let mut running = JoinSet::new();
+        loop {
+            while let Some(item) = round.items.get(next).filter(|_| !is_over && running.len() < window) {
+                if item.ride().is_some_and(|ride| rides.contains(&ride)) {
+                    break;
                 }
-                (window, is_over) = (WINDOW, is_over || !finished.is_taken());
-                outcomes[at] = Some(finished);
+                let permit = time::timeout_at(until, Arc::clone(&self.sending).acquire_owned()).await;
+                let Ok(Ok(permit)) = permit else {
+                    is_over = true;
+                    break;
+                };
+                if self.is_closing.load(Ordering::Relaxed) {
+                    is_over = true;
+                    break;
+                }
+                rides.extend(item.ride());
+                let (sender, round, at) = (self.clone(), Arc::clone(round), next);
+                running.spawn(async move {
+                    let finished = sender.deliver(&round, &round.items[at]).await;
+                    drop(permit);
+                    (at, finished)
+                });
+                next += 1;
             }
-            // It leaves a gap: what is behind it is delivered again.
-            Ok((_, Err(cause))) | Err(cause) => (is_over, broken) = (true, Some(cause)),
+            let Some(ended) = running.join_next().await else { break };
+            match ended.map_err(Error::internal) {
+                Ok((at, Ok(finished))) => {
+                    if let Some(ride) = round.items[at].ride() {
+                        rides.remove(&ride);
+                    }
+                    (window, is_over) = (WINDOW, is_over || !finished.is_taken());
+                    outcomes[at] = Some(finished);
+                }
+                // It leaves a gap: the events after it are delivered again.
+                Ok((_, Err(cause))) | Err(cause) => (is_over, broken) = (true, Some(cause)),
+            }
+        }
+        let finished: Vec<_> = outcomes.into_iter().map_while(|outcome| outcome).collect();
+        match broken {
+            Some(cause) if finished.is_empty() => Err(cause),
+            _ => Ok(finished),
         }
     }
-    let finished: Vec<_> = outcomes.into_iter().map_while(|outcome| outcome).collect();
-    match broken {
-        Some(cause) if finished.is_empty() => Err(cause),
-        _ => Ok(finished),
+
+    /// Posts an event of a round.
+    async fn deliver(&self, round: &Round, item: &Item) -> Result<Finished> {
+        let (request, at) = deliveries::prepare(&self.ctx, round, item).await?;
+        let post = self.outbound.send(Receiver::EventEndpoint, request);
+        match presence::while_held(&self.ctx, round.holder(), post).await {
+            Some(exchange) => Ok(Finished::new(at, &exchange)),
+            None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
+        }
     }
 }

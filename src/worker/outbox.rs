@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time};
 
 use crate::{
-    domain::{error::Result, number::ProviderName},
+    domain::{error::Result, number::ProviderName, outbound::Receiver},
     lifecycle::Stop,
+    outbound::Outbound,
     service::{Context, health, outbox, presence},
     store::outbox::{Claim, Claimed},
-    transport::Transport,
 };
 
 /// Exchanges with one provider that one process has under way at most. Each provider has its own, so that one that is slow
@@ -28,13 +28,13 @@ const FINISH_WITHIN: Duration = Duration::from_secs(30);
 /// The worker.
 pub struct OutboxWorker {
     ctx: Arc<Context>,
-    transport: Arc<dyn Transport>,
+    outbound: Arc<dyn Outbound>,
 }
 
 impl OutboxWorker {
-    /// A worker that sends over this transport.
-    pub fn new(ctx: Arc<Context>, transport: Arc<dyn Transport>) -> Self {
-        Self { ctx, transport }
+    /// A worker that sends over this port.
+    pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>) -> Self {
+        Self { ctx, outbound }
     }
 
     /// Sends everything that is due now; answers how many claims were worked off.
@@ -71,7 +71,7 @@ impl OutboxWorker {
     }
 
     fn lanes(&self) -> impl Iterator<Item = Lane> {
-        let lane = |provider| Lane { ctx: Arc::clone(&self.ctx), transport: Arc::clone(&self.transport), provider };
+        let lane = |provider| Lane { ctx: Arc::clone(&self.ctx), outbound: Arc::clone(&self.outbound), provider };
         self.ctx.providers.configured().into_iter().map(lane)
     }
 }
@@ -80,7 +80,7 @@ impl OutboxWorker {
 #[derive(Clone)]
 struct Lane {
     ctx: Arc<Context>,
-    transport: Arc<dyn Transport>,
+    outbound: Arc<dyn Outbound>,
     provider: ProviderName,
 }
 
@@ -140,19 +140,19 @@ impl Lane {
     }
 
     async fn exchange(&self, claim: Claim) -> Result<()> {
-        let Self { ctx, transport, provider } = self;
+        let Self { ctx, outbound, provider } = self;
         let Some((request, dispatch)) = outbox::prepare(ctx, claim).await? else {
             return outbox::came_to_nothing(ctx, provider, claim).await;
         };
         if health::is_stopping(ctx) || !outbox::may_send(ctx, claim) {
             return outbox::give_back(ctx, provider, claim).await;
         }
-        let response = presence::while_held(ctx, claim.holder, transport.exchange(request)).await;
+        let exchange = presence::while_held(ctx, claim.holder, outbound.send(Receiver::Provider, request)).await;
         // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
         let deadline = time::Instant::now() + FINISH_WITHIN;
         let mut pauses = FINISH_AGAIN.into_iter();
         loop {
-            match outbox::write_down(ctx, &dispatch, response.as_ref()).await {
+            match outbox::write_down(ctx, &dispatch, exchange.as_ref()).await {
                 Err(cause) if time::Instant::now() < deadline => {
                     tracing::warn!(%cause, "an outcome could not be written down yet");
                 }

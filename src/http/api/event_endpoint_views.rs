@@ -2,10 +2,10 @@
 
 use crate::{
     domain::{
-        courier::PostFailure,
         endpoint::{Attempt, DisabledReason, EndpointStatus, EventEndpoint, Retry, RetryState},
         event::EventType,
         ids::{EndpointId, EventId},
+        outbound::{Exchange, PostFailure},
         target::TargetUrl,
         text::Description,
     },
@@ -13,7 +13,6 @@ use crate::{
         fields::{Nullable, view},
         scalars::Timestamp,
     },
-    service::Pong,
 };
 
 view! {
@@ -90,10 +89,10 @@ view! {
     }
 }
 
-impl From<Pong> for PingView {
-    fn from(pong: Pong) -> Self {
-        let Pong { delivered, status, failure, duration_ms } = pong;
-        Self { delivered, status, failure, duration_ms }
+impl From<Exchange> for PingView {
+    fn from(exchange: Exchange) -> Self {
+        let failure = exchange.failure();
+        Self { delivered: failure.is_none(), status: exchange.status(), failure, duration_ms: exchange.duration_ms() }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
         error::{Error, FieldError},
         event::EventType,
         ids::{EndpointId, EventId},
+        outbound::Receiver,
         scope::Scope,
         target::TargetUrl,
         text::Description,
@@ -32,6 +33,7 @@ use crate::{
         reply::{Accepted, Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
     },
+    outbound::Outbound,
     service::{Context, EndpointWithSecret, deliveries, endpoints},
     store::deliveries::RetryFilter,
 };
@@ -98,13 +100,14 @@ fn view(made: EndpointWithSecret) -> EventEndpointView {
 
 pub(in crate::http) struct EventEndpointsApi {
     ctx: Arc<Context>,
+    outbound: Arc<dyn Outbound>,
     /// One for each ping under way: a ping holds its request for as long as the endpoint takes.
     pings: Semaphore,
 }
 
 impl EventEndpointsApi {
-    pub(in crate::http) fn new(ctx: Arc<Context>) -> Self {
-        Self { ctx, pings: Semaphore::new(PINGS) }
+    pub(in crate::http) fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>) -> Self {
+        Self { ctx, outbound, pings: Semaphore::new(PINGS) }
     }
 
     /// What of an endpoint's body is wrong though each field is right by itself.
@@ -251,7 +254,8 @@ impl EventEndpointsApi {
         let Ok(_permit) = self.pings.try_acquire() else {
             return Err(Error::Busy { retry_after: Duration::seconds(1) }.into());
         };
-        Ok(Found::new(deliveries::ping_endpoint(&self.ctx, &allowed.caller, id.0).await?.into()))
+        let request = deliveries::prepare_ping(&self.ctx, &allowed.caller, id.0).await?;
+        Ok(Found::new(self.outbound.send(Receiver::EventEndpoint, request).await.into()))
     }
 
     /// Rotate an event endpoint's secret

@@ -14,12 +14,17 @@ use poem_openapi::{
 
 use super::Group;
 use crate::{
+    domain::outbound::Receiver,
     http::{
         prefix::Arrived,
         problem::{Answer, Problem},
     },
+    outbound::Outbound,
     provider::{Endpoint, WebhookRequest, WebhookResponse},
-    service::{Context, Intake, intake},
+    service::{
+        Context,
+        intake::{Intake, NoIntake},
+    },
 };
 
 /// An answer in a provider's dialect.
@@ -55,6 +60,7 @@ impl ApiResponse for Dialect {
 
 pub(in crate::http) struct WebhooksApi {
     pub(in crate::http) ctx: Arc<Context>,
+    pub(in crate::http) outbound: Arc<dyn Outbound>,
 }
 
 impl WebhooksApi {
@@ -68,12 +74,16 @@ impl WebhooksApi {
             headers: request.headers().clone(),
             body,
         };
-        match intake::take_webhook(&self.ctx, provider, endpoint, &request).await {
-            Intake::Answered(answer) => Ok(Dialect(answer)),
-            Intake::NotConfigured => Err(Problem::of("unauthorized")),
-            Intake::Unknown => Err(Problem::of("not_found")),
-            Intake::WrongMethod => Err(Problem::of("method_not_allowed")),
+        let mut intake = Intake::open(&self.ctx, provider, endpoint, &request).map_err(|why| match why {
+            NoIntake::NotConfigured => Problem::of("unauthorized"),
+            NoIntake::Unknown => Problem::of("not_found"),
+            NoIntake::WrongMethod => Problem::of("method_not_allowed"),
+        })?;
+        while let Some(question) = intake.next_question().await {
+            let answer = self.outbound.send(Receiver::Interceptor, question).await;
+            intake.take_answer(&answer);
         }
+        Ok(Dialect(intake.response()))
     }
 }
 
