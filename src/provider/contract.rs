@@ -1,8 +1,8 @@
-//! What every adapter must do, tried on each of them with the same cases.
+//! Contract tests: every adapter has to pass the same cases.
 //!
-//! The files are in `tests/fixtures/providers/<name>/`: `connect`, `announce` and `hang-up` hold our call flows byte for
-//! byte, `send.http` and `send-media.http` our sends; a `.sdk` file beside one holds what the provider's own library
-//! makes of the same, with its version in the first line, and `sdk.py` or `sdk.mjs` makes it anew.
+//! The files are in `tests/fixtures/providers/<name>/`: `connect`, `announce` and `hang-up` hold our call flows byte
+//! for byte, `send.http` and `send-media.http` our sends. A `.sdk` file next to one holds what the provider's own
+//! library makes of the same input, with the library's version in the first line; `sdk.py` or `sdk.mjs` regenerates it.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -19,7 +19,7 @@ const NUMBER: &str = "+3197010200001";
 const ANNOUNCEMENT: &str = "The driver says \"wait\" & <b>smiles</b>";
 const TEXT: &str = "Red hat & <b>🎩</b> + 100%";
 
-/// Every adapter, with the account of its fixtures: the one that its `sdk` script names.
+/// Returns every adapter, configured with the account that its `sdk` script uses.
 fn adapters() -> Vec<Box<dyn Provider>> {
     vec![
         Box::new(bandwidth::Bandwidth::new(bandwidth::Config {
@@ -99,14 +99,14 @@ fn send(adapter: &dyn Provider, media: &[String]) -> ProviderRequest {
     adapter.build_send(&text, now())
 }
 
-/// A fixture of an adapter; `None` if there is no such file.
+/// Reads a fixture of an adapter; `None` if there is no such file.
 fn fixture(adapter: &dyn Provider, name: &str) -> Option<String> {
     let folder: PathBuf =
         [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/providers", adapter.profile().name.as_str()].iter().collect();
     std::fs::read_to_string(folder.join(name)).ok()
 }
 
-/// An element of XML, or any part of JSON, as far as its reader tells things apart.
+/// An XML element or a JSON value, reduced to what a parser distinguishes.
 #[derive(Debug, PartialEq)]
 enum Node {
     Element { name: String, attributes: BTreeMap<String, String>, children: Vec<Node> },
@@ -217,7 +217,7 @@ fn call_flows_are_as_fixed_and_as_the_provider_writes_them() {
     }
 }
 
-/// What a send says, whatever the order: JSON without empty fields, or the fields of a form.
+/// Returns the content of a send, independent of order: JSON without null fields, or the fields of a form.
 fn said(body: &str) -> Value {
     match serde_json::from_str(body) {
         Ok(Value::Object(mut fields)) => {
@@ -254,7 +254,7 @@ fn sends_are_as_fixed_and_as_the_providers_own_library_sends_them() {
     }
 }
 
-/// Runs of seven digits and more: whatever can be a phone.
+/// Returns runs of seven or more digits: anything that can be a phone number.
 fn numbers_in(text: &str) -> Vec<&str> {
     text.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 7).collect()
 }
@@ -264,7 +264,7 @@ fn phones() -> impl Strategy<Value = String> {
         .prop_filter("a phone", |text| PhoneNumber::from_wire(text).is_ok())
 }
 
-/// The words of a flow, joined.
+/// Returns the text of a flow.
 fn words(nodes: &[Node]) -> String {
     let of = |node: &Node| match node {
         Node::Words(words) => words.clone(),
@@ -283,8 +283,8 @@ fn texts(value: &Value) -> String {
     }
 }
 
-/// Every built-in voice, and one that nobody has, in the words of each provider. Bandwidth has no voice for Dutch and
-/// Portuguese, Plivo's Portuguese is Brazilian, and Plivo's own default needs no word.
+/// Tries each built-in voice, and one that no provider has, under the provider's own name for it. Bandwidth has no
+/// voice for Dutch and Portuguese. Plivo's Portuguese is Brazilian, and its default voice needs no attribute.
 #[test]
 fn every_built_in_voice_is_spoken() {
     const VOICES: [&str; 7] = ["en-GB", "nl-NL", "de-DE", "fr-FR", "es-ES", "pt-PT", "tlh-QQ"];
@@ -308,7 +308,7 @@ fn every_built_in_voice_is_spoken() {
 }
 
 proptest! {
-    /// Whoever calls is in no flow: every number in one is the proxy number, or the phone that is to ring.
+    /// A flow never names the caller: every number in it is the proxy number or the phone to ring.
     #[test]
     fn no_flow_shows_a_third_number(to in phones(), number in phones(), text in "([<&>\"'\\\\]|\\PC){0,60}") {
         prop_assume!(to != number);
@@ -318,7 +318,7 @@ proptest! {
             read(&joined);
             prop_assert!(numbers_in(&joined).contains(&&to[1..]), "{}", joined);
             prop_assert!(numbers_in(&joined).iter().all(|found| *found == &to[1..] || *found == &number[1..]), "{}", joined);
-            // MessageBird shows the number that was dialled; every other flow has to name it.
+            // MessageBird shows the dialled number on its own; every other flow has to name it.
             if adapter.profile().name.as_str() != "messagebird" {
                 prop_assert!(numbers_in(&joined).contains(&&number[1..]), "{}", joined);
             }
@@ -337,7 +337,7 @@ proptest! {
     }
 }
 
-/// The elements of a flow, or the keys of JSON, without any words.
+/// Returns the elements of a flow, or the keys of its JSON, without any text.
 fn shape(nodes: &[Node]) -> String {
     fn json(value: &Value) -> String {
         match value {

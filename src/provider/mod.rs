@@ -1,10 +1,10 @@
 //! Providers: one folder each, one trait for all.
 //!
-//! An adapter is a pure translator. It verifies a webhook, reads it into a domain event, renders what we answer,
-//! builds the request for a send and reads its response. It does no I/O, keeps no state and knows no clock: who calls
-//! it owns the network, the database and the time.
+//! An adapter is a pure translator. It verifies a webhook, parses it into domain events, renders our answer, builds the
+//! request for a send, and reads the response. It does no I/O, keeps no state and has no clock: its caller owns the
+//! network, the database and the time.
 //!
-//! Only a verified request can be read: [`Verified`] is made in this room alone, by an adapter's `verify`.
+//! Only a verified request can be parsed: only an adapter's `verify` creates a [`Verified`].
 
 pub mod bandwidth;
 #[cfg(test)]
@@ -36,19 +36,19 @@ use crate::domain::{
     words::words,
 };
 
-/// Which of a provider's webhooks was called.
+/// Kind of webhook that a provider calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `/webhooks/{provider}/sms`: a phone sent a text.
     Sms,
     /// `/webhooks/{provider}/voice`: a phone calls.
     Voice,
-    /// `/webhooks/{provider}/status`: news of a text or a call of ours.
+    /// `/webhooks/{provider}/status`: progress of a text that we sent or of a call.
     Status,
 }
 
 impl Endpoint {
-    /// The last segment of its path.
+    /// Returns the last path segment of the webhook.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -58,19 +58,19 @@ impl Endpoint {
     }
 }
 
-/// A webhook as it arrived: raw bytes, and the address under which the provider knows us.
+/// A webhook as it arrived: raw bytes, and the address that the provider has for us.
 ///
-/// `Debug` shows neither address nor body: providers put phones and texts into both.
+/// `Debug` shows neither address nor body, because providers put phone numbers and texts into both.
 #[derive(Clone)]
 pub struct WebhookRequest {
     /// HTTP method.
     pub method: Method,
-    /// `PUBLIC_BASE_URL` with the path and query as received, in the received order and encoding. Never made from
+    /// `PUBLIC_BASE_URL` with the path and query as received, in the received order and encoding. Never built from
     /// `Host` or forwarding headers.
     pub url: String,
     /// Headers.
     pub headers: HeaderMap,
-    /// The body, untouched.
+    /// Raw body.
     pub body: Bytes,
 }
 
@@ -81,12 +81,13 @@ impl std::fmt::Debug for WebhookRequest {
 }
 
 impl WebhookRequest {
-    /// The query as received, empty if there is none.
+    /// Returns the query as received; empty if there is none.
     pub fn query(&self) -> &str {
         self.url.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// A header's value, if it is there once and is text. Where absent and unreadable differ, ask `headers` too.
+    /// Returns the value of a header that occurs exactly once and is text. To distinguish an absent header from an
+    /// unreadable one, check `headers` as well.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
@@ -94,48 +95,48 @@ impl WebhookRequest {
     }
 }
 
-/// A request whose signature and freshness hold. No field is public and nothing outside this room can make one.
+/// A request with a valid, fresh signature. The field is private, so nothing outside this module can create one.
 #[derive(Debug)]
 pub struct Verified<'a>(&'a WebhookRequest);
 
 impl Verified<'_> {
-    /// The request.
+    /// Returns the request.
     pub fn request(&self) -> &WebhookRequest {
         self.0
     }
 }
 
-/// Why a request is not heard. For the log: the caller learns only that it is refused.
+/// Reason for refusing a request. It is for the log: the sender only learns that the request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// No signature at all.
+    /// There is no signature.
     #[error("no signature")]
     Missing,
-    /// No credentials yet: this provider sends them only when it is asked to, so this is how every event begins.
+    /// No credentials yet. This provider sends them only when challenged, so every event starts this way.
     #[error("no credentials yet")]
     Unasked,
-    /// A signature that does not hold.
+    /// The signature is invalid.
     #[error("bad signature")]
     Forged,
-    /// A signature that holds, from another time.
+    /// The signature is valid, but its time is outside the freshness window.
     #[error("not fresh")]
     Stale,
 }
 
-/// A verified request that makes no sense: logged, and answered as [`Receipt::Unreadable`]; a caller hears an
-/// announcement.
+/// A verified request that cannot be parsed. The service logs it and answers with [`Receipt::Unreadable`]; for a call,
+/// the caller hears an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// What we answer to a webhook. `Debug` shows neither headers nor body: a call flow names a phone.
+/// Answer to a webhook. `Debug` shows neither headers nor body, because a call flow contains a phone number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// `Content-Type`, if there is a body.
     pub content_type: &'static str,
-    /// Further headers, with names in lower case.
+    /// Additional headers, with lower-case names.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
@@ -147,134 +148,137 @@ impl std::fmt::Debug for WebhookResponse {
     }
 }
 
-/// What happened to an event that is not a call, as the provider must learn it.
+/// Outcome of an event that is not a call, as reported to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// Stored, or of no interest: do not send it again.
+    /// Stored or deliberately ignored. The provider should not send it again.
     Taken,
-    /// Signed, and yet nothing that this webhook takes: sending it again would not help.
+    /// Verified, but nothing that this webhook accepts. Sending it again would not help.
     Unreadable,
-    /// Not stored: send it again later.
+    /// Not stored. The provider should send it again later.
     NotNow,
 }
 
-/// A text to be sent.
+/// A text to send.
 #[derive(Clone, Debug)]
 pub struct OutboundText<'a> {
     /// The proxy number.
     pub from: &'a PhoneNumber,
     /// The recipient.
     pub to: &'a PhoneNumber,
-    /// The words; empty if there are only pictures.
+    /// Text of the message; empty if there are only pictures.
     pub body: &'a str,
-    /// Addresses of pictures, at most as many as [`Profile::media_limit`]; none unless the number can carry them.
+    /// Addresses of pictures: at most [`Profile::media_limit`], and none unless the number can carry pictures.
     pub media: &'a [String],
-    /// Our reference, by which delivery reports find the text: at most 40 letters, digits and `_`.
+    /// Our reference, which links delivery reports to the text: at most 40 letters, digits and `_`.
     pub reference: &'a str,
-    /// Where the provider should report to. It has no query: an adapter without a field for the reference puts it there.
+    /// Address for delivery reports. It has no query: an adapter whose API has no field for the reference puts it
+    /// there.
     pub report_url: &'a str,
 }
 
-/// What a response means: it alone decides about retries.
+/// Meaning of a response to a send. It alone decides about retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// The provider has it.
+    /// The provider accepted the text.
     Accepted {
         /// The provider's id of the text.
         provider_id: String,
     },
-    /// The provider will never take it.
+    /// The provider will never accept the text.
     Rejected {
-        /// Its code for why.
+        /// The provider's error code.
         code: Option<ProviderCode>,
     },
-    /// The provider refuses our credentials or our account, whatever the text: it waits for an operator.
+    /// The provider refuses our credentials or our account, whatever the text. The text waits for an operator.
     RefusedUs,
-    /// The provider did not take it now.
+    /// The provider did not accept the text this time.
     TryLater {
-        /// Not before this.
+        /// Minimum delay before the next attempt, if the provider gives one.
         after: Option<Duration>,
     },
-    /// Nobody can tell: it is sent again, and marked as possibly sent twice.
+    /// The outcome is unknown. The text is sent again and marked as possibly sent twice.
     InDoubt,
 }
 
 words! {
-    /// How we learn what became of a call.
+    /// How the service learns the result of a call.
     CallResults {
-        /// The provider tells.
+        /// The provider reports it.
         Callbacks = "callbacks",
-        /// We ask until we know.
+        /// The service polls the provider.
         Polling = "polling",
     }
 }
 
-/// What an adapter is like, as data: the same for every account.
+/// Properties of an adapter that are the same for every account.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Its name in paths and records.
+    /// Name in paths and records.
     pub name: ProviderName,
-    /// What its numbers can carry at most, and this adapter with them.
+    /// Upper limit of what a number can carry with this adapter.
     pub capabilities: Capabilities,
-    /// Longest text of one send, in the units in which the provider counts; longer ones are split.
+    /// Longest text of one send, in the unit that the provider counts. Longer texts are split.
     pub text_limit: TextLimit,
-    /// Pictures in one send; more go out in further sends. 0: pictures of one party cannot be carried on to the other.
+    /// Maximum number of pictures in one send; more go out in further sends. 0 means that pictures from one party
+    /// cannot be forwarded to the other.
     pub media_limit: usize,
-    /// Largest webhook that it sends, or call flow that it reads, in bytes, whichever its documents name.
+    /// Size in bytes of the largest webhook or of the largest call flow, whichever the provider's documents state.
     pub body_limit: usize,
-    /// Texts that one number may send in a minute before the provider holds them back, unless the account says more.
+    /// Texts per minute from one number before the provider holds them back. The account's configuration can override
+    /// it.
     pub texts_per_minute: u32,
-    /// Texts that all numbers of an account together may send in a second, likewise; none where its documents name no such
-    /// limit.
+    /// Texts per second from all numbers of an account together, with the same override. `None` if the provider's
+    /// documents name no such limit.
     pub texts_per_second: Option<u32>,
-    /// How its webhooks prove where they come from, in a few words for an operator.
+    /// Short explanation for operators of how webhooks prove their origin.
     pub signature: &'static str,
-    /// A signature says when it was made, so that a recorded request is heard for a while only. Where it does not, what was
-    /// taken is remembered for as long as it could have an effect.
+    /// Whether a signature carries its time, so that a recorded request is accepted for a limited time only. If not,
+    /// the service remembers an event for as long as a repeat could have an effect.
     pub dated: bool,
-    /// It tells what became of a text.
+    /// Whether the provider sends delivery reports.
     pub delivery_reports: bool,
-    /// How we learn what became of a call.
+    /// How the service learns the result of a call.
     pub call_results: CallResults,
-    /// Methods by which it calls the SMS, voice and status webhooks.
+    /// Methods with which the provider calls the SMS, voice and status webhooks.
     pub methods: [&'static [Method]; 3],
-    /// What stands behind the addresses of these webhooks where they are entered at the provider: connection overrides
-    /// such as `#rc=2`, empty for most. The provider keeps it to itself: it is neither sent nor signed.
+    /// Fragments that follow the addresses of these webhooks in the provider's settings: connection overrides such as
+    /// `#rc=2`, empty for most providers. The provider neither sends nor signs them.
     pub fragments: [&'static str; 3],
-    /// How long we may take for a text or a report: shorter than the provider waits.
+    /// Time limit for answering a text or a report; shorter than the provider's own limit.
     pub patience: std::time::Duration,
 }
 
 impl Profile {
-    /// The address of a webhook as it is entered at the provider; `base_url` has no slash at the end.
+    /// Returns the address of a webhook for the provider's settings. `base_url` has no trailing slash.
     pub fn webhook(&self, base_url: &str, endpoint: Endpoint) -> String {
         let fragment = self.fragments[endpoint as usize];
         format!("{base_url}/webhooks/{}/{}{fragment}", self.name, endpoint.as_str())
     }
 }
 
-/// A telephony provider's dialect.
+/// Translator between the domain and one telephony provider's API.
 ///
-/// No method has a default body: a provider that needs nothing special says so itself.
+/// No method has a default body: an adapter states explicitly that it needs nothing special.
 pub trait Provider: Send + Sync {
-    /// What it is like.
+    /// Returns the adapter's properties.
     fn profile(&self) -> &'static Profile;
 
     /// Checks signature and freshness. A provider's retries repeat a request byte for byte, so a repeat inside the
     /// freshness window verifies again.
     fn verify<'a>(&self, request: &'a WebhookRequest, now: Time) -> Result<Verified<'a>, Unverified>;
 
-    /// Reads what a request says. Some providers send news of any kind to any of our webhooks, so the content decides
-    /// where it can, not the endpoint.
+    /// Parses a request into events. Some providers send any kind of event to any of our webhooks, so the content
+    /// decides where it can, not the endpoint.
     fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed>;
 
-    /// Answers a call. `report_url` takes news of it, like [`OutboundText::report_url`].
+    /// Renders the answer to a call. Events of the call go to `report_url`, as in [`OutboundText::report_url`].
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse;
 
-    /// Answers anything else.
+    /// Renders the answer to any other webhook.
     fn acknowledge(&self, endpoint: Endpoint, receipt: Receipt) -> WebhookResponse;
 
-    /// Answers a request that does not verify.
+    /// Renders the answer to a request that fails verification.
     fn refuse(&self, why: Unverified) -> WebhookResponse;
 
     /// Builds the request for a send.
@@ -283,13 +287,13 @@ pub trait Provider: Send + Sync {
     /// Reads the response to a send.
     fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome;
 
-    /// The provider's own code in a response to a send that failed, for the log and the text's reason.
+    /// Returns the provider's own code in a response to a failed send, for the log and the text's reason.
     fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode>;
 
-    /// Builds the request that asks what became of a call; `None` if the provider tells by itself. `call_key` is
-    /// [`InboundCall::key`](crate::domain::contact::InboundCall::key).
+    /// Builds the request that asks for the result of a call; `None` if the provider reports it on its own. `call_key`
+    /// is [`InboundCall::key`](crate::domain::contact::InboundCall::key).
     fn build_call_query(&self, call_key: &str, now: Time) -> Option<ProviderRequest>;
 
-    /// Reads the response to that: all that is known of the call by now, in any order.
+    /// Reads the response to a call query: everything that is known about the call so far, in any order.
     fn read_call_query(&self, call_key: &str, response: &ProviderResponse) -> Vec<CallReport>;
 }

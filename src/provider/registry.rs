@@ -1,4 +1,4 @@
-//! Which providers there are, and which of them are configured. A new adapter adds one line to each list.
+//! The known providers, and which of them are configured. A new adapter adds one line to each list.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::{Profile, Provider, bandwidth, messagebird, plivo, simulator, telnyx, twilio, vonage};
 use crate::domain::{number::ProviderName, pace::Throughput};
 
-/// Every adapter that is compiled in, configured or not: the webhooks of any other name are 404.
+/// Every adapter that is compiled in, configured or not. A webhook for any other name is answered with 404.
 static KNOWN: &[&Profile] = &[
     &bandwidth::PROFILE,
     &messagebird::PROFILE,
@@ -18,38 +18,31 @@ static KNOWN: &[&Profile] = &[
     &vonage::PROFILE,
 ];
 
-/// What an account may send, where that differs from what is usual at its provider.
+/// Limits of an account that replace the provider's usual ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Texts from one number in a minute.
+    /// Number of texts per minute from one number.
     pub texts_per_minute: Option<u32>,
-    /// Texts from all its numbers in a second.
+    /// Number of texts per second from all its numbers together.
     pub texts_per_second: Option<u32>,
 }
 
-/// The accounts, as configured. Each is whole or absent.
+/// Configured accounts. Each is complete or absent.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
-    /// MessageBird.
     pub messagebird: Option<messagebird::Config>,
-    /// Plivo.
     pub plivo: Option<plivo::Config>,
-    /// Bandwidth.
     pub bandwidth: Option<bandwidth::Config>,
-    /// Twilio.
     pub twilio: Option<twilio::Config>,
-    /// Vonage.
     pub vonage: Option<vonage::Config>,
-    /// Telnyx.
     pub telnyx: Option<telnyx::Config>,
-    /// The built-in simulator; its network signs with one of these secrets.
+    /// Secrets of the built-in simulator, whose network signs with one of them.
     pub simulator: Option<Vec<SecretString>>,
-    /// What they may send.
     pub limits: BTreeMap<ProviderName, Limits>,
 }
 
 impl Accounts {
-    /// Whether there is one with a real provider.
+    /// Whether there is an account with a real provider.
     pub fn is_any(&self) -> bool {
         self.messagebird.is_some()
             || self.plivo.is_some()
@@ -60,25 +53,25 @@ impl Accounts {
     }
 }
 
-/// The adapters at work.
+/// The configured adapters.
 #[derive(Clone)]
 pub struct Registry {
     adapters: Vec<Arc<dyn Provider>>,
     limits: BTreeMap<ProviderName, Limits>,
 }
 
-/// What a name in a webhook's path stands for.
+/// Result of looking up the provider name in a webhook's path.
 pub enum Found {
     /// An adapter with an account.
     Configured(Arc<dyn Provider>),
-    /// An adapter without one: it hears nobody.
+    /// An adapter without an account. It accepts no webhooks.
     NotConfigured,
-    /// No adapter.
+    /// No adapter has this name.
     Unknown,
 }
 
 impl Registry {
-    /// The adapters of these accounts.
+    /// Creates the adapters of these accounts.
     pub fn new(accounts: Accounts) -> Self {
         let adapters: [Option<Arc<dyn Provider>>; 7] = [
             accounts.bandwidth.map(|config| Arc::new(bandwidth::Bandwidth::new(config)) as _),
@@ -92,7 +85,6 @@ impl Registry {
         Self { adapters: adapters.into_iter().flatten().collect(), limits: accounts.limits }
     }
 
-    /// Looks a name up.
     pub fn find(&self, name: &str) -> Found {
         match self.adapters.iter().find(|adapter| adapter.profile().name.as_str() == name) {
             Some(adapter) => Found::Configured(Arc::clone(adapter)),
@@ -101,17 +93,17 @@ impl Registry {
         }
     }
 
-    /// The adapter, if it is configured.
+    /// Returns the adapter if it is configured.
     pub fn get(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
         self.adapters.iter().find(|adapter| adapter.profile().name == *name)
     }
 
-    /// Names of the configured ones.
+    /// Returns the names of the configured adapters.
     pub fn configured(&self) -> Vec<ProviderName> {
         self.adapters.iter().map(|adapter| adapter.profile().name.clone()).collect()
     }
 
-    /// How fast a provider takes texts from this account.
+    /// Returns how fast a provider accepts texts from this account.
     pub fn throughput(&self, profile: &Profile) -> Throughput {
         let limits = self.limits.get(&profile.name).copied().unwrap_or_default();
         Throughput {
@@ -120,13 +112,13 @@ impl Registry {
         }
     }
 
-    /// Every adapter there is, and whether it is configured.
+    /// Iterates over all adapters and whether each is configured.
     pub fn all(&self) -> impl Iterator<Item = (&'static Profile, bool)> {
         KNOWN.iter().map(|known| (*known, self.get(&known.name).is_some()))
     }
 }
 
-/// Names of all adapters, for their variables.
+/// Returns the names of all adapters, for their configuration variables.
 pub fn names() -> impl Iterator<Item = &'static ProviderName> {
     KNOWN.iter().map(|known| &known.name)
 }

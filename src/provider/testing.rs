@@ -1,4 +1,4 @@
-//! What the tests of several adapters need: webhooks put together by hand, and the signed requests with their verdict.
+//! Test helpers of several adapters: webhooks built by hand, and signed requests with their expected verdict.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::*;
 use crate::domain::notice::Locale;
 
-/// A webhook.
 pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body: &[u8]) -> WebhookRequest {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -17,36 +16,35 @@ pub(super) fn request(method: Method, url: &str, headers: &[(&str, &str)], body:
     WebhookRequest { method, url: url.to_owned(), headers: map, body: Bytes::copy_from_slice(body) }
 }
 
-/// An announcement.
 pub(super) fn announcement(text: &str, language: &str) -> CallFlow {
     CallFlow::Announce { text: text.to_owned(), language: Locale::parse(language).expect(language) }
 }
 
-/// A signed request with its verdict.
+/// A signed request with its expected verdict.
 #[derive(Deserialize)]
 pub(super) struct Vector {
     pub(super) id: String,
     pub(super) scheme: String,
     pub(super) valid: bool,
-    /// Only the code over the token is right; no webhook looks like it.
+    /// Only the MAC of the token is valid; no real webhook looks like this.
     #[serde(default)]
     pub(super) signature_only: bool,
     pub(super) method: String,
     pub(super) url: String,
     pub(super) headers: HashMap<String, String>,
     pub(super) body: String,
-    /// Parameters beside the body: of a GET, they belong to the query.
+    /// Parameters besides the body. Those of a GET belong in the query.
     #[serde(default)]
     pub(super) params: serde_json::Value,
     pub(super) secret: String,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) expected_response: Option<Expected>,
-    /// Unix seconds to judge at.
+    /// Time of the verification, in Unix seconds.
     pub(super) now: Option<i64>,
 }
 
-/// What a refusal must look like.
+/// Expected refusal.
 #[derive(Deserialize)]
 pub(super) struct Expected {
     pub(super) status: u16,
@@ -55,14 +53,13 @@ pub(super) struct Expected {
 }
 
 impl Vector {
-    /// As it stands.
+    /// Returns the request unchanged.
     pub(super) fn request(&self) -> WebhookRequest {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         request(self.method.parse().expect("a method"), &self.url, &headers, self.body.as_bytes())
     }
 }
 
-/// All of them, of every provider.
 pub(super) fn vectors() -> Vec<Vector> {
     #[derive(Deserialize)]
     struct Vectors {

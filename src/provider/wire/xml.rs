@@ -1,9 +1,9 @@
-//! Call flows in XML: a tree of elements that cannot be written wrongly.
+//! Call flows in XML: a tree of elements that is always well-formed.
 
 use quick_xml::escape::escape;
 
-/// An element: attributes, then children or words. Every value is escaped, and characters that XML cannot hold are
-/// dropped, so no text becomes markup.
+/// An element: attributes, then children or text. Escapes every value and drops characters that XML cannot hold, so no
+/// text becomes markup.
 #[derive(Clone, Debug)]
 pub(in crate::provider) struct Element {
     name: &'static str,
@@ -12,30 +12,27 @@ pub(in crate::provider) struct Element {
 }
 
 impl Element {
-    /// An empty element.
     pub(in crate::provider) fn new(name: &'static str) -> Self {
         Self { name, attributes: Vec::new(), content: String::new() }
     }
 
-    /// With an attribute more.
     pub(in crate::provider) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.attributes.push((name, clean(&value.to_string())));
         self
     }
 
-    /// With a child more.
     pub(in crate::provider) fn child(mut self, child: &Self) -> Self {
         child.write(&mut self.content);
         self
     }
 
-    /// With words more.
+    /// Adds text.
     pub(in crate::provider) fn words(mut self, words: &str) -> Self {
         self.content.push_str(&clean(words));
         self
     }
 
-    /// The document with this root.
+    /// Returns the document with this root.
     pub(in crate::provider) fn document(&self) -> String {
         let mut out = String::from(r#"<?xml version="1.0" encoding="UTF-8"?>"#);
         self.write(&mut out);
@@ -56,7 +53,7 @@ impl Element {
     }
 }
 
-/// Escaped, without the characters that XML 1.0 knows no way to write (section 2.2 of its specification).
+/// Escapes a text, without the characters that XML 1.0 cannot represent (section 2.2 of its specification).
 fn clean(text: &str) -> String {
     let kept: String = text
         .chars()
