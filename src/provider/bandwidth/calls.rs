@@ -1,7 +1,7 @@
-//! Reads verified webhooks about calls: a call that comes in ("Calls"), and how it went ("Call results").
+//! Reads verified webhooks about calls: inbound calls ("Calls") and their results ("Call results").
 //!
-//! How it went is told up to three times: of the other party's leg (`transferDisconnect`), to a caller who is still
-//! there (`transferComplete`), and of the caller's own leg (`disconnect`).
+//! Bandwidth reports a result up to three times: for the other party's leg (`transferDisconnect`), to a caller who is
+//! still on the line (`transferComplete`), and for the caller's own leg (`disconnect`).
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::{
     provider::{Malformed, wire},
 };
 
-/// Reads an event of this type. Legs that we did not ask to ring have nothing to do with us.
+/// Reads an event of this type. Ignores legs that we did not ask Bandwidth to ring.
 pub(super) fn event(kind: &str, item: &Value) -> Result<ProviderEvent, Malformed> {
     Ok(match kind {
         "initiate" => ProviderEvent::Call(call(item)),
@@ -28,7 +28,7 @@ pub(super) fn event(kind: &str, item: &Value) -> Result<ProviderEvent, Malformed
     })
 }
 
-/// Never fails: a caller who waits must hear something, whatever is missing. `from` may be a word such as
+/// Reads a call. Never fails: the waiting caller must hear something, whatever is missing. `from` may be text such as
 /// `Restricted`, or a SIP user.
 pub(super) fn call(item: &Value) -> InboundCall {
     InboundCall {
@@ -38,10 +38,10 @@ pub(super) fn call(item: &Value) -> InboundCall {
     }
 }
 
-/// The caller is still there and our answer is what they hear next. So this never fails either.
+/// Reads the end of a transfer whose caller is still on the line and hears our answer next. So this never fails either.
 ///
-/// It is an event of the caller's leg, and so are its id and its `answerTime`: how long the two talked is told by the
-/// other event. A leg was cancelled although the caller stayed if it did not begin to ring in time.
+/// The event belongs to the caller's leg, and so do its id and its `answerTime`; `transferDisconnect` gives the length
+/// of the conversation. If the other leg did not begin to ring in time, `cause` is `cancel`.
 fn transfer_over(item: &Value) -> CallReport {
     let status = match string(item, "cause") {
         Some("hangup") => CallStatus::Completed,
@@ -53,8 +53,8 @@ fn transfer_over(item: &Value) -> CallReport {
     CallReport { caller_waits: true, ..report("transferComplete", item, id, status, time(item, "eventTime")) }
 }
 
-/// The end of the other party's leg, told in every case. Whoever picked up talked, whatever ended it; a leg that was
-/// hung up or cancelled before that was given up by the caller.
+/// Reads the end of the other party's leg, which Bandwidth reports in every case. If the other party picked up, the
+/// call is completed, whatever ended it. If the leg was hung up or cancelled before that, the caller gave up.
 fn leg_over(item: &Value) -> Result<CallReport, Malformed> {
     let id = string(item, "parentCallId").ok_or(Malformed("a leg of no call"))?;
     let ended = time(item, "endTime").or(time(item, "eventTime"));
@@ -70,14 +70,14 @@ fn leg_over(item: &Value) -> Result<CallReport, Malformed> {
     Ok(CallReport { duration_s, ..report("transferDisconnect", item, id, status, ended) })
 }
 
-/// The end of the caller's leg, for any reason.
+/// Reads the end of the caller's leg, for any reason.
 fn caller_gone(item: &Value) -> Result<CallReport, Malformed> {
     let id = string(item, "callId").ok_or(Malformed("the end of no call"))?;
     let ended = time(item, "endTime").or(time(item, "eventTime"));
     Ok(report("disconnect", item, id, CallStatus::Cancelled, ended))
 }
 
-/// One leg ends once, and one caller has one transfer: what ended tells an event from its repeat.
+/// Builds a report. A leg ends once, and a caller has one transfer, so the kind of event and its ids identify a repeat.
 fn report(kind: &str, item: &Value, id: &str, status: CallStatus, at: Option<Time>) -> CallReport {
     CallReport {
         key: wire::digest_key(&[kind, id, string(item, "callId").unwrap_or_default()]),
@@ -89,7 +89,8 @@ fn report(kind: &str, item: &Value, id: &str, status: CallStatus, at: Option<Tim
     }
 }
 
-/// `c-` and hexadecimal digits in groups of 8, 8, 4, 4, 4 and 12 stay as they are: no phone number and no words.
+/// Keeps ids of the form `c-` and hexadecimal digits in groups of 8, 8, 4, 4, 4 and 12, which hold no phone number and
+/// no text. Hashes any other id.
 fn key(id: &str) -> String {
     const GROUPS: [usize; 6] = [8, 8, 4, 4, 4, 12];
     let documented = id.strip_prefix("c-").is_some_and(|groups| {
@@ -98,7 +99,7 @@ fn key(id: &str) -> String {
     if documented { id.to_owned() } else { wire::digest_key(&[id]) }
 }
 
-/// ISO 8601 with an offset, with fractions of a second or without.
+/// Parses ISO 8601 with an offset, with or without fractions of a second.
 fn time(item: &Value, name: &str) -> Option<Time> {
     let time = DateTime::parse_from_rfc3339(string(item, name)?).ok()?;
     Some(time.with_timezone(&Utc))

@@ -1,6 +1,6 @@
-//! Verifies the sender of a webhook by HTTP Basic, the only proof that Bandwidth knows. See "Credentials".
+//! Verifies the sender of a webhook by HTTP Basic, the only proof that Bandwidth offers. See "Credentials".
 //!
-//! Every event begins with a request without credentials. It may have an empty body, so nothing here looks at one.
+//! Every event begins with a request without credentials. It may have an empty body, so nothing here reads the body.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header::AUTHORIZATION;
@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::Config;
 use crate::provider::{Unverified, WebhookRequest, wire};
 
-/// Checks user and password, with any of the passwords.
+/// Checks the user, and the password against all configured ones.
 pub(super) fn verify(config: &Config, request: &WebhookRequest) -> Result<(), Unverified> {
     if !request.headers.contains_key(AUTHORIZATION) {
         return Err(Unverified::Unasked);
@@ -19,7 +19,7 @@ pub(super) fn verify(config: &Config, request: &WebhookRequest) -> Result<(), Un
     let colon = shown.iter().position(|byte| *byte == b':').ok_or(Unverified::Forged)?;
     let (user, password) = (&shown[..colon], &shown[colon + 1..]);
     let known = |known: &str, shown: &[u8]| {
-        // Hashed, so that not even a length shows in how long it takes.
+        // Hashes both, so that the time taken does not even reveal a length.
         wire::equal(wire::sha256(known.as_bytes()).as_ref(), wire::sha256(shown).as_ref())
     };
     let is_user = known(&config.webhook_username, user);
@@ -28,7 +28,7 @@ pub(super) fn verify(config: &Config, request: &WebhookRequest) -> Result<(), Un
     if is_user & is_password { Ok(()) } else { Err(Unverified::Forged) }
 }
 
-/// User, colon and password out of a header; the scheme in any case (RFC 7235, section 2.1).
+/// Returns user, colon and password of a header. The scheme can be in any case (RFC 7235, section 2.1).
 fn shown(header: &str) -> Option<Vec<u8>> {
     let (scheme, credentials) = header.split_once(' ')?;
     let basic = scheme.eq_ignore_ascii_case("Basic");
@@ -59,8 +59,8 @@ mod tests {
         Config { webhook_username: user.to_owned(), webhook_passwords, ..config() }
     }
 
-    /// None of the vectors of this provider is optional. Those of other providers that are (`optional`) are refused
-    /// here like the rest of theirs. The vectors name another realm, which means nothing to Bandwidth.
+    /// No vector of this provider is optional. Vectors of other providers are refused, even those marked `optional`.
+    /// The vectors name another realm, which means nothing to Bandwidth.
     #[test]
     fn every_vector_gets_its_verdict() {
         let vectors = vectors();
@@ -91,7 +91,7 @@ mod tests {
         format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
     }
 
-    /// The verdict on a webhook with these `Authorization` headers, and without a body.
+    /// Verifies a webhook with these `Authorization` headers and without a body.
     fn verdict(config: &Config, headers: &[&str]) -> Result<(), Unverified> {
         let headers: Vec<_> = headers.iter().map(|value| ("authorization", *value)).collect();
         verify(config, &request(Method::POST, URL, &headers, b""))

@@ -1,9 +1,7 @@
-//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). `calls` reads voice
-//! events.
+//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). `calls` reads calls.
 //!
-//! Events of messages come in lists, inbound ones and reports to one address where only one is set. Events of calls
-//! come singly. So the content decides, wherever it arrives, and one element that makes no sense does not take the
-//! others with it.
+//! Message events come in lists. If only one address is set, inbound texts and reports share it. Call events come
+//! singly. So the content of an event decides, not the address, and an unreadable element does not affect the others.
 
 use serde_json::Value;
 
@@ -19,7 +17,7 @@ use crate::{
     provider::{Endpoint, Malformed, wire},
 };
 
-/// No receipt came in time: the text may have been delivered. See "Delivery reports".
+/// No receipt came in time, so the text may have been delivered. See "Delivery reports".
 const NO_RECEIPT: &str = "9902";
 
 /// Reads a body. A list is malformed only if nothing in it can be read.
@@ -37,8 +35,8 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Vec<ProviderEvent
     }
 }
 
-/// Voice events have an `eventType`, messages a `type`. What has neither is a call if it comes where calls come: the
-/// caller must hear something.
+/// Reads one event. Voice events have an `eventType`, messages a `type`. An object with neither is a call if it comes
+/// to the voice webhook, because the caller must hear something.
 fn event(endpoint: Endpoint, item: &Value) -> Result<ProviderEvent, Malformed> {
     match (string(item, "eventType"), string(item, "type")) {
         (Some(kind), _) => calls::event(kind, item),
@@ -49,10 +47,11 @@ fn event(endpoint: Endpoint, item: &Value) -> Result<ProviderEvent, Malformed> {
     }
 }
 
-/// `owner` is our number, and so is the outer `to`; in a group, `message.to` holds strangers ("Inbound texts").
+/// Reads a text. `owner` is our number, and so is the outer `to`; `message.to` of a group also holds strangers (see
+/// "Inbound texts").
 ///
-/// A group with several of our numbers makes an event for each of them. Each should have its own id; the number is part
-/// of the key in case they share one. Without an id the event itself is the key: its time is in it.
+/// If a group has several of our numbers, Bandwidth sends an event for each of them. Each should have its own id; the
+/// number is part of the key in case they share one. Without an id the event is the key, because it contains its time.
 fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
     let message = &item["message"];
     if message.get("direction").is_some_and(|direction| direction != "in") {
@@ -82,7 +81,8 @@ fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
     }))
 }
 
-/// `None` for a tag that cannot be ours, and for what is no news: not yet sent, not known, not documented.
+/// Reads a delivery report. `None` for a tag that cannot be ours, and for a status that says nothing new: not yet sent,
+/// unknown or undocumented.
 fn report(kind: &str, item: &Value) -> Option<DeliveryReport> {
     let message = &item["message"];
     if message.get("direction").is_some_and(|direction| direction != "out") {
@@ -108,7 +108,7 @@ fn report(kind: &str, item: &Value) -> Option<DeliveryReport> {
     })
 }
 
-/// A text under this name, unless it is empty.
+/// Returns the text of a field, unless it is empty.
 pub(super) fn string<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.get(name)?.as_str().filter(|text| !text.is_empty())
 }
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// A change of the inbound event's message.
+    /// Returns the inbound event with a changed field of its message.
     fn with(name: &str, value: Value) -> Value {
         let mut event = received();
         event["message"][name] = value;

@@ -1,8 +1,8 @@
 //! Bandwidth: Messaging v2 and Voice v2 with BXML.
 //!
-//! `docs/providers/wire/bandwidth.md` has the facts about the API with their sources. A heading in quotes in this
-//! folder is one of its headings. The first version (`api.catapult.inetwork.com`) of many tutorials is retired: its
-//! webhooks are not understood.
+//! `docs/providers/wire/bandwidth.md` lists the wire facts with their sources. Comments in this folder cite its
+//! headings in quotes. The first version of the API (`api.catapult.inetwork.com`), which many tutorials show, is
+//! retired: the adapter does not understand its webhooks.
 
 mod calls;
 mod credentials;
@@ -27,17 +27,17 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// What Bandwidth is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("bandwidth"),
     capabilities: Capabilities { sms: true, voice: true, mms: false },
     // No source names the unit: UTF-16 units are safe either way. See "Sending a text".
     text_limit: TextLimit::utf16(2048),
-    // Only the account's credentials open the addresses of pictures. See "Inbound texts".
+    // The addresses of pictures require the account's credentials. See "Inbound texts".
     media_limit: 0,
     // The largest call flow. See "Calls".
     body_limit: 64 * 1024,
-    // The sample account of the documents. It counts parts of 160 or 70 characters and queues the excess. See "Limits".
+    // Rate of the sample account in the documents. Bandwidth counts parts of 160 or 70 characters, and queues any
+    // excess. See "Limits".
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "HTTP Basic credentials, which it sends when it is asked for them",
@@ -53,31 +53,28 @@ pub static PROFILE: Profile = Profile {
 /// Default address of the messaging API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://messaging.bandwidth.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The account.
     pub account_id: String,
-    /// The messaging application that the numbers belong to.
+    /// Messaging application that the numbers belong to.
     pub application_id: String,
-    /// API user.
     pub username: String,
-    /// Its password.
+    /// Password of the API user.
     pub password: SecretString,
-    /// The user that Bandwidth shows our webhooks. With a colon in it nothing verifies (RFC 7617, section 2).
+    /// User that Bandwidth names to our webhooks. If it contains a colon, nothing verifies (RFC 7617, section 2).
     pub webhook_username: String,
-    /// Its password; several during a rotation, any of which may verify, the new one first. Call flows name the last.
+    /// Passwords of that user: several during a rotation, the newest first. Any of them verifies. Call flows name the
+    /// last.
     pub webhook_passwords: Vec<SecretString>,
-    /// The API, without a slash at the end.
+    /// Address of the API, without a trailing slash.
     pub base_url: String,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Bandwidth(Config);
 
 impl Bandwidth {
-    /// An adapter for one account. Empty webhook passwords are dropped: anybody knows those.
+    /// Creates an adapter for one account. Drops empty webhook passwords, because anybody can guess them.
     pub fn new(mut config: Config) -> Self {
         config.webhook_passwords.retain(|password| !password.expose_secret().is_empty());
         Self(config)
@@ -89,7 +86,7 @@ impl Provider for Bandwidth {
         &PROFILE
     }
 
-    /// The credentials bind neither body nor address nor time: they are all that Bandwidth offers. See "Credentials".
+    /// The credentials cover neither body nor address nor time, but Bandwidth offers nothing else. See "Credentials".
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         credentials::verify(&self.0, request)?;
         Ok(Verified(request))
@@ -103,8 +100,8 @@ impl Provider for Bandwidth {
         outbound::call_flow(&self.0, flow, report_url)
     }
 
-    /// News of texts expect any 2xx, news of calls 200, 201 or 204, and a request for a call flow an XML document: an
-    /// empty one is right for all. See "Answering webhooks" and "Calls".
+    /// Message events expect any 2xx, call events 200, 201 or 204, and a request for a call flow an XML document. An
+    /// empty document suits all of them. See "Answering webhooks" and "Calls".
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => outbound::nothing_more(),
@@ -113,8 +110,8 @@ impl Provider for Bandwidth {
         }
     }
 
-    /// Always with the challenge: without it Bandwidth shows no credentials, and the event is lost ("Credentials"). The
-    /// adapter also repeats the challenge after wrong ones, since they may have been changed meanwhile.
+    /// Always sends the challenge: without it Bandwidth shows no credentials, and the event is lost ("Credentials").
+    /// The challenge is repeated after wrong credentials, because the operator may have changed them meanwhile.
     fn refuse(&self, _: Unverified) -> WebhookResponse {
         let headers = vec![("www-authenticate", r#"Basic realm="maskline""#.to_owned())];
         WebhookResponse { headers, ..plain(StatusCode::UNAUTHORIZED, "Unauthorized") }

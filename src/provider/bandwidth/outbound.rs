@@ -17,14 +17,14 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
-/// A call flow in BXML. There is no way to limit how long two people talk.
+/// Renders a call flow in BXML. BXML cannot limit how long two people talk.
 pub(super) fn call_flow(config: &Config, flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let response = wire::Element::new("Response");
     bxml(&match flow {
-        // Number and name of the caller would be passed on if nothing else stood there. What became of the call is
-        // told twice: to the caller's leg, which waits for our answer, and of the other one, in every case. Nobody
-        // asks us when the other party picks up (`transferAnswerUrl`): the two would hear nothing until we answered,
-        // and be cut off if we could not. When it was is told in the end.
+        // Without these attributes Bandwidth would pass on the caller's number and name. It reports the result of the
+        // call twice: to the caller's leg, which waits for our answer, and in every case for the other leg.
+        // `transferAnswerUrl` is absent, because both people would hear nothing until we answered, and would be cut off
+        // if we could not. The final event contains the time of the answer.
         CallFlow::Connect { to, caller_id } => {
             let number = as_us(config, wire::Element::new("PhoneNumber").with("transferDisconnectUrl", report_url));
             let transfer = wire::Element::new("Transfer")
@@ -41,31 +41,32 @@ pub(super) fn call_flow(config: &Config, flow: &CallFlow, report_url: &str) -> W
     })
 }
 
-/// An answer to what asks for no call flow.
+/// Answers a webhook that asks for no call flow.
 pub(super) fn nothing_more() -> WebhookResponse {
     bxml(&wire::Element::new("Response"))
 }
 
-/// The application's credentials apply to its own addresses; a call flow names those for its addresses ("Credentials").
+/// Adds credentials. The application's apply to its own addresses only, so a call flow has to name the credentials for
+/// the addresses that it contains ("Credentials").
 ///
-/// Of several passwords it is the last, which goes first: whoever reads a flow has shown one of them, and if that was an
-/// old one that leaked, the new one must not be in it.
+/// It names the last of several passwords, which is the first to be retired. A client that receives a flow has shown
+/// one of the passwords. If that was an old one that leaked, the flow must not contain the new one.
 fn as_us(config: &Config, element: wire::Element) -> wire::Element {
     let password = config.webhook_passwords.last().map_or("", |password| password.expose_secret());
     element.with("username", &config.webhook_username).with("password", password)
 }
 
-/// The locales of Bandwidth's voices, as its list writes them: with an underscore, with a country code of its own for
-/// Britain, and most without any.
+/// Locales of Bandwidth's voices, as its list writes them: with an underscore, with a non-standard country code for
+/// Britain, and mostly without a country.
 const VOICES: [&str; 9] = ["en_UK", "en_US", "de", "es", "es_MX", "fr", "it", "ja", "ru"];
-/// Languages that have no voice, but whose sounds every voice can make.
+/// Languages without a voice, whose sounds every voice can make.
 const SOUNDS: [&str; 14] = [
     "nl-NL", "pt-PT", "pt-BR", "cy-GB", "da-DK", "hi-IN", "is-IS", "ko-KR", "nb-NO", "pl-PL", "ro-RO", "sv-SE",
     "tr-TR", "cmn-CN",
 ];
 
-/// A sentence in a voice of its language. Where there is none the British one reads it, with the sounds of the language
-/// if it can make them.
+/// Renders a sentence in a voice of its language. Without such a voice, the British one reads the sentence, with the
+/// sounds of the language if it can make them.
 fn speak(text: &str, language: &Locale) -> wire::Element {
     let sentence = |voice: &str| wire::Element::new("SpeakSentence").with("locale", voice);
     let written = language.as_str().replace('-', "_");
@@ -83,7 +84,7 @@ fn bxml(response: &wire::Element) -> WebhookResponse {
     wire::answer(StatusCode::OK, "application/xml; charset=utf-8", response.document())
 }
 
-/// There are no pictures in it: see `media_limit`.
+/// A text. It has no pictures: see `media_limit`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Message<'a> {
@@ -91,7 +92,7 @@ struct Message<'a> {
     to: [&'a str; 1],
     from: &'a str,
     text: &'a str,
-    /// Comes back with every report. Where reports go is a matter of the application.
+    /// Returned with every report. The address for reports is a setting of the application.
     tag: &'a str,
 }
 
@@ -122,24 +123,24 @@ fn field_at_fault(reply: &Value) -> Option<&str> {
     reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"))
 }
 
-/// The field at fault, or the type of the error.
+/// Returns the field at fault, or the type of the error.
 pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     field_at_fault(&reply).or_else(|| string(&reply, "type")).and_then(ProviderCode::of)
 }
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 429 says that the queue is full, 503 that nothing was done (RFC 9110, 15.6.4). Any other 5xx may come from the way
-///   back.
-/// - Bad credentials (401) and missing rights (403 with the type `forbidden`) are about us, not the text.
-/// - What else an operator can mend waits for them: the application's id, the account's (404), or an answer that is not
-///   this API's.
-/// - Other errors would come again. They have no code, but a field at fault.
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
+/// - 429 means that the queue is full, 503 that nothing was done (RFC 9110, 15.6.4). Other 5xx may follow a successful
+///   send.
+/// - Bad credentials (401) and missing rights (403 with the type `forbidden`) concern the account, not the text.
+/// - Other problems that an operator can fix make the text wait: a wrong id of the application or the account (404), or
+///   an answer that is not this API's.
+/// - Any other error would recur. It has no code, but a field at fault.
 ///
-/// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
-/// Descriptions are left alone: they may repeat a number.
+/// A field of an unexpected type does not hide the others: a text with an id was sent, and must not be sent again.
+/// Descriptions are ignored, because they may repeat a phone number.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     let field = field_at_fault(&reply);
@@ -177,7 +178,7 @@ mod tests {
 
     const REPORT_URL: &str = "https://mask.test/webhooks/bandwidth/status";
 
-    /// A file of the fixtures, whose inputs are used throughout.
+    /// A fixture file. The tests use its inputs throughout.
     macro_rules! fixture {
         ($name:literal) => {
             include_str!(concat!("../../../tests/fixtures/providers/bandwidth/", $name))
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_call_flow_tells_nobody_a_newer_password() {
-        // Whoever shows an old password, perhaps because it leaked, must not learn here what replaces it.
+        // A client with an old password, which may have leaked, must not learn the new one here.
         let passwords = vec!["newer".into(), "a\"<&>'".into()];
         let config = Config { webhook_passwords: passwords, ..config() };
         let body = call_flow(&config, &connect(), REPORT_URL).body;
@@ -363,7 +364,7 @@ mod tests {
         }
     }
 
-    /// The words of a document, and the names of its elements.
+    /// Returns the text of a document and the names of its elements.
     fn heard(document: &str) -> (String, Vec<String>) {
         let mut reader = Reader::from_str(document);
         let (mut words, mut names) = (String::new(), Vec::new());

@@ -8,17 +8,16 @@ use crate::{
     provider::{Malformed, WebhookRequest, wire},
 };
 
-/// Names with values, in the received order, repeats kept.
+/// Names with values, in the received order, including repeats.
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// The query's.
     pub(super) fn of_query(request: &WebhookRequest) -> Self {
         Self(wire::form_pairs(request.query().as_bytes()))
     }
 
-    /// The query's of a GET, the body's of anything else. The body is a form unless the flow's author set another
-    /// content type, and JSON is the only other one.
+    /// Reads the query of a GET and the body of any other request. The body is a form unless the flow's author set
+    /// another content type, and JSON is the only other one.
     pub(super) fn of_request(request: &WebhookRequest) -> Result<Self, Malformed> {
         if request.method == Method::GET {
             return Ok(Self::of_query(request));
@@ -39,8 +38,8 @@ impl Fields {
         Ok(Self(object.into_iter().flat_map(pairs).collect()))
     }
 
-    /// The value under the first of these names that has one, whatever its case. Of a repeated name it is the last: the
-    /// form that writes `id` twice has the `message_id` of the other forms in second place.
+    /// Returns the value of the first of these names that has one, ignoring case. For a repeated name it is the last
+    /// value: the form with two `id` fields has the `message_id` of the other forms in the second one.
     pub(super) fn value(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|wanted| {
             let is_it = |(name, value): &&(String, String)| name.eq_ignore_ascii_case(wanted) && !value.is_empty();
@@ -48,7 +47,7 @@ impl Fields {
         })
     }
 
-    /// Every value under this name, with or without brackets at its end, which MessageBird uses elsewhere
+    /// Returns every value of this name, with or without trailing brackets, which MessageBird uses elsewhere
     /// (`price[amount]`, see "Delivery reports").
     pub(super) fn list(&self, wanted: &str) -> impl Iterator<Item = &str> {
         let is_it = move |name: &str| name.split('[').next().is_some_and(|stem| stem.eq_ignore_ascii_case(wanted));
@@ -56,7 +55,7 @@ impl Fields {
     }
 }
 
-/// The texts and numbers in a JSON value; a list gives as many as it has, as a repeated name in a form does.
+/// Returns the texts and numbers in a JSON value. A list yields all of its items, like a repeated name in a form.
 fn texts(value: Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text],

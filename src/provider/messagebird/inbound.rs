@@ -1,7 +1,7 @@
 //! Reads a verified webhook: texts, calls and delivery reports (see "Inbound texts", "Calls" and "Delivery reports").
 //!
-//! Keys of events are stored in clear, and Flow Builder lets people put together a body by hand. So an id is kept as
-//! it is only in the documented shapes; anything else is hashed.
+//! Event keys are stored unencrypted, and operators can compose a body by hand in Flow Builder. So the adapter keeps an
+//! id only if it has a documented form, and hashes anything else.
 
 use http::Method;
 
@@ -16,7 +16,7 @@ use crate::{
     provider::{Endpoint, Malformed, WebhookRequest, wire},
 };
 
-/// Reads a request as its endpoint demands.
+/// Reads a request according to its endpoint.
 pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
     let event = match endpoint {
         Endpoint::Sms => ProviderEvent::Text(text(request)?),
@@ -26,11 +26,10 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
     Ok(vec![event])
 }
 
-/// Everything comes under two or three names.
+/// Reads a text. Every field has two or three names.
 ///
-/// `message_id` (`mid` in the short-code form) tells texts apart. `id` beside it has another value, which several texts
-/// may share for all that is known, so it counts only alone. Without any id the request itself is the key: its date is
-/// part of it.
+/// `message_id` (`mid` in the short-code form) identifies the text. An `id` next to it has another value, which several
+/// texts may share, so `id` counts only on its own. Without any id the request, which contains a date, is the key.
 fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
     let fields = Fields::of_request(request)?;
     let from = fields.value(&["originator", "sender"]);
@@ -50,8 +49,8 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
     })
 }
 
-/// Never fails: a caller who waits must hear something, whatever the query lacks. `source` may be missing, or the
-/// word `Restricted`.
+/// Reads a call. Never fails: the waiting caller must hear something, whatever the query lacks. `source` may be
+/// missing, or `Restricted`.
 fn call(request: &WebhookRequest) -> InboundCall {
     let fields = Fields::of_query(request);
     InboundCall {
@@ -61,7 +60,7 @@ fn call(request: &WebhookRequest) -> InboundCall {
     }
 }
 
-/// `None` for a reference that cannot be ours, and for a word that is not documented.
+/// Reads a delivery report. `None` for a reference that cannot be ours, and for an undocumented status.
 fn report(request: &WebhookRequest) -> Option<DeliveryReport> {
     let fields = Fields::of_query(request);
     let field = |name| fields.value(&[name]).unwrap_or_default();
@@ -81,7 +80,8 @@ fn report(request: &WebhookRequest) -> Option<DeliveryReport> {
     })
 }
 
-/// 32 hexadecimal digits (texts) or a UUID (calls) stay as they are: too long for a phone number and no words.
+/// Keeps an id of 32 hexadecimal digits (texts) or a UUID (calls), which is too long for a phone number and holds no
+/// text. Hashes any other id.
 fn key(id: &str) -> String {
     let documented = matches!(id.len(), 32 | 36) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if documented { id.to_owned() } else { digest(id.as_bytes()) }
@@ -101,8 +101,8 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
-    /// The names and values of the captured webhook, in its order (see "Inbound texts"). Ids, words and our number are
-    /// made up.
+    /// Names and values of the captured webhook, in its order (see "Inbound texts"). The ids, the text and our number
+    /// are made up.
     const CAPTURED: &str = "message_id=7a76afeaef3743d28d0e2d93621235ca&originator=16132093477&reference=47749346971\
         &createdDatetime=2018-09-24T08%3A30%3A59%2B00%3A00&id=f91908b75f9e4b1fba3b96dc44995f03\
         &message=On+my+way+%26+soon+%E2%98%BA&receiver=31970000001&body=On+my+way+%26+soon+%E2%98%BA&date=1537806659\

@@ -11,7 +11,8 @@ use crate::{
     provider::{ProviderRequest, ProviderResponse, wire},
 };
 
-/// `GET /calls/{callID}/legs`. `None` for a key that is no id of theirs: it stands in an address.
+/// Builds `GET /calls/{callID}/legs`. `None` for a key that is not a MessageBird id, because it becomes part of an
+/// address.
 pub(super) fn query(config: &Config, call_key: &str) -> Option<ProviderRequest> {
     let is_id = call_key.len() == 36 && call_key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let host = if config.base_url == DEFAULT_BASE_URL { VOICE_URL } else { &config.base_url };
@@ -22,8 +23,9 @@ fn is_outgoing(leg: &Value) -> bool {
     leg["direction"] == "outgoing"
 }
 
-/// The leg to the other party says how it went; the caller's own only that it is over. It says nothing while the two
-/// still count as talking: an end is not asked about again, and how long they talked is not yet known.
+/// Reads the legs of a call. The other party's leg gives the result; the caller's only shows that the call is over. The
+/// caller's leg is ignored while the other one is `ongoing`: the service does not poll again after an end, and the
+/// length of the conversation is not yet known.
 pub(super) fn read(call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
     if !response.status.is_success() {
         return Vec::new();
@@ -46,7 +48,7 @@ fn reports(call_key: &str, leg: &Value) -> Vec<CallReport> {
         caller_waits: false,
     };
     let outgoing = is_outgoing(leg);
-    // Seconds.
+    // In seconds.
     let duration = leg["duration"].as_i64().filter(|seconds| *seconds >= 0);
     match leg["status"].as_str() {
         Some("ringing") if outgoing => vec![report(CallStatus::Ringing, None, None)],
@@ -62,7 +64,7 @@ fn reports(call_key: &str, leg: &Value) -> Vec<CallReport> {
     }
 }
 
-/// A time that never was may be written as the year 1.
+/// Parses a time. An unset time may be in the year 1.
 fn time(text: Option<&str>) -> Option<Time> {
     let time = DateTime::parse_from_rfc3339(text?).ok()?.to_utc();
     (time.timestamp() > 0).then_some(time)

@@ -28,17 +28,16 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// What MessageBird is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("messagebird"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Only a third party's schema names a limit (see "Sending a text"), and 1377 characters are nine parts of GSM
-    // 03.38, 153 in each. Of anything else 67 UTF-16 units go into a part, 603 into nine: this leaves room where a pair
-    // would be cut.
+    // Only a third party's schema names a limit (see "Sending a text"): 1377 characters are nine GSM 03.38 parts of
+    // 153. In other encodings a part has 67 UTF-16 units, so nine have 603. 550 leaves a margin, because surrogate
+    // pairs are not cut.
     text_limit: TextLimit::utf16(550),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // No rate of the legacy API is documented (see "Limits"); a long code of most networks carries a text a second.
+    // The legacy API documents no rate (see "Limits"). On most networks a long code carries one text per second.
     texts_per_minute: 60,
     texts_per_second: Some(500),
     signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
@@ -53,28 +52,26 @@ pub static PROFILE: Profile = Profile {
     patience: Duration::from_secs(8),
 };
 
-/// Address for texts unless configured otherwise (see "Sending a text").
+/// Default address for texts (see "Sending a text").
 pub const DEFAULT_BASE_URL: &str = "https://rest.messagebird.com";
-/// Address for queries about calls as long as texts go to the default (see "Call results").
+/// Address for call queries if texts go to the default address (see "Call results").
 const VOICE_URL: &str = "https://voice.messagebird.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The access key, with which texts are sent.
+    /// Access key of the API.
     pub api_key: SecretString,
-    /// The dashboard's signing keys, not access keys. Several during a rotation: any of them may verify.
+    /// Signing keys from the dashboard, not access keys. Several during a rotation; any of them verifies.
     pub signing_keys: Vec<SecretString>,
-    /// The API, without a slash at the end.
+    /// Address of the API, without a trailing slash.
     pub base_url: String,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct MessageBird(Config);
 
 impl MessageBird {
-    /// An adapter for one account. Empty signing keys are dropped: anybody can sign with those.
+    /// Creates an adapter for one account. Drops empty signing keys, because anybody can sign with them.
     pub fn new(mut config: Config) -> Self {
         config.signing_keys.retain(|key| !key.expose_secret().is_empty());
         Self(config)
@@ -95,7 +92,7 @@ impl Provider for MessageBird {
         inbound::parse(endpoint, request.request())
     }
 
-    /// No step of a call flow takes an address for news, and nobody would trust them: see `call_results`.
+    /// No step of a call flow takes an address for events, and such events could not be trusted: see `call_results`.
     fn render_call(&self, flow: &CallFlow, _: &str) -> WebhookResponse {
         outbound::call_flow(flow)
     }

@@ -12,21 +12,21 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
-/// What it speaks: those of its Voice Messaging page that have both a language and a country.
+/// Languages on MessageBird's Voice Messaging page that have both a language and a country.
 const LANGUAGES: [&str; 32] = [
     "cy-GB", "da-DK", "de-DE", "el-GR", "en-GB", "en-AU", "en-IN", "en-US", "es-ES", "es-MX", "es-US", "fr-FR",
     "fr-CA", "id-ID", "is-IS", "it-IT", "ja-JP", "ko-KR", "ms-MY", "nb-NO", "nl-NL", "pl-PL", "pt-PT", "pt-BR",
     "ro-RO", "ru-RU", "sv-SE", "ta-IN", "th-TH", "tr-TR", "vi-VN", "zh-CN",
 ];
-/// What it speaks where a language is unknown.
+/// Fallback for an unknown language.
 const OTHERWISE: &str = "en-GB";
 
-/// A call flow that connects is XML, as in MessageBird's tutorials. Any other is JSON: no source defines the meaning of
-/// several root elements, while `steps` is a list (see "Calls").
+/// Renders a call flow. One that connects is XML, as in MessageBird's tutorials. Any other is JSON: no source defines
+/// the meaning of several root elements, while `steps` is a list (see "Calls").
 pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
     match flow {
-        // `mask` shows the number that was dialled, which is the proxy number. No option names another one, and
-        // without it the caller's own would show. So `caller_id` is not written.
+        // `mask` shows the dialled number, which is the proxy number; without it the caller's own number would show. No
+        // option names another number, so `caller_id` is not written.
         CallFlow::Connect { to, caller_id: _ } => {
             let transfer = wire::Element::new("Transfer").with("destination", to.expose_digits()).with("mask", true);
             wire::answer(StatusCode::OK, "application/xml", transfer.document())
@@ -56,22 +56,22 @@ enum Step<'a> {
     Hangup,
 }
 
-/// Numbers are written without `+`, like everywhere in this API.
+/// A text. Numbers have no `+`, as everywhere in this API.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Message<'a> {
     originator: &'a str,
-    /// One, or several with commas between them.
+    /// One number, or several separated by commas.
     recipients: &'a str,
     body: &'a str,
-    /// The default `plain` replaces whatever GSM 03.38 lacks: emoji, most scripts.
+    /// The default, `plain`, replaces characters that GSM 03.38 lacks: emoji and most scripts.
     datacoding: &'static str,
-    /// Without it there are no delivery reports.
+    /// Without it MessageBird sends no delivery reports.
     reference: &'a str,
     report_url: &'a str,
 }
 
-/// A text with pictures. There is no field for where to report: reports go to the account's address.
+/// A text with pictures. It has no field for a report address: reports go to the account's address.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PictureMessage<'a> {
@@ -83,7 +83,7 @@ struct PictureMessage<'a> {
     reference: &'a str,
 }
 
-/// `POST /messages`, or `POST /mms` with pictures.
+/// Builds `POST /messages`, or `POST /mms` with pictures.
 pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
     let (originator, recipients) = (text.from.expose_digits(), text.to.expose_digits());
     let OutboundText { body, media, reference, report_url, .. } = *text;
@@ -96,7 +96,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     request(config, Method::POST, format!("{}/{path}", config.base_url), body)
 }
 
-/// A request with the account's key.
+/// Builds a request with the account's key.
 pub(super) fn request(config: &Config, method: Method, url: String, body: String) -> ProviderRequest {
     let headers = vec![
         ("Authorization", format!("AccessKey {}", config.api_key.expose_secret())),
@@ -107,9 +107,9 @@ pub(super) fn request(config: &Config, method: Method, url: String, body: String
     ProviderRequest { method, url, headers, body }
 }
 
-/// A response, as far as we read it. An error's description is left alone: it may repeat a number.
+/// The fields of a response that the adapter reads. It ignores an error's description, which may repeat a phone number.
 ///
-/// A field of an odd type does not hide the others: a text whose id we have was sent, and must not be sent again.
+/// A field of an unexpected type does not hide the others: a text with an id was sent, and must not be sent again.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Reply {
@@ -122,25 +122,25 @@ impl Reply {
         json::read(&response.body).unwrap_or_default()
     }
 
-    /// The first error, with its code if that is one.
+    /// Returns the first error, with its code if there is a valid one.
     fn error(&self) -> Option<Option<u64>> {
         self.errors.get(0).map(|error| error["code"].as_u64())
     }
 }
 
-/// MessageBird's code for what went wrong.
+/// Returns MessageBird's error code.
 pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     Reply::of(response).error().flatten().and_then(|code| ProviderCode::of(&code.to_string()))
 }
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
-/// - A bad key (2, 401) and no balance (25) are about us, not the text.
-/// - What else an operator can mend waits for them: a wrong address (98, or an answer that is not this API's), 403, and so
-///   does a fault of theirs (99).
-/// - Other errors would come again. A bad recipient has code 9, "missing".
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
+/// - 503 and 429 mean that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Other 5xx may follow a successful send.
+/// - A bad key (2, 401) and no balance (25) concern the account, not the text.
+/// - Other problems that an operator can fix make the text wait: 403, or a wrong address (98, or an answer that is not
+///   this API's). So does a fault of MessageBird's own (99).
+/// - Any other error would recur. A bad recipient has code 9, "missing".
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply = Reply::of(response);
     let error = reply.error();

@@ -1,7 +1,7 @@
 //! Checks who sent a webhook, and when MessageBird signed it (see "Signatures").
 //!
-//! The current scheme is a signed JWT; the older HMAC counts only where no JWT is sent, so that nobody can strip the
-//! stronger of the two. Every rule is as strict as the strictest of the provider's own SDKs.
+//! The current scheme is a signed JWT. The older HMAC counts only if there is no JWT, so a bad JWT never falls back to
+//! the weaker scheme. Every rule is as strict as the strictest of the provider's own SDKs.
 //!
 //! The identifier `jti` is required but not remembered: the provider repeats requests byte for byte, and a repeat
 //! within the freshness window has no second effect (invariant 4 in ARCHITECTURE.md).
@@ -23,11 +23,11 @@ const TOKEN: &str = "messagebird-signature-jwt";
 const SIGNATURE: &str = "messagebird-signature";
 const TIMESTAMP: &str = "messagebird-request-timestamp";
 
-/// How far the two clocks may be apart for a JWT: 1 s in four of five SDKs (see "Signatures").
+/// Maximum difference between the two clocks for a JWT: 1 s in four of five SDKs (see "Signatures").
 const LEEWAY: Duration = Duration::seconds(1);
 
-/// How old, or how far ahead, a request of the older scheme may be. The SDKs say 100 s, 10 s, 10 s and 2.5 s (see
-/// "Signatures"): 10 s is the strictest that does not also refuse a request that took a moment to travel.
+/// Maximum age, in either direction, of a request of the older scheme. The SDKs allow 100 s, 10 s, 10 s and 2.5 s (see
+/// "Signatures"). 10 s is the strictest limit that does not refuse a request with a short network delay.
 const WINDOW: Duration = Duration::seconds(10);
 
 /// Checks signature and freshness with any of the keys.
@@ -41,7 +41,7 @@ pub(super) fn verify(keys: &[SecretString], request: &WebhookRequest, now: Time)
     }
 }
 
-/// Claims, all required but the last, which must be present exactly when there is a body (see "Signatures").
+/// Claims of a token. All are required but the last, which is present exactly when there is a body (see "Signatures").
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -52,8 +52,8 @@ struct Claims {
     payload_hash: Option<String>,
 }
 
-/// Checks a JWT (see "Signatures"). The token is signed with HS256, HS384 or HS512 under the key taken as text, and
-/// binds the address and the body by the lower-case hexadecimal of their SHA-256.
+/// Checks a JWT (see "Signatures"). It is signed with HS256, HS384 or HS512 under the text of the key, and covers
+/// address and body by the lower-case hexadecimal of their SHA-256.
 fn verify_token(keys: &[SecretString], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     let token = request.header(TOKEN).filter(|token| jwt::is_readable(token)).ok_or(Unverified::Forged)?;
     let rules = signature_only();
@@ -80,8 +80,7 @@ fn verify_token(keys: &[SecretString], request: &WebhookRequest, now: Time) -> R
     if fresh { Ok(()) } else { Err(Unverified::Stale) }
 }
 
-/// The library checks the signature and nothing else: it would take the time from the machine's clock, and lets a
-/// list of issuers pass.
+/// Makes the library check only the signature: it would use the system clock, and it accepts a list of issuers.
 fn signature_only() -> Validation {
     let mut rules = Validation::new_for_family(AlgorithmFamily::Hmac);
     rules.required_spec_claims = HashSet::new();
@@ -91,7 +90,7 @@ fn signature_only() -> Validation {
 }
 
 /// Checks the older scheme (see "Signatures"): base64 of an HMAC-SHA-256 over timestamp, sorted query and the digest of
-/// the body. It binds neither host nor path.
+/// the body. It covers neither host nor path.
 fn verify_legacy(keys: &[SecretString], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     let signature = request.header(SIGNATURE).and_then(|text| STANDARD.decode(text).ok()).ok_or(Unverified::Forged)?;
     let timestamp = request.header(TIMESTAMP).ok_or(Unverified::Forged)?;
@@ -108,7 +107,8 @@ fn verify_legacy(keys: &[SecretString], request: &WebhookRequest, now: Time) -> 
     if (now - sent).abs() < WINDOW { Ok(()) } else { Err(Unverified::Stale) }
 }
 
-/// The query sorted by key, as received and as most SDKs write it: they disagree about the encoding (see "Signatures").
+/// Returns the query sorted by key, as received and as most SDKs encode it: they disagree on encoding (see
+/// "Signatures").
 fn sorted_queries(query: &str) -> [String; 2] {
     let mut received: Vec<&str> = query.split('&').collect();
     received.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(key, _)| key));
@@ -116,7 +116,7 @@ fn sorted_queries(query: &str) -> [String; 2] {
     let mut pairs = wire::form_pairs(query.as_bytes());
     pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
     let written = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    // The WHATWG form encoding leaves the asterisk alone and writes the tilde in code; theirs does the opposite.
+    // The WHATWG form encoding keeps the asterisk and percent-encodes the tilde; the SDKs do the opposite.
     [received.join("&"), written.replace('*', "%2A").replace("%7E", "~")]
 }
 
@@ -154,7 +154,7 @@ mod tests {
         jsonwebtoken::encode(&Header::new(alg), claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("a token")
     }
 
-    /// The verdict on a GET of `URL` with these claims, so many milliseconds after `NOW`.
+    /// Verifies a GET of `URL` with these claims, `after_ms` milliseconds after `NOW`.
     fn verdict(claims: &Value, after_ms: i64) -> Result<(), Unverified> {
         let request = request(Method::GET, URL, &[(TOKEN, &signed(Algorithm::HS384, claims))], b"");
         verify(&keys(&[KEY]), &request, at(NOW).expect("a time") + Duration::milliseconds(after_ms))
@@ -166,8 +166,7 @@ mod tests {
         claims
     }
 
-    /// None of the vectors of this provider is optional. Those of other providers that are (`optional`) are refused
-    /// here like the rest of theirs.
+    /// No vector of this provider is optional. Vectors of other providers are refused, even those marked `optional`.
     #[test]
     fn every_vector_gets_its_verdict() {
         let vectors = vectors();
@@ -206,7 +205,7 @@ mod tests {
             ("exp", json!(i64::MAX)),
             ("nbf", json!(i64::MIN)),
             ("url_hash", json!("")),
-            // The digest of nothing, where there is no body.
+            // The digest of no bytes, although there is no body.
             ("payload_hash", json!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")),
         ] {
             assert_eq!(verdict(&with(name, value.clone()), 0), Err(Unverified::Forged), "{name} {value}");
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!(verdict(&[]), Err(Unverified::Forged));
     }
 
-    /// The verdict on a GET of the Go and Java SDKs' test vectors, signed in 2018, `after_ms` later.
+    /// Verifies a GET from the Go and Java SDKs' test vectors, signed in 2018, `after_ms` milliseconds later.
     fn legacy(signature: &str, url: &str, extra: &[(&str, &str)], after_ms: i64) -> Result<(), Unverified> {
         let mut headers = vec![(TIMESTAMP, "1544544948"), (SIGNATURE, signature)];
         headers.extend(extra);

@@ -1,8 +1,8 @@
 //! Calls and their results. See "Calls" and "Call results".
 //!
-//! A call has two legs: A from the caller, B to the other party. Everything is filed under the UUID of A. How the call
-//! went is told three times: to the `callbackUrl` of our `<Dial>` event by event, to its `action` once it is over and
-//! the caller is still there, and to the application's hangup URL when the caller is gone.
+//! A call has two legs: A from the caller, B to the other party. The UUID of A is the key of the call. Plivo reports
+//! the result three times: event by event to the `callbackUrl` of our `<Dial>`, to its `action` once it is over and the
+//! caller is still there, and to the application's hangup URL when the caller has left.
 
 use super::inbound::{Fields, key};
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     provider::wire,
 };
 
-/// Whether this tells of a call that we have answered before. An application without a hangup URL sends its news of the
-/// end to the address that answers calls.
+/// Whether this is an event of a call that we have already answered. An application without a hangup URL sends the end
+/// of a call to the address that answers calls.
 pub(super) fn is_news(fields: &Fields) -> bool {
     const NAMES: [&str; 7] = [
         "DialAction",
@@ -28,15 +28,15 @@ pub(super) fn is_news(fields: &Fields) -> bool {
     NAMES.iter().any(|name| fields.has(name)) || fields.text("Event") == "Hangup"
 }
 
-/// Whether a phone calls, to whichever address that is told.
+/// Whether this is a new call, whatever address it came to.
 pub(super) fn is_start(fields: &Fields) -> bool {
     fields.has("CallUUID") && fields.text("Event") == "StartApp"
 }
 
-/// Never fails: a caller who waits must hear something, whatever is missing.
+/// Reads a call. Never fails: the waiting caller must hear something, whatever is missing.
 ///
-/// Plivo gives every call an id. Without one it is answered, and connected to nobody: it may be a repeat in which
-/// somebody has cut the names anew, which the signature does not tell.
+/// Plivo gives every call an id. A call without one is answered but not connected: it may be a repeat in which an
+/// attacker has moved the boundaries between names and values, which the signature does not cover.
 pub(super) fn call(fields: &Fields) -> InboundCall {
     let to = fields.phone("To");
     match fields.get("CallUUID") {
@@ -45,14 +45,14 @@ pub(super) fn call(fields: &Fields) -> InboundCall {
     }
 }
 
-/// `None` for what is no news: pressed keys, words that are not documented. Times have no zone, so none is read.
+/// Reads a call event. `None` for a pressed key and for undocumented values. Times have no zone, so none is read.
 pub(super) fn report(fields: &Fields) -> Option<CallReport> {
     let call = fields.get("DialALegUUID").or(fields.get("CallUUID"))?;
     let (told, status, duration_s) = if let Some(result) = fields.get("DialStatus") {
         ("action", result_of_dial(result)?, None)
     } else if let Some(event) = fields.get("DialAction").or(fields.get("DialBLegStatus")) {
         let (status, duration_s) = match event {
-            // Picked up, then joined to the caller.
+            // The other party picked up, and was then joined to the caller.
             "answer" | "connected" => (CallStatus::Answered, None),
             "hangup" => end_of_other_leg(fields),
             _ => return None,
@@ -71,7 +71,7 @@ pub(super) fn report(fields: &Fields) -> Option<CallReport> {
     })
 }
 
-/// What `<Dial>` came to.
+/// Reads the result of `<Dial>`.
 fn result_of_dial(word: &str) -> Option<CallStatus> {
     Some(match word {
         "completed" => CallStatus::Completed,
@@ -83,11 +83,12 @@ fn result_of_dial(word: &str) -> Option<CallStatus> {
     })
 }
 
-/// How the leg to the other party ended, with the length of the talk.
+/// Reads how the other party's leg ended, and how long the two talked.
 ///
-/// Causes that say why nobody talked come first. Then a duration is a talk, unless nothing of it is billed: nobody says
-/// whether the ringing counts as well. A usual end without a talk says only that it is over: if the other party had
-/// picked up, an event before said so. Anything else went wrong.
+/// Causes that explain why nobody talked come first. After them, a duration means a conversation, unless none of it is
+/// billed: no source says whether the duration includes the ringing. A normal end without a conversation only shows
+/// that the call is over: if the other party had picked up, an earlier event would have said so. Other causes are
+/// failures.
 fn end_of_other_leg(fields: &Fields) -> (CallStatus, Option<i64>) {
     let cause = (fields.text("DialBLegHangupCauseCode"), fields.text("DialBLegHangupCauseName").to_ascii_lowercase());
     let billed = fields.text("DialBLegBillDuration") != "0";
@@ -96,7 +97,7 @@ fn end_of_other_leg(fields: &Fields) -> (CallStatus, Option<i64>) {
         ("3010" | "3020", _) | (_, "busy line" | "rejected") => CallStatus::Busy,
         ("3000" | "6010", _) | (_, "no answer" | "ring timeout reached") => CallStatus::NoAnswer,
         _ if talked.is_some() => CallStatus::Completed,
-        // Unknown; cancelled before it was answered; a normal hangup.
+        // Unknown; cancelled before the answer; a normal hangup.
         ("" | "0" | "1000" | "4000" | "4010", _) => CallStatus::Cancelled,
         _ => CallStatus::Failed,
     };
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_call_without_an_id_reaches_nobody() {
-        // Cut anew, which leaves the signature as it is.
+        // Moved boundaries, which leave the signature valid.
         let nameless = called(Endpoint::Voice, &CALL.replace("CallUUID=97", "CallUUI=D97"));
         assert_eq!(nameless.from, Contacting::Hidden);
         let longer = CALL.replace("&Direction=inbound", "").replace(A, &format!("{A}Directioninbound"));

@@ -1,6 +1,6 @@
 //! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). `calls` reads the rest.
 //!
-//! The names of the fields decide, not the address: an application can send its news anywhere.
+//! The names of the fields decide, not the address, because an application can send its events anywhere.
 
 use http::Method;
 
@@ -15,7 +15,7 @@ use crate::{
     provider::{Endpoint, Malformed, WebhookRequest, wire},
 };
 
-/// Reads a request. Whatever comes to the voice address and is nothing else is a call: somebody may be waiting.
+/// Reads a request. Anything else that comes to the voice address is a call, because a caller may be waiting.
 pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
     let fields = Fields::of(request);
     let is_message = fields.has("MessageUUID") && !fields.has("CallUUID");
@@ -35,47 +35,46 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
     Ok(vec![event])
 }
 
-/// Names with values, in the order in which they are signed, repeats kept.
+/// Names with values, in the order in which Plivo signs them, including repeats.
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// The query's of a GET, the form's of a POST. The query of a POST is our own, and no part of what Plivo says.
+    /// Reads the query of a GET and the form of a POST. The query of a POST is our own, not Plivo's.
     pub(super) fn of(request: &WebhookRequest) -> Self {
         let text = if request.method == Method::GET { request.query().as_bytes() } else { &request.body };
         Self(signature::sorted(text))
     }
 
-    /// A value, if there is one and no other: Plivo sends many fields empty ("Inbound texts"), and repeats none that
-    /// is read here.
+    /// Returns the value of a field that has exactly one value that is not empty: Plivo sends many fields empty
+    /// ("Inbound texts"), and repeats none that the adapter reads.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value);
         let value = values.next()?;
         values.all(|other| other == value).then_some(value)
     }
 
-    /// A value, or nothing.
+    /// Returns a value, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 
-    /// Whether there is a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// A phone, if it is one.
+    /// Returns a value that is a phone number.
     pub(super) fn phone(&self, name: &str) -> Option<PhoneNumber> {
         PhoneNumber::from_wire(self.text(name)).ok()
     }
 
-    /// A key of the whole request, where there is no id: like the signature, it does not tell where a name ends.
+    /// Returns a key of the whole request, for one without an id. Like the signature, it ignores where a name ends.
     pub(super) fn digest(&self) -> String {
         let whole: String = self.0.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
         wire::digest_key(&[&whole])
     }
 
-    /// The pages disagree whether the first is `Media0` or `Media1` ("Inbound texts"). `MediaCount` says how many
-    /// count; without it, or with 0 and pictures, all do.
+    /// Returns the addresses of pictures. Plivo's pages disagree whether the first is `Media0` or `Media1` ("Inbound
+    /// texts"). `MediaCount` says how many count; without it, or with 0 and pictures, all do.
     fn media(&self) -> Vec<String> {
         let number = |name: &str| {
             let digits = name.strip_prefix("Media").filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()))?;
@@ -88,10 +87,10 @@ impl Fields {
     }
 }
 
-/// A UUID stays as it is: it holds no phone and no words. Keys are stored in clear, so anything else is hashed.
+/// Keeps a UUID, which holds no phone number and no text. Keys are stored unencrypted, so anything else is hashed.
 ///
-/// What stands behind a UUID is left out. A form is signed with nothing between names and values, so whoever repeats a
-/// request can push the next field into its id, and it would pass for another one.
+/// Drops everything after the UUID. A form is signed with nothing between names and values, so an attacker who repeats
+/// a request could append the next field to its id, and the request would look like a new one.
 pub(super) fn key(id: &str) -> String {
     let in_place =
         |(at, b): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() };
@@ -100,7 +99,8 @@ pub(super) fn key(id: &str) -> String {
     if documented { uuid.to_owned() } else { wire::digest_key(&[id]) }
 }
 
-/// `MessageIntent` is set for words that Plivo has acted on and answered by itself: STOP, START, HELP and their like.
+/// Reads a text. `MessageIntent` is set for keywords that Plivo has acted on and answered: STOP, START, HELP and
+/// similar.
 fn text(fields: &Fields) -> Result<InboundText, Malformed> {
     if !fields.has("From") && !fields.has("To") {
         return Err(Malformed("neither a sender nor a recipient"));
@@ -116,10 +116,11 @@ fn text(fields: &Fields) -> Result<InboundText, Malformed> {
     })
 }
 
-/// `None` for a reference that cannot be ours and for what is no news: `queued` comes before the network has it.
+/// Reads a delivery report. `None` for a reference that cannot be ours, and for a status that says nothing new:
+/// `queued` comes before the network has the text.
 ///
-/// The reference stands in the query that we put behind the address of our send: V3 signs it, V2 does not. Reports come
-/// in any order; `Sequence` tells a repeat from further news, and the order is the part's own affair.
+/// The reference is in the query that we add to the report address of a send: V3 signs it, V2 does not. Reports come in
+/// any order. `Sequence` distinguishes a repeat from a new report; the state of the part takes care of the order.
 fn report(request: &WebhookRequest, fields: &Fields) -> Option<DeliveryReport> {
     let query = wire::form_pairs(request.query().as_bytes());
     let reference = wire::value(&query, "ref").filter(|reference| wire::is_reference(reference))?;
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
     use crate::provider::plivo::tests::{FORM, request};
 
-    /// The fields of an inbound text; the same as in the vector `sms-post-unicode`.
+    /// The fields of an inbound text, as in the vector `sms-post-unicode`.
     const TEXT: &str = "From=14155550111&To=14155550100&Text=%C3%87a+va%3F+%F0%9F%9A%97+50%25+%26+more+%3D+ok+%2B+go&Type=sms\
         &MessageUUID=db3ce55a-7f1d-11e1-8ea7-1231380bc196&Units=1&TotalRate=0&TotalAmount=0&MessageIntent=&PowerpackUUID=";
 
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    /// One signature holds for both, because a form is signed with nothing between names and values: see [`key`].
+    /// One signature is valid for both, because a form is signed with nothing between names and values: see [`key`].
     #[test]
     fn a_text_that_is_cut_anew_is_no_second_one() {
         let id = read(TEXT).key;

@@ -1,7 +1,7 @@
 //! Plivo: the Messages API, voice XML and their webhooks.
 //!
-//! `docs/providers/wire/plivo.md` has the facts about the API with their sources. A heading in quotes in this folder is
-//! one of its headings.
+//! `docs/providers/wire/plivo.md` lists the wire facts with their sources. Comments in this folder cite its headings in
+//! quotes.
 
 mod calls;
 mod inbound;
@@ -26,60 +26,58 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// Where a caller waits for our answer: it comes within two seconds or not at all, so the 40 that Plivo would wait by
-/// default are cut short. Plivo retries network errors only, unless `rp` lists more. See "Answering webhooks".
+/// Fragment for addresses where a caller waits for our answer. The answer comes within two seconds or not at all, so
+/// this shortens Plivo's default of 40 s. Plivo retries only network errors unless `rp` lists more. See "Answering
+/// webhooks".
 const CALLER_WAITS: &str = "#rt=5000&rc=2&rp=ct,rt,5xx";
-/// Where nobody waits: asked again as often as there is, because a 503 is all that we have to say "not stored".
+/// Fragment for addresses where nobody waits. Asks for all possible retries: 503 is our only way to say "not stored".
 const NOBODY_WAITS: &str = "#rc=5&rp=ct,rt,5xx";
 
-/// What Plivo is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("plivo"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Of UCS-2; a text of GSM-7 characters could be longer. See "Sending a text".
+    // The limit for UCS-2; a text of GSM-7 characters could be longer. See "Sending a text".
     text_limit: TextLimit::utf16(737),
-    // The most that an inbound MMS has. See "Inbound texts".
+    // The maximum of an inbound MMS. See "Inbound texts".
     media_limit: 10,
     // The largest call flow. See "Calls".
     body_limit: 100_000,
-    // A long code in the US; the account as a whole may send more. See "Limits".
+    // Rate of a long code in the US; the account as a whole may send more. See "Limits".
     texts_per_minute: 60,
     texts_per_second: Some(5),
     signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
     dated: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
-    // The operator chooses when setting up the application. See "Inbound texts".
+    // The operator chooses the method when setting up the application. See "Inbound texts".
     methods: [&[Method::POST, Method::GET]; 3],
-    // Documented for voice addresses only: the message URL has retries of its own, and the application's hangup URL
-    // points to the status address. See "Answering webhooks".
+    // Documented for voice addresses only: the message URL has its own retries, and the application's hangup URL points
+    // to the status address. See "Answering webhooks".
     fragments: ["", CALLER_WAITS, NOBODY_WAITS],
-    // Plivo gives up after 8 s, and warns of more than 5. See "Answering webhooks".
+    // Plivo gives up after 8 s, and warns about answers that take more than 5. See "Answering webhooks".
     patience: Duration::from_secs(3),
 };
 
 /// Default address of the API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://api.plivo.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The account (`MA...`) or sub-account (`SA...`).
     pub auth_id: String,
-    /// Its tokens; the first sends, any may verify webhooks: several during a rotation, or of sub-accounts.
+    /// Auth tokens: the first sends texts, any of them verifies webhooks. Several in a rotation or with sub-accounts.
     pub auth_tokens: Vec<SecretString>,
-    /// The API, without a slash at the end.
+    /// Address of the API, without a trailing slash.
     pub base_url: String,
-    /// Whether a webhook without any V3 header may verify by the older V2, which signs no parameters.
+    /// Whether a webhook without any V3 header may verify by the older V2, which does not sign parameters.
     pub accept_v2: bool,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Plivo(Config);
 
 impl Plivo {
-    /// An adapter for one account. Empty tokens are dropped: anybody can sign with those.
+    /// Creates an adapter for one account. Drops empty tokens, because anybody can sign with them.
     pub fn new(mut config: Config) -> Self {
         config.auth_tokens.retain(|token| !token.expose_secret().is_empty());
         Self(config)
@@ -91,8 +89,8 @@ impl Provider for Plivo {
         &PROFILE
     }
 
-    /// Nothing that Plivo signs has a time, so nothing is ever stale: the inbox makes sure that a repeat has no
-    /// effect. See "Signatures".
+    /// Plivo's signatures carry no time, so no request is ever stale. The inbox makes sure that a repeat has no effect.
+    /// See "Signatures".
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         signature::verify(&self.0.auth_tokens, self.0.accept_v2, request)?;
         Ok(Verified(request))
@@ -106,7 +104,7 @@ impl Provider for Plivo {
         outbound::call_flow(flow, report_url)
     }
 
-    /// An empty document, everywhere: news of calls come to the same addresses, and where Plivo expects XML an empty
+    /// Always sends an empty document. Call events come to the same addresses, and where Plivo expects XML an empty
     /// body is an error ("Calls"). As message XML the document sends nothing ("Inbound texts").
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {

@@ -15,19 +15,17 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
-/// What the `WOMAN` voice, the default, speaks. An unsupported language makes the whole document invalid, and the
-/// caller would hear nothing.
+/// Languages of the default voice, `WOMAN`. Any other makes the whole document invalid, and the caller hears nothing.
 const LANGUAGES: [&str; 15] = [
     "da-DK", "de-DE", "en-GB", "en-AU", "en-US", "es-ES", "es-US", "fr-FR", "fr-CA", "it-IT", "nl-NL", "pl-PL",
     "pt-BR", "ru-RU", "sv-SE",
 ];
 
-/// The document for a call.
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let hangup = wire::Element::new("Hangup");
     let children = match flow {
-        // Without `callerId` the caller's own number is shown, and without `callerName` the caller's name. `action` is
-        // asked for what the caller hears next, which is the default of `redirect`.
+        // Without `callerId` the caller's own number is shown, and without `callerName` the caller's name. Plivo asks
+        // `action` what the caller hears next, because `redirect` is on by default.
         CallFlow::Connect { to, caller_id } => vec![
             wire::Element::new("Dial")
                 .with("callerId", caller_id.expose_digits())
@@ -53,7 +51,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     response(&children)
 }
 
-/// The document that does nothing.
+/// Renders a document that does nothing.
 pub(super) fn nothing() -> WebhookResponse {
     response(&[])
 }
@@ -63,7 +61,7 @@ fn response(children: &[wire::Element]) -> WebhookResponse {
     wire::answer(StatusCode::OK, "application/xml", root.document())
 }
 
-/// Numbers are written without `+`: at most 14 characters are taken.
+/// A text. Numbers have no `+`, because Plivo accepts at most 14 characters.
 #[derive(Serialize)]
 struct Message<'a> {
     src: &'a str,
@@ -78,7 +76,7 @@ struct Message<'a> {
     method: &'static str,
 }
 
-/// There is no field for our reference, so it stands in the query of the address for reports.
+/// Builds a send. The API has no field for our reference, so it goes into the query of the report address.
 pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
     let message = Message {
         src: text.from.expose_digits(),
@@ -93,7 +91,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     let credentials = STANDARD.encode(format!("{}:{token}", config.auth_id));
     ProviderRequest {
         method: Method::POST,
-        // Not without the slash at the end.
+        // The trailing slash is required.
         url: format!("{}/v1/Account/{}/Message/", config.base_url, config.auth_id),
         headers: vec![
             ("Authorization", format!("Basic {credentials}")),
@@ -105,22 +103,23 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
-/// A response, as far as we read it. An error has words alone, which may repeat a number, and no code.
+/// The fields of a response that the adapter reads. An error has no code, only text, which may repeat a phone number.
 ///
-/// A field of an odd type does not hide the other parts: a text whose id we have was sent, and must not be sent again.
+/// A field of an unexpected type does not hide the others: a text with an id was sent, and must not be sent again.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Reply {
     message_uuid: Value,
 }
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Any other 5xx may come from the way back.
-/// - 400 is a text that Plivo will never take, and so is 403: the account has no permission for the recipient's country.
-/// - Bad credentials (401) are about us, not the text.
-/// - What else an operator can mend waits for them: a wrong address (404, 405).
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
+/// - 503 and 429 mean that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4). Other 5xx may follow a successful send.
+/// - 400 means that Plivo will never accept the text, and so does 403: the account has no permission for the
+///   recipient's country.
+/// - Bad credentials (401) concern the account, not the text.
+/// - Other problems that an operator can fix make the text wait: a wrong address (404, 405).
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
@@ -294,7 +293,7 @@ mod tests {
         }
     }
 
-    /// The names of the elements, and the words in between.
+    /// Returns the names of the elements and the text between them.
     fn heard(document: &str) -> (Vec<String>, String) {
         let mut reader = Reader::from_str(document);
         let (mut names, mut words) = (Vec::new(), String::new());

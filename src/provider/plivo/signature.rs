@@ -1,7 +1,7 @@
 //! Verifies the sender of a webhook. See "Signatures".
 //!
-//! V3 covers address, query and form; V2 covers the address alone, so it counts only where the operator allows it and
-//! nothing of V3 is sent: nobody can strip the stronger of the two. V1 never counts.
+//! V3 covers address, query and form. V2 covers the address alone, so it counts only if the operator allows it and the
+//! request has no V3 header: a bad V3 signature never falls back to V2. V1 never counts.
 //!
 //! Neither has a timestamp, and a retry may reuse its nonce, so nonces are not remembered: a repeat has no second
 //! effect (invariant 4 in `ARCHITECTURE.md`, section "Invariants").
@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::provider::{Unverified, WebhookRequest, wire};
 
-/// A way to sign. The second header is signed with the token of the main account, the first with that of the account
-/// or sub-account that owns the call or text; which of them we know does not matter.
+/// A signature scheme. The first header is signed with the token of the account or sub-account that owns the call or
+/// text, the second with the token of the main account. It is enough to know one of them.
 struct Scheme {
     signatures: [&'static str; 2],
     nonce: &'static str,
@@ -33,7 +33,7 @@ const V2: Scheme = Scheme {
 };
 
 impl Scheme {
-    /// Any header of it counts, the nonce too.
+    /// Whether a request has any header of the scheme, including the nonce.
     fn is_used(&self, headers: &HeaderMap) -> bool {
         self.signatures.iter().chain([&self.nonce]).any(|name| headers.contains_key(*name))
     }
@@ -51,8 +51,9 @@ pub(super) fn verify(tokens: &[SecretString], accept_v2: bool, request: &Webhook
     if !is_covered(request) {
         return Err(Unverified::Forged);
     }
-    // A dot ends the signed text before the nonce. With one in it, a form could pass for part of the nonce, and a signed
-    // POST for a GET of its query. That the form may pass for the end of that query cannot be told; it is no reference.
+    // A dot separates the nonce from the signed text before it. If the nonce could contain a dot, a form could pass for
+    // part of the nonce, and a signed POST for a GET of its query. A form can still pass for the end of the query,
+    // which nobody can detect, but the result is not a valid reference.
     let nonce = request.header(scheme.nonce).filter(|nonce| !nonce.is_empty() && !nonce.contains('.'));
     let signed = (scheme.signed)(request, nonce.ok_or(Unverified::Forged)?);
     let expected: Vec<_> = tokens
@@ -69,7 +70,7 @@ pub(super) fn verify(tokens: &[SecretString], accept_v2: bool, request: &Webhook
     if holds { Ok(()) } else { Err(Unverified::Forged) }
 }
 
-/// No rule says how another method, or a body that is no form, would be signed.
+/// Whether Plivo's rules cover a request. They do not say how it signs another method, or a body that is not a form.
 fn is_covered(request: &WebhookRequest) -> bool {
     match request.method {
         Method::GET => request.body.is_empty(),
@@ -78,8 +79,8 @@ fn is_covered(request: &WebhookRequest) -> bool {
     }
 }
 
-/// Address, `?` and query, form, `.` and nonce, with everything decoded and sorted. A form keeps the `?` of an absent
-/// query, and has a dot before it only if there is a query.
+/// Builds the signed text: address, `?` and query, form, `.` and nonce, with everything decoded and sorted. A form
+/// keeps the `?` of an absent query, and has a dot before it only if there is a query.
 fn signed_v3(request: &WebhookRequest, nonce: &str) -> String {
     let query: Vec<_> =
         sorted(request.query().as_bytes()).iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -93,14 +94,14 @@ fn signed_v3(request: &WebhookRequest, nonce: &str) -> String {
     format!("{}{mark}{query}{dot}{form}.{nonce}", address(request))
 }
 
-/// By key and then by value, byte by byte: capitals come first.
+/// Sorts pairs by key and then by value, byte by byte: capitals come first.
 pub(super) fn sorted(text: &[u8]) -> Vec<(String, String)> {
     let mut pairs = wire::form_pairs(text);
     pairs.sort();
     pairs
 }
 
-/// Scheme, host, port if written, and path as received.
+/// Returns scheme, host, port if present, and path, as received.
 fn address(request: &WebhookRequest) -> &str {
     request.url.split('?').next().unwrap_or_default()
 }
@@ -118,8 +119,8 @@ mod tests {
     const TOKEN: &str = "test_auth_token_0123456789";
     const NONCE: &str = "12345678901234567890";
 
-    /// A vector as it travels: parameters of a GET are part of its query, those of a POST are its body already, and a
-    /// fragment stays at home.
+    /// A vector as Plivo sends it: parameters of a GET are in its query, those of a POST in its body, and no fragment
+    /// is sent.
     fn as_it_travels(v: &Vector) -> WebhookRequest {
         let mut request = v.request();
         let mut url = v.url.split('#').next().unwrap_or_default().to_owned();
@@ -142,7 +143,7 @@ mod tests {
         STANDARD.encode(wire::hmac_sha256(token.as_bytes(), signed.as_bytes()))
     }
 
-    /// None of the vectors of this provider is optional. Every one of the other schemes, V1 among them, is refused.
+    /// No vector of this provider is optional. All vectors of other schemes, including V1, are refused.
     #[test]
     fn every_vector_gets_its_verdict() {
         let vectors = vectors();
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(accepted, [10, 13], "V3, and three of V2 where it counts");
     }
 
-    /// The verdict on a POST of the form with these headers.
+    /// Verifies a POST of the form with these headers.
     fn posted(headers: &[(&str, &str)], accept_v2: bool) -> Result<(), Unverified> {
         let headers = [headers, &[("content-type", FORM)]].concat();
         verify(&tokens(&["other", TOKEN]), accept_v2, &request(Method::POST, URL, &headers, b"b=1&B=2&a=3&A=4"))

@@ -1,8 +1,7 @@
-//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). Calls and their news are
-//! in [`texml`].
+//! Reads verified webhooks: texts ("Inbound texts") and delivery reports ("Delivery reports"). [`texml`] reads calls.
 //!
-//! The signature covers the body and nothing else, so the body alone decides: an event is a JSON object and begins with
-//! a brace, and a form never does. The content type, which nobody signed, is not asked.
+//! The signature covers only the body, so the body alone decides: an event is a JSON object and begins with a brace,
+//! and a form never does. The content type is not signed, so the adapter ignores it.
 
 use serde_json::Value;
 use url::Url;
@@ -19,11 +18,10 @@ use crate::{
     provider::{Endpoint, Malformed, wire},
 };
 
-/// Recipients of a group that are looked at; more than any group has.
+/// Maximum number of group recipients to read; more than any group has.
 const GROUP: usize = 50;
 
-/// Reads a body. At the voice endpoint somebody may be waiting on the line, so what cannot be read is a call of which
-/// nothing is known.
+/// Reads a body. At the voice endpoint a caller may be waiting, so an unreadable body counts as a call without details.
 pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let is_event = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"{");
     let read = if is_event { event(body) } else { texml::parse(body) };
@@ -33,8 +31,8 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Ma
     }
 }
 
-/// News of any kind go to the address of the messaging profile; those of a send go to its own address first, and to the
-/// profile's when that fails. See "Sending a text".
+/// Reads a message event. Events of any kind go to the address of the messaging profile. Events of a send go to its own
+/// address first, and to the profile's if that fails. See "Sending a text".
 fn event(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let event: Value = json::read(body).map_err(|_| Malformed("not JSON"))?;
     match event["data"]["event_type"].as_str() {
@@ -47,7 +45,8 @@ fn event(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     }
 }
 
-/// Retries repeat both ids. The text's own is the key: it stays the same should one text ever come in two events.
+/// Reads a text. Retries repeat both ids. The text's own id is the key, because it stays the same even if one text has
+/// two events.
 fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
     let payload = &data["payload"];
     if payload["direction"].as_str().is_some_and(|direction| direction != "inbound") {
@@ -58,7 +57,7 @@ fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
     if from.is_empty() && named.iter().all(|number| number.is_empty()) {
         return Err(Malformed("neither a sender nor a recipient"));
     }
-    // Of a group it is not said which of them is ours.
+    // Telnyx does not say which number of a group is ours.
     let mut to: Vec<PhoneNumber> = Vec::new();
     for number in named.into_iter().filter_map(|number| PhoneNumber::from_wire(number).ok()) {
         if to.len() < GROUP && !to.contains(&number) {
@@ -79,8 +78,8 @@ fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
     }))
 }
 
-/// `None` without a reference of ours, and for a status that is no news or not documented. `delivery_unconfirmed` is
-/// the end of what Telnyx will ever know, and no failure.
+/// Reads a delivery report. `None` without a reference that can be ours, and for a status that says nothing new or is
+/// undocumented. `delivery_unconfirmed` is final for Telnyx, but not a failure.
 fn report(event: &Value) -> Option<DeliveryReport> {
     let payload = &event["data"]["payload"];
     let reference = [&payload["webhook_url"], &event["meta"]["delivered_to"]].into_iter().find_map(reference)?;
@@ -101,15 +100,16 @@ fn report(event: &Value) -> Option<DeliveryReport> {
     })
 }
 
-/// Our reference, from the address that a send named for its news. Telnyx has no field for it, and repeats that address
-/// inside the signed body; the address that was called is not signed. See "Delivery reports".
+/// Returns our reference, which is part of the address that a send named for its events. Telnyx has no field for it,
+/// but repeats that address in the signed body; the address that it called is not signed. See "Delivery reports".
 fn reference(address: &Value) -> Option<String> {
     let url = Url::parse(address.as_str()?).ok()?;
     let (_, reference) = url.query_pairs().find(|(name, _)| name == "ref")?;
     wire::is_reference(&reference).then(|| reference.into_owned())
 }
 
-/// The code of the first of `errors`: a string by the documents, a number in some examples. See "Errors and retries".
+/// Returns the code of the first of `errors`: a text in the documents, a number in some examples ("Errors and
+/// retries").
 pub(super) fn error_code(of: &Value) -> Option<String> {
     match &of["errors"][0]["code"] {
         Value::String(code) => Some(code.clone()),
@@ -118,27 +118,26 @@ pub(super) fn error_code(of: &Value) -> Option<String> {
     }
 }
 
-/// What is in a list, or the value alone.
+/// Returns the items of a list, or the single value.
 fn all(value: &Value) -> &[Value] {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
 
-/// Of a list its first.
+/// Returns the first item of a list, or the single value.
 fn first(value: &Value) -> &Value {
     if value.is_array() { &value[0] } else { value }
 }
 
-/// An object with a number, or the number alone. See "Inbound texts".
+/// Returns the number in an object, or the number itself. See "Inbound texts".
 fn number(value: &Value) -> &str {
     value["phone_number"].as_str().or(value.as_str()).unwrap_or_default()
 }
 
-/// Ids are stored in clear: a UUID stays as it is, anything else is hashed.
+/// Keeps a UUID. Ids are stored unencrypted, so anything else is hashed.
 fn key(id: &str) -> String {
     if is_uuid(id) { id.to_owned() } else { wire::digest_key(&[id]) }
 }
 
-/// The shape of a UUID.
 pub(super) fn is_uuid(id: &str) -> bool {
     let fits = |(at, byte): (usize, u8)| match at {
         8 | 13 | 18 | 23 => byte == b'-',
@@ -312,7 +311,7 @@ mod tests {
         }
     }
 
-    /// News of a send, as "Delivery reports" describes it.
+    /// A report on a send, as "Delivery reports" describes it.
     fn news(kind: &str, status: &str, changes: &Value) -> Option<DeliveryReport> {
         let mut event = received(changes);
         event["data"]["event_type"] = json!(kind);

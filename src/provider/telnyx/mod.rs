@@ -1,8 +1,8 @@
 //! Telnyx: Messaging v2 for texts, TeXML for calls.
 //!
-//! `docs/providers/wire/telnyx.md` has the facts about the API with their sources. A heading in quotes in this folder
-//! is one of its headings. A number belongs to one voice application, and that has to be a TeXML application: Call
-//! Control takes its orders by separate requests, which an answer to a webhook cannot give ("Voice applications").
+//! `docs/providers/wire/telnyx.md` lists the wire facts with their sources. Comments in this folder cite its headings
+//! in quotes. A number belongs to one voice application, which must be a TeXML application: Call Control takes its
+//! commands from separate requests, not from the answer to a webhook ("Voice applications").
 
 mod inbound;
 mod outbound;
@@ -28,16 +28,15 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// What Telnyx is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("telnyx"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Five segments of 67 UTF-16 units; one unit stays free where a pair would be cut. Telnyx takes ten segments. See
-    // "Sending a text".
+    // Five segments of 67 UTF-16 units, with one unit spare in each, because a surrogate pair is never cut. Telnyx
+    // accepts ten segments. See "Sending a text".
     text_limit: TextLimit::utf16(330),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // A long code outside the US: 0.1 texts a second. See "Limits".
+    // Rate of a long code outside the US: 0.1 texts per second. See "Limits".
     texts_per_minute: 6,
     texts_per_second: Some(50),
     signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
@@ -54,23 +53,20 @@ pub static PROFILE: Profile = Profile {
 /// Default address of the API. See "Sending a text".
 pub const DEFAULT_BASE_URL: &str = "https://api.telnyx.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The API key, with which texts are sent.
+    /// API key for sending texts.
     pub api_key: SecretString,
-    /// The account's public key; several during a rotation: any of them may verify.
+    /// Public keys of the account. Several during a rotation; any of them verifies.
     pub public_keys: Vec<PublicKey>,
-    /// The API, without a slash at the end and without the version.
+    /// Address of the API, without a trailing slash and without the version.
     pub base_url: String,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Telnyx(Config);
 
 impl Telnyx {
-    /// An adapter for one account.
     pub fn new(config: Config) -> Self {
         Self(config)
     }
@@ -94,8 +90,8 @@ impl Provider for Telnyx {
         texml::call_flow(flow, report_url)
     }
 
-    /// Telnyx reads the status alone, of an event as of news of a call. The body is a valid call flow that does nothing
-    /// all the same, in case that somebody waits for one.
+    /// Telnyx reads only the status, for message events and for call events. The body is still a call flow that does
+    /// nothing, in case a caller waits for one.
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => texml::nothing(),
@@ -120,7 +116,7 @@ impl Provider for Telnyx {
         outbound::code(response)
     }
 
-    /// Telnyx tells by itself.
+    /// Telnyx reports results on its own.
     fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
         None
     }

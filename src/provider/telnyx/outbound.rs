@@ -1,4 +1,4 @@
-//! Sends, and what their responses mean. See "Sending a text" and "Errors and retries".
+//! Sends and the meaning of their responses. See "Sending a text" and "Errors and retries".
 
 use http::Method;
 use secrecy::ExposeSecret as _;
@@ -11,8 +11,8 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, wire},
 };
 
-/// News go to `webhook_url`, with our reference in its query: there is no field for it. When that address fails they go
-/// to that of the messaging profile (`use_profile_webhooks`, on by default), with the same body.
+/// A text. Reports go to `webhook_url`, with our reference in its query, because the API has no field for it. If that
+/// address fails they go to the messaging profile's (`use_profile_webhooks`, on by default), with the same body.
 #[derive(Serialize)]
 struct Message<'a> {
     from: &'a str,
@@ -26,7 +26,7 @@ struct Message<'a> {
     kind: Option<&'static str>,
 }
 
-/// `POST /v2/messages`.
+/// Builds `POST /v2/messages`.
 pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
     let message = Message {
         from: text.from.expose(),
@@ -49,29 +49,28 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
-/// The account has no funds.
+/// Codes of an account that is inactive or has no funds.
 const OURS: [&str; 2] = ["20012", "20100"];
-/// What an operator can mend, or time: a number that is not set up for texts yet or not on the profile (40100, 40305,
-/// 40320), a profile that is off, has no countries, or has spent its limit, which other numbers may not have (40312, 40314,
-/// 40331, 40333), a full queue (40318).
+/// Codes of errors that an operator or time can fix: a number that is not yet set up for texts or not on the profile
+/// (40100, 40305, 40320); a profile that is off, has no countries, or has reached its limit (40312, 40314, 40331,
+/// 40333), although other numbers may still work; a full queue (40318).
 const MENDABLE: [&str; 8] = ["40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
 
-/// Telnyx's code for what went wrong.
+/// Returns Telnyx's error code.
 pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     error_code(&reply).and_then(|code| ProviderCode::of(&code))
 }
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 429 and 503 say that nothing was done. Any other 5xx, and a request that ran out of time (408, code 10008), may
-///   come from the way back.
-/// - A code about texts (403xx) says more than the status: what can be mended waits, the rest would come again. Among
-///   these is 40300, a recipient who sent STOP.
-/// - A bad key (401) and no funds (402) are about us, not the text.
-/// - Missing rights (403) and an address that is not this API's (404, which a missing key may give as well) wait for an
-///   operator.
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
+/// - 429 and 503 mean that nothing was done. Other 5xx, and a time-out (408, code 10008), may follow a successful send.
+/// - A code about texts (403xx) says more than the status: if the error can be fixed the text waits, otherwise the
+///   error would recur. One of these codes is 40300, a recipient who sent STOP.
+/// - A bad key (401) and no funds (402) concern the account, not the text.
+/// - Missing rights (403), and an address that is not this API's (404, which a missing key may also give), make the
+///   text wait for an operator.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     let code = error_code(&reply);

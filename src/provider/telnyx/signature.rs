@@ -1,7 +1,7 @@
 //! Verifies the sender of a webhook and the time of its signature. See "Signatures".
 //!
-//! The signature covers the time and the body. It leaves the method and the address open, so nothing is ever read from
-//! an address: a request that is carried to another one of ours says the same there.
+//! The signature covers time and body, but neither method nor address. So the adapter reads nothing from an address: a
+//! request that is replayed to another of our webhooks has the same meaning there.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -14,7 +14,7 @@ use crate::{
 const SIGNATURE: &str = "telnyx-signature-ed25519";
 const TIMESTAMP: &str = "telnyx-timestamp";
 
-/// How far a request may be from now, before or after, in seconds: that of the provider's own SDKs.
+/// Maximum difference between a request's time and now, in seconds and in either direction, as in Telnyx's SDKs.
 const TOLERANCE: u64 = 300;
 
 /// An Ed25519 public key.
@@ -22,19 +22,19 @@ const TOLERANCE: u64 = 300;
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// Reads it as the portal shows it: standard base64 of 32 bytes.
+    /// Reads a key as the portal shows it: standard base64 of 32 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         STANDARD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    /// The library demands 64 bytes with a reduced S (RFC 8032, section 5.1.7).
+    /// Checks a signature. The library requires 64 bytes with a reduced S (RFC 8032, section 5.1.7).
     fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }
 }
 
-/// Checks signature and freshness with any of the keys. The signed bytes are the time as it is written, a bar, and the
-/// body as it came.
+/// Checks signature and freshness with any of the keys. The signed bytes are the time, a bar (`|`) and the body, as
+/// sent.
 pub(super) fn verify(keys: &[PublicKey], request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     if !request.headers.contains_key(SIGNATURE) {
         return Err(Unverified::Missing);
@@ -49,7 +49,7 @@ pub(super) fn verify(keys: &[PublicKey], request: &WebhookRequest, now: Time) ->
     if now.timestamp().abs_diff(sent) <= TOLERANCE { Ok(()) } else { Err(Unverified::Stale) }
 }
 
-/// Digits only: Rust would also take a sign.
+/// Parses digits; Rust alone would also accept a sign.
 fn seconds(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
 }
@@ -84,14 +84,14 @@ mod tests {
         STANDARD.encode(pair(1).sign(format!("{timestamp}|{body}").as_bytes()).as_ref())
     }
 
-    /// The verdict on a POST with these headers and the body `{}`, so many milliseconds after `NOW`.
+    /// Verifies a POST with these headers and the body `{}`, `after_ms` milliseconds after `NOW`.
     fn verdict(headers: &[(&str, &str)], after_ms: i64) -> Result<(), Unverified> {
         let request = request(Method::POST, URL, headers, b"{}");
         verify(&[key_of(&pair(1))], &request, at(NOW) + Duration::milliseconds(after_ms))
     }
 
-    /// The optional vector of this scheme is a GET without a body: its signature holds, so it verifies. It never gets
-    /// here, because the webhooks take POST alone. A secret that is no key of this scheme leaves no key at all.
+    /// The optional vector of this scheme is a GET without a body. Its signature is valid, so it verifies. It would
+    /// never get here, because the webhooks accept only POST. A secret that is not a key of this scheme yields no key.
     #[test]
     fn every_vector_gets_its_verdict() {
         let vectors = vectors();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn base64_is_the_standard_one() {
-        // A signature in which the two alphabets differ.
+        // A signature with a character that differs between the two alphabets of base64.
         let mut signed = (NOW..).map(|time| (time.to_string(), signature(&time.to_string(), "{}")));
         let (time, good) = signed.find(|(_, text)| text.contains(['+', '/'])).expect("one of many");
         let with = |signature: &str| verdict(&[(SIGNATURE, signature), (TIMESTAMP, &time)], 0);

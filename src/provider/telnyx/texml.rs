@@ -1,8 +1,8 @@
 //! Calls: Telnyx reports them as forms ("Calls", "Call results"), and the adapter answers with XML ("Call flows").
 //!
-//! A call has two legs. The caller's own is named by `CallSid` when TeXML asks what to do, and by `ParentCallSid` in
-//! news of the leg that rings the other party. So the caller's call is `ParentCallSid` where there is one, and `CallSid`
-//! where not, in every form.
+//! A call has two legs. `CallSid` names the caller's leg when TeXML asks what to do, and `ParentCallSid` names it in
+//! events of the leg to the other party. So in every form the caller's call is `ParentCallSid` if there is one, and
+//! otherwise `CallSid`.
 
 use chrono::DateTime;
 use http::StatusCode;
@@ -21,14 +21,14 @@ use crate::{
     },
 };
 
-/// What is spoken where a language is unknown.
+/// Fallback for an unknown language.
 const OTHERWISE: &str = "en-GB";
 
 /// The fields of a form.
 struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// A field, empty if it is not there.
+    /// Returns a field; empty if there is none.
     fn get(&self, name: &str) -> &str {
         wire::value(&self.0, name).unwrap_or_default()
     }
@@ -38,8 +38,8 @@ impl Form {
     }
 }
 
-/// Reads a form. News of a call say so by one of three fields, which a question what to do never has, or by a call that
-/// is over: nobody waits for an answer to that, and none may name a number.
+/// Reads a form. It is a call event if it has one of three fields that a request for a call flow never has, or if the
+/// call is over: then nobody waits for an answer, and no answer may name a number.
 pub(super) fn parse(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let form = Form(wire::form_pairs(body));
     let is_over = form.has("CallSid") && ending(form.get("CallStatus")).is_some();
@@ -52,7 +52,7 @@ pub(super) fn parse(body: &[u8]) -> Result<ProviderEvent, Malformed> {
     Err(Malformed("neither an event nor a call"))
 }
 
-/// A caller who waits for our answer. Never fails, whatever is missing.
+/// Reads a call whose caller waits for our answer. Never fails, whatever is missing.
 pub(super) fn call(body: &[u8]) -> InboundCall {
     let form = Form(wire::form_pairs(body));
     let own = Some(form.get("CallSid")).filter(|id| !id.is_empty());
@@ -63,17 +63,17 @@ pub(super) fn call(body: &[u8]) -> InboundCall {
     }
 }
 
-/// One example in the documents has dashes in its numbers. See "Calls".
+/// Removes dashes, which one example in the documents has in its numbers. See "Calls".
 fn undashed(number: &str) -> String {
     number.replace('-', "")
 }
 
-/// `None` for what is not about how the call goes, such as its cost.
+/// Reads a call event. `None` for one that does not concern the progress of a call, such as its cost.
 ///
-/// - `DialCallStatus` is there when `Dial` is over and the caller waits for what comes next. The leg's own news say the
-///   same.
+/// - `DialCallStatus` is present when `Dial` is over and the caller waits. The leg's own events report the same.
 /// - With `ParentCallSid` it is the other party's leg.
-/// - Otherwise it is the caller's own leg, of which only the end is news: it is answered as soon as we say anything.
+/// - Otherwise it is the caller's own leg, of which only the end counts: it is answered as soon as our call flow
+///   speaks.
 fn news(form: &Form) -> Option<CallReport> {
     let caller_waits = form.has("DialCallStatus");
     if !caller_waits && !matches!(form.get("CallbackSource"), "" | "call-progress-events") {
@@ -81,7 +81,7 @@ fn news(form: &Form) -> Option<CallReport> {
     }
     let (parent, own) = (form.get("ParentCallSid"), form.get("CallSid"));
     let (leg, word, seconds, status) = if caller_waits {
-        // Whatever the word is, the dial has ended.
+        // Whatever the status is, the dial has ended.
         let word = form.get("DialCallStatus");
         ("dial", word, form.get("DialCallDuration"), ending(word).unwrap_or(CallStatus::Cancelled))
     } else if parent.is_empty() {
@@ -109,21 +109,20 @@ fn ending(word: &str) -> Option<CallStatus> {
     wire::twiml_status(word).filter(|status| status.is_ending())
 }
 
-/// A call's id is `v3:` with 40 bytes in base64url behind it, or a UUID ("Calls"). Keys are stored in clear, so
-/// anything else is hashed.
+/// Keeps the documented ids of a call: `v3:` and 40 bytes in base64url, or a UUID ("Calls"). Keys are stored
+/// unencrypted, so anything else is hashed.
 fn key(id: &str) -> String {
     let is_base64url = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let documented = is_uuid(id) || id.strip_prefix("v3:").is_some_and(|rest| rest.len() == 54 && is_base64url(rest));
     if documented { id.to_owned() } else { wire::digest_key(&[id]) }
 }
 
-/// The documents name RFC 2822 and show RFC 3339, some with a space in the middle.
+/// Parses a time. The documents name RFC 2822 but show RFC 3339, sometimes with a space in the middle.
 fn time(text: &str) -> Option<Time> {
     let time = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text));
     time.ok().map(|time| time.to_utc())
 }
 
-/// Answers a call.
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let response = Element::new("Response");
     document(&match flow {
@@ -133,8 +132,8 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
                 .with("statusCallbackMethod", "POST")
                 .with("statusCallbackEvent", "ringing answered completed")
                 .words(to.expose());
-            // `answerOnBridge`: the caller's own call rings on until somebody picks up. The name is said to be the number
-            // of `callerId` if none is given; it is given, so that no name of the caller's ever shows.
+            // With `answerOnBridge` the caller's call keeps ringing until the other party picks up. The displayed name
+            // is said to default to `callerId`. The adapter sets it, so that the caller's name never shows.
             let dial = Element::new("Dial")
                 .with("callerId", caller_id.expose())
                 .with("fromDisplayName", caller_id.expose())
@@ -155,7 +154,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     })
 }
 
-/// A call flow that does nothing.
+/// Renders a call flow that does nothing.
 pub(super) fn nothing() -> WebhookResponse {
     document(&Element::new("Response"))
 }
@@ -192,7 +191,7 @@ mod tests {
         ("CallStatus", "ringing"),
     ];
 
-    /// `fields`, of which the later win, as a form.
+    /// Encodes `fields` as a form; the later ones win.
     fn form(fields: &[&[(&str, &str)]]) -> Vec<u8> {
         let mut merged: Vec<(&str, &str)> = Vec::new();
         for (name, value) in fields.concat() {

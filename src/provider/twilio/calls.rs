@@ -1,7 +1,7 @@
 //! Inbound calls, and reports on the calls that Maskline connects (see "Calls").
 //!
-//! A connected call has two legs: the caller's, under whose `CallSid` all its news are filed, and the other party's,
-//! which names that one as `ParentCallSid`.
+//! A connected call has two legs: the caller's, whose `CallSid` is the key of all reports, and the other party's, which
+//! names the caller's leg as `ParentCallSid`.
 
 use chrono::DateTime;
 
@@ -16,8 +16,8 @@ use crate::{
     provider::{Endpoint, wire},
 };
 
-/// Reads what has a `CallSid` or came to the voice address. There, what is not known to be news is a call: somebody
-/// may be waiting for the answer.
+/// Reads a request with a `CallSid`, or one that came to the voice address. At that address anything that is not a
+/// known event is a call, because a caller may be waiting for the answer.
 pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
     let status = params.value("CallStatus");
     let report = |report: Option<CallReport>| report.map_or(ProviderEvent::Ignored, ProviderEvent::CallReport);
@@ -36,10 +36,10 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
     }
 }
 
-/// `From` may be `anonymous`, a SIP address, or digits that spell a word (see "Calls").
+/// Reads a call. `From` may be `anonymous`, a SIP address, or digits that spell a word (see "Calls").
 ///
-/// Twilio gives every call an id. Without one it is answered, and connected to nobody: it may be a repeat in which
-/// somebody has cut the names anew, which the signature does not tell.
+/// Twilio gives every call an id. A call without one is answered but not connected: it may be a repeat in which an
+/// attacker has moved the boundaries between names and values, which the signature does not cover.
 fn call(params: &Params) -> InboundCall {
     let (sid, to) = (params.value("CallSid"), PhoneNumber::from_wire(params.value("To")).ok());
     if sid.is_empty() {
@@ -48,7 +48,7 @@ fn call(params: &Params) -> InboundCall {
     InboundCall { key: key(sid), from: Contacting::from_wire(params.value("From")), to }
 }
 
-/// The `action` of our `Dial`: the other leg is over and the caller waits. It has no time of its own.
+/// Reads the `action` of our `Dial`: the other leg is over and the caller waits. It carries no time.
 fn dial_ended(params: &Params) -> Option<CallReport> {
     let (sid, word) = (params.value("CallSid"), params.value("DialCallStatus"));
     let status = wire::twiml_status(word)?;
@@ -62,7 +62,7 @@ fn dial_ended(params: &Params) -> Option<CallReport> {
     })
 }
 
-/// The other party's leg: it lasts from the moment they pick up, so its duration is how long the two talked.
+/// Reads an event of the other party's leg. It begins when they pick up, so its duration is how long the two talked.
 fn other_leg(params: &Params, word: &str) -> Option<CallReport> {
     let status = wire::twiml_status(word)?;
     Some(CallReport {
@@ -75,8 +75,8 @@ fn other_leg(params: &Params, word: &str) -> Option<CallReport> {
     })
 }
 
-/// The end of the caller's own leg, which Twilio tells where a number's `StatusCallback` asks for it. However it ended,
-/// it says nothing of the other party.
+/// Reads the end of the caller's own leg, which Twilio reports if the number has a `StatusCallback`. However it ended,
+/// it says nothing about the other party.
 fn caller_left(params: &Params, word: &str) -> CallReport {
     let sid = params.value("CallSid");
     CallReport {
@@ -94,7 +94,7 @@ fn seconds(params: &Params, name: &str, status: CallStatus) -> Option<i64> {
     (status == CallStatus::Completed).then_some(seconds.into())
 }
 
-/// `Timestamp` is in RFC 2822, in UTC (see "Calls").
+/// Parses `Timestamp`: RFC 2822 in UTC (see "Calls").
 fn time(params: &Params) -> Option<Time> {
     DateTime::parse_from_rfc2822(params.value("Timestamp")).ok().map(|time| time.to_utc())
 }
@@ -138,7 +138,7 @@ mod tests {
         event
     }
 
-    /// The same news at any of our addresses.
+    /// Reads the same event at every webhook.
     fn news(body: &str) -> Option<CallReport> {
         let [first, ..] = ENDPOINTS.map(|endpoint| match at(endpoint, &form(body)) {
             ProviderEvent::CallReport(report) => Some(report),
@@ -188,7 +188,7 @@ mod tests {
         assert!(matches!(at(Endpoint::Status, &form(&caller("a+word+of+tomorrow"))), ProviderEvent::Ignored));
     }
 
-    /// Whoever repeats a signed call can cut it anew, because nothing stands between names and values.
+    /// An attacker who repeats a signed call can move the boundaries, because nothing separates names and values.
     #[test]
     fn a_call_that_is_cut_anew_is_no_second_one() {
         let signed = |body: &str| Params::of_request(&form(body)).signed();

@@ -1,8 +1,8 @@
-//! Reads a verified webhook: texts (see "Inbound texts") and delivery reports (see "Delivery reports"). `calls` reads
+//! Reads verified webhooks: texts and delivery reports (see "Inbound texts" and "Delivery reports"). `calls` reads
 //! calls.
 //!
-//! The content decides, because an operator may enter any of our addresses for anything; only where it says nothing
-//! does the address count.
+//! The content decides, because an operator may enter any of our addresses for anything. The address is only a
+//! fallback.
 
 use super::{
     PROFILE, calls,
@@ -18,11 +18,11 @@ use crate::{
     provider::{Endpoint, Malformed, WebhookRequest, wire},
 };
 
-/// Name of our reference in the query of a report's address: messages have no field for one (see "Sending a text").
+/// Query parameter with our reference in the address for reports: messages have no field for it (see "Sending a text").
 pub(super) const REFERENCE: &str = "ref";
 
-/// Reads a request. Every call has a `CallSid`; what comes to the voice address without one, and is no text, is a call
-/// all the same, because somebody may be on the line.
+/// Reads a request. Every call has a `CallSid`. A request without one at the voice address is still a call, unless it
+/// is a text, because a caller may be on the line.
 pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
     let params = Params::of_request(request);
     let is_call = params.has("CallSid") || (endpoint == Endpoint::Voice && message_sid(&params).is_empty());
@@ -38,12 +38,12 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
     Ok(vec![event])
 }
 
-/// The two deprecated names are copies of the first (see "Inbound texts").
+/// Returns the id of a text. The two deprecated names are copies of the first (see "Inbound texts").
 fn message_sid(params: &Params) -> &str {
     first(params, &["MessageSid", "SmsSid", "SmsMessageSid"])
 }
 
-/// Texts that come in have the second alone, reports both.
+/// Returns the status of a text. Inbound texts have only `SmsStatus`, reports have both.
 fn status(params: &Params) -> &str {
     first(params, &["MessageStatus", "SmsStatus"])
 }
@@ -52,10 +52,10 @@ fn first<'a>(params: &'a Params, names: &[&str]) -> &'a str {
     names.iter().map(|name| params.value(name)).find(|value| !value.is_empty()).unwrap_or_default()
 }
 
-/// Other channels write their addresses with a prefix (`whatsapp:+1...`): those are no phones, so they match no ride.
+/// Reads a text. Other channels prefix their addresses (`whatsapp:+1...`), which are not phones and match no ride.
 ///
-/// Twilio gives every text an id. One without it is a repeat in which somebody has cut the names anew, which the
-/// signature does not tell.
+/// Twilio gives every text an id. A text without one is a repeat in which an attacker has moved the boundaries between
+/// names and values, which the signature does not cover.
 fn text(params: &Params) -> Result<InboundText, Malformed> {
     if !params.has("From") && !params.has("To") {
         return Err(Malformed("neither a sender nor a recipient"));
@@ -78,7 +78,8 @@ fn text(params: &Params) -> Result<InboundText, Malformed> {
     })
 }
 
-/// `None` for a report without a reference of ours, for a step on the way, and for a word that is not documented.
+/// Reads a delivery report. `None` without a reference that can be ours, and for an intermediate or undocumented
+/// status.
 fn report(request: &WebhookRequest, params: &Params, status: &str) -> Option<DeliveryReport> {
     let query = wire::form_pairs(request.query().as_bytes());
     let reference = wire::value(&query, REFERENCE).filter(|reference| wire::is_reference(reference))?;
@@ -106,7 +107,7 @@ mod tests {
 
     const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
 
-    /// The parameters of a sample in the SDK's tests, with our own words (see "Inbound texts").
+    /// The parameters of a sample in the SDK's tests, with our own text (see "Inbound texts").
     const TEXT: &str = "ToCountry=NL&ToState=&SmsMessageSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&NumMedia=0&ToCity=\
         &FromZip=94103&SmsSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&FromState=CA&SmsStatus=received\
         &FromCity=SAN+FRANCISCO&Body=On+my+way+%26+soon+%E2%98%BA&FromCountry=US&To=%2B3197010200001&ToZip=\
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(text_of("From=%2B31612345678&SmsSid=SM1f0e8ae6ade43cb3c0ce4525424e404f").key.len(), 34);
     }
 
-    /// One signature holds for all of these: see [`key`].
+    /// One signature is valid for all of these: see [`key`].
     #[test]
     fn a_text_that_is_cut_anew_is_no_second_one() {
         const SID: &str = "MessageSid=SM1f0e8ae6ade43cb3c0ce4525424e404f";
@@ -259,7 +260,7 @@ mod tests {
         {
             assert!(news(odd, "MessageStatus=delivered").is_none(), "{odd}");
         }
-        // The form of a report is Twilio's; ours is the query alone.
+        // Twilio writes the form of a report; only the query is ours.
         let posted = form("MessageSid=SM1&MessageStatus=delivered&ref=m26_1");
         assert!(matches!(at(Endpoint::Status, &posted), ProviderEvent::Ignored));
     }

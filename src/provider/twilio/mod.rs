@@ -27,19 +27,18 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// How Twilio calls us: a fragment at the end of every address that the adapter gives it (see "Webhooks"). By default
+/// Fragment at the end of every address that the adapter gives to Twilio: it sets retries (see "Webhooks"). By default
 /// Twilio retries nothing after a 5xx or a time-out. All attempts together have 15 s, so each gets 5 s.
 const RETRIES: &str = "#rc=5&rp=5xx,ct,rt&rt=5000";
 
-/// What Twilio is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("twilio"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // No source says which kind of character counts (see "Sending a text"). UTF-16 units fit either way.
+    // No source says in which unit the limit is (see "Sending a text"). UTF-16 units are safe either way.
     text_limit: TextLimit::utf16(1600),
     media_limit: 10,
     body_limit: 64 * 1024,
-    // A long code in the US carries one segment a second (see "Limits").
+    // Rate of a long code in the US: one segment per second (see "Limits").
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
@@ -49,30 +48,28 @@ pub static PROFILE: Profile = Profile {
     // The operator chooses the method for each number (see "Webhooks").
     methods: [&[Method::POST, Method::GET]; 3],
     fragments: [RETRIES; 3],
-    // Less than Twilio waits for one attempt, so that it hears 503 and has time left for another.
+    // Less than Twilio waits for one attempt, so that Twilio receives our 503 and has time left for another.
     patience: Duration::from_secs(4),
 };
 
-/// Address of the API unless configured otherwise (see "Sending a text").
+/// Default address of the API (see "Sending a text").
 pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The account (`AC...`).
+    /// The account's SID (`AC...`).
     pub account_sid: String,
-    /// Its auth tokens; the first sends, any may verify webhooks: several during a rotation.
+    /// Auth tokens: the first sends texts, any of them verifies webhooks. Several during a rotation.
     pub auth_tokens: Vec<SecretString>,
-    /// The API, without a slash at the end.
+    /// Address of the API, without a trailing slash.
     pub base_url: String,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Twilio(Config);
 
 impl Twilio {
-    /// An adapter for one account. Empty tokens are dropped: anybody can sign with those.
+    /// Creates an adapter for one account. Drops empty tokens, because anybody can sign with them.
     pub fn new(mut config: Config) -> Self {
         config.auth_tokens.retain(|token| !token.expose_secret().is_empty());
         Self(config)
@@ -84,7 +81,7 @@ impl Provider for Twilio {
         &PROFILE
     }
 
-    /// No request is too old: the signature carries no time (see "Signatures").
+    /// The signature carries no time, so no request is ever stale (see "Signatures").
     fn verify<'a>(&self, request: &'a WebhookRequest, _: Time) -> Result<Verified<'a>, Unverified> {
         signature::verify(&self.0.auth_tokens, request)?;
         Ok(Verified(request))

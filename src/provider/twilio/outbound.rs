@@ -1,7 +1,7 @@
 //! Output to Twilio: TwiML (see "Webhooks" and "Calls"), sends and the meaning of their responses (see "Sending a text"
 //! and "Errors and retries").
 //!
-//! Every answer is XML, refusals too: plain text becomes a text to the sender, or is read to the caller.
+//! Every answer is XML, even a refusal: Twilio would send plain text to the sender as a text, or read it to the caller.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
@@ -22,16 +22,15 @@ use crate::{
     },
 };
 
-/// What is spoken where a language is unknown: such a combination of voice and language fails.
+/// Fallback for an unknown language: a combination of voice and language that Twilio does not offer fails.
 const OTHERWISE: &str = "en-GB";
 
-/// What to do with a call.
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let response = Element::new("Response");
     let response = match flow {
         CallFlow::Connect { to, caller_id } => response.child(&dial(to.expose(), caller_id.expose(), report_url)),
-        // Without `voice` it is the account's own choice for that language; an account that chose nothing has a voice for
-        // each of these.
+        // Without `voice` Twilio uses the voice in the account's settings, which have one for each of these languages
+        // by default.
         CallFlow::Announce { text, language } => {
             let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
             response.child(&Element::new("Say").with("language", language).words(text)).child(&Element::new("Hangup"))
@@ -41,9 +40,9 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     twiml(StatusCode::OK, &response)
 }
 
-/// Without `callerId` the caller's own number would show. With `answerOnBridge` the caller hears it ring until the
-/// other party picks up, and is not charged before. `action` asks us what comes next; without an answer that says so
-/// the call would end in silence. The leg's own callbacks tell the same, with times.
+/// Renders a dial. Without `callerId` the caller's own number would show. With `answerOnBridge` the caller hears
+/// ringing until the other party picks up, and is not charged before. Twilio asks `action` what comes next; without an
+/// answer the call would end in silence. The callbacks of the other leg report the same, with times.
 fn dial(to: &str, caller_id: &str, report_url: &str) -> Element {
     let news = format!("{report_url}{RETRIES}");
     let number = Element::new("Number")
@@ -61,7 +60,7 @@ fn dial(to: &str, caller_id: &str, report_url: &str) -> Element {
         .child(&number)
 }
 
-/// Do nothing, with this status.
+/// Renders a document that does nothing.
 pub(super) fn nothing(status: StatusCode) -> WebhookResponse {
     twiml(status, &Element::new("Response"))
 }
@@ -70,8 +69,8 @@ fn twiml(status: StatusCode, response: &Element) -> WebhookResponse {
     wire::answer(status, "text/xml", response.document())
 }
 
-/// `POST .../Messages.json`. There is no field for our reference, so it goes into the address for reports, which the
-/// signature covers; how often they are repeated stands behind it and is not sent.
+/// Builds `POST .../Messages.json`. The API has no field for our reference, so it goes into the address for reports,
+/// which the signature covers. The fragment after it sets the retries and is not sent.
 pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
     let token = config.auth_tokens.first().map_or("", |token| token.expose_secret());
     let credentials = STANDARD.encode(format!("{}:{token}", config.account_sid));
@@ -97,9 +96,9 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     }
 }
 
-/// A response, as far as we read it. An error's message is left alone: it may repeat a number.
+/// The fields of a response that the adapter reads. It ignores an error's message, which may repeat a phone number.
 ///
-/// A field of an odd type does not hide the other: a text whose id we have was sent, and must not be sent again.
+/// A field of an unexpected type does not hide the other: a text with an id was sent, and must not be sent again.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Reply {
@@ -113,24 +112,24 @@ impl Reply {
     }
 }
 
-/// Twilio's code for what went wrong.
+/// Returns Twilio's error code.
 pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     Reply::of(response).code.as_u64().and_then(|code| ProviderCode::of(&code.to_string()))
 }
 
 /// Codes by which Twilio refuses the account: bad credentials, no such account, suspended (see "Errors and retries").
 const OURS: [u64; 3] = [20003, 20404, 30002];
-/// Codes of errors that pass: too many requests, the number's queue is full (two codes).
+/// Codes of temporary errors: too many requests, and a full queue of the number (two codes).
 const LATER: [u64; 3] = [20429, 21611, 30001];
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
 /// - Twilio has not processed a request that gets 429 (see "Errors and retries"), and 503 means the same (RFC 9110,
-///   15.6.4). Any other 5xx may come from the way back.
-/// - Bad credentials (401) and [`OURS`] are about us, not the text.
-/// - What else an operator can mend waits for them: 403, and an answer that is not this API's.
-/// - The codes from 21000 are about this text or its numbers and would come again, whatever status they come with.
+///   15.6.4). Other 5xx may follow a successful send.
+/// - Bad credentials (401) and [`OURS`] concern the account, not the text.
+/// - Other problems that an operator can fix make the text wait: 403, or an answer that is not this API's.
+/// - Codes from 21000 concern this text or its numbers. Such an error would recur, whatever the status.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply = Reply::of(response);
     let later = SendOutcome::TryLater { after: response.retry_after() };
@@ -165,7 +164,7 @@ mod tests {
         provider::{testing::announcement, twilio::DEFAULT_BASE_URL},
     };
 
-    /// A file beside the script that asked Twilio's own SDK for the same.
+    /// A file next to the script that asked Twilio's own SDK for the same.
     macro_rules! fixture {
         ($name:literal) => {
             include_str!(concat!("../../../tests/fixtures/providers/twilio/", $name))
@@ -194,7 +193,7 @@ mod tests {
 
     const ANNOUNCEMENT: &str = "The driver says \"wait\" & <b>smiles</b>";
 
-    /// What a document says: elements with their attributes in order of their names, and words.
+    /// Reads a document: elements with their attributes sorted by name, and text.
     fn read(document: &str) -> Vec<String> {
         let plain = |text: &str| quick_xml::escape::unescape(text).expect("escaped").into_owned();
         let mut reader = Reader::from_str(document);
@@ -273,7 +272,7 @@ mod tests {
         )
     }
 
-    /// Path and pairs of a recorded request, in order of the names.
+    /// Path and pairs of a recorded request, sorted by name.
     fn recorded(text: &str) -> (&str, Vec<(String, String)>) {
         let (head, body) = text.split_once("\n\n").expect("an empty line");
         let mut pairs = wire::form_pairs(body.as_bytes());

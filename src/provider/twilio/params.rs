@@ -1,5 +1,5 @@
-//! The parameters of a webhook, kept as they are signed: whatever is read here is what the signature covers, and the
-//! order in which a request writes them says nothing.
+//! The parameters of a webhook as Twilio signs them: the adapter reads what the signature covers, and ignores their
+//! order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,13 @@ use crate::provider::{WebhookRequest, wire};
 pub(super) struct Params(BTreeMap<String, BTreeSet<String>>);
 
 impl Params {
-    /// Parameters of a form. Any other body has none, and Twilio sends our webhooks nothing else (see "Webhooks").
+    /// Reads the parameters of a form. Twilio sends our webhooks nothing else (see "Webhooks"), so other bodies have
+    /// none.
     pub(super) fn of_form(request: &WebhookRequest) -> Self {
         if is_form(request) { Self::of(&request.body) } else { Self(BTreeMap::new()) }
     }
 
-    /// What a request says: a GET in its query, anything else in its form.
+    /// Reads the query of a GET and the form of any other request.
     pub(super) fn of_request(request: &WebhookRequest) -> Self {
         if request.method == Method::GET { Self::of(request.query().as_bytes()) } else { Self::of_form(request) }
     }
@@ -30,34 +31,34 @@ impl Params {
         Self(params)
     }
 
-    /// The parameters as signed: each value follows its name, empty ones too, with nothing between (see "Signatures").
+    /// Returns the parameters as signed: each value directly follows its name, even an empty one (see "Signatures").
     pub(super) fn signed(&self) -> String {
         let pairs = self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| [name.as_str(), value]));
         pairs.flatten().collect()
     }
 
-    /// A value, or nothing. Of several that are not empty it is nothing too: Twilio repeats no name that is read here.
+    /// Returns a value, or an empty text. Several values that are not empty also give an empty text: Twilio repeats no
+    /// name that the adapter reads.
     pub(super) fn value(&self, name: &str) -> &str {
         let mut values = self.0.get(name).into_iter().flatten().filter(|value| !value.is_empty());
         values.next().filter(|_| values.next().is_none()).map_or("", String::as_str)
     }
 
-    /// Whether there is one.
     pub(super) fn has(&self, name: &str) -> bool {
         !self.value(name).is_empty()
     }
 }
 
-/// A body that is a form, with anything in it.
+/// Whether the body is a form that is not empty.
 pub(super) fn is_form(request: &WebhookRequest) -> bool {
     !request.body.is_empty() && wire::media_type(request) == "application/x-www-form-urlencoded"
 }
 
-/// An id as it is stored in clear: two letters and 32 hexadecimal digits stay as they are, which is the shape of all of
-/// Twilio's; anything else is hashed.
+/// Keeps an id of two letters and 32 hexadecimal digits, the form of all of Twilio's ids. Ids are stored unencrypted,
+/// so anything else is hashed.
 ///
-/// What stands behind an id of that shape is left out. Names and values are signed with nothing between them, so whoever
-/// repeats a request can push the next parameter into its id, and it would pass for another one.
+/// Drops everything after an id of that form. Names and values are signed with nothing between them, so an attacker who
+/// repeats a request could append the next parameter to its id, and the request would look like a new one.
 pub(super) fn key(id: &str) -> String {
     let (sid, _) = id.split_at_checked(34).unwrap_or_default();
     let (kind, digits) = sid.split_at_checked(2).unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Checks who sent a webhook (see "Signatures").
 //!
-//! The signature is an HMAC-SHA1 under the account's auth token over the address and the form. It carries no time, so
-//! a request is good for as long as the token is; that a repeat has no second effect is the inbox's work (invariant 4
-//! in ARCHITECTURE.md).
+//! The signature is an HMAC-SHA1 over the address and the form, under the account's auth token. It carries no time, so
+//! a request is valid as long as the token. The inbox makes sure that a repeat has no second effect (invariant 4 in
+//! ARCHITECTURE.md).
 //!
-//! The newer mode, in which the request names a key and an algorithm (`X-Twilio-Webhooks-Signature-Settings`), has to be
-//! ordered, and needs a shared key that is not ours to know. Whatever carries that header is refused, even where it is
-//! empty, which one SDK reads as the older mode: no request chooses how it is checked.
+//! In a newer mode the request names a key and an algorithm (`X-Twilio-Webhooks-Signature-Settings`). It is opt-in, and
+//! needs a shared key that we do not know. A request with that header is refused even if the header is empty, which one
+//! SDK reads as the older mode: no request chooses how it is checked.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,7 +28,7 @@ pub(super) fn verify(tokens: &[SecretString], request: &WebhookRequest) -> Resul
         let signed = [address, &form].concat();
         tokens.iter().any(|token| {
             let tag = wire::hmac_sha1(token.expose_secret().as_bytes(), signed.as_bytes());
-            // Compared as text, as the SDKs do: base64 without its padding is another text.
+            // Compares text, as the SDKs do: base64 without its padding does not match.
             wire::equal(STANDARD.encode(tag.as_ref()).as_bytes(), signature.as_bytes())
         })
     };
@@ -38,8 +38,8 @@ pub(super) fn verify(tokens: &[SecretString], request: &WebhookRequest) -> Resul
     if holds { Ok(()) } else { Err(Unverified::Forged) }
 }
 
-/// A form is signed by its parameters. The digest of any other body stands in the query, which the signature covers;
-/// without it there must be nothing that it leaves open.
+/// Whether the signature covers the body. A form is signed by its parameters. The digest of any other body is in the
+/// query, which the signature covers. Without a digest the body must be empty.
 fn body_holds(request: &WebhookRequest) -> bool {
     if params::is_form(request) {
         return true;
@@ -50,8 +50,8 @@ fn body_holds(request: &WebhookRequest) -> bool {
     }
 }
 
-/// The address with the default port if it names none, without its port if it does. Twilio leaves a port out, or puts
-/// the default one in, by rules that differ between voice and texts; its SDKs try these two as well.
+/// Returns the address with the default port if it names none, and without its port if it names one. Twilio drops a
+/// port, or adds the default one, by rules that differ between voice and texts; its SDKs also try both forms.
 fn other_port(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -79,10 +79,10 @@ mod tests {
         tokens.iter().map(|token| (*token).into()).collect()
     }
 
-    /// None of this provider's vectors is optional; those of other providers that are (`optional`) are refused here
-    /// like the rest of theirs. Of the scheme `x-twilio-signature/hmac-sha256/shared-key` all are refused, although
-    /// one has an empty settings header over a good SHA-1 signature: see the head of this file. The time of a vector
-    /// is not looked at, because these signatures have none.
+    /// No vector of this provider is optional. Vectors of other providers are refused, even those marked `optional`.
+    /// All vectors of the scheme `x-twilio-signature/hmac-sha256/shared-key` are refused, although one has an empty
+    /// settings header with a good SHA-1 signature: see the head of this file. The test ignores the time of a vector,
+    /// because these signatures have none.
     #[test]
     fn every_vector_gets_its_verdict() {
         const OURS: [&str; 2] = ["x-twilio-signature/hmac-sha1/form", "x-twilio-signature/hmac-sha1/bodySHA256"];
@@ -150,7 +150,7 @@ mod tests {
             ("https://a.example/x?y", "https://a.example/x?y", true),
             ("https://a.example:443/x?y", "https://a.example/x?y", true),
             ("https://a.example/x?y", "https://a.example:443/x?y", true),
-            // A call's webhook over HTTPS drops a port of one's own, a text's keeps it.
+            // Over HTTPS, a call's webhook drops a custom port, and a text's keeps it.
             ("https://a.example/x?y", "https://a.example:8443/x?y", true),
             ("https://a.example:8443/x?y", "https://a.example:8443/x?y", true),
             ("http://a.example:80", "http://a.example", true),
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(verdict(Method::POST, URL, &headers, "{}"), Err(Unverified::Forged), "{content_type:?}");
             assert_eq!(verdict(Method::GET, URL, &headers, "{}"), Err(Unverified::Forged), "{content_type:?}");
         }
-        // A digest holds for its body alone, and a body cannot be taken away from it.
+        // A digest is valid for its own body only, and the body cannot be removed.
         let signed = url(b"{}");
         let json = [(SIGNATURE, &*sign(&signed, "")), ("content-type", "application/json")];
         assert_eq!(verdict(Method::POST, &signed, &json, "{}"), Ok(()));
@@ -186,7 +186,7 @@ mod tests {
         let form = [(SIGNATURE, &*sign(&signed, "")), ("content-type", FORM)];
         assert_eq!(verdict(Method::POST, &signed, &form, "a=1"), Err(Unverified::Forged));
         assert_eq!(verdict(Method::POST, &signed, &form, ""), Err(Unverified::Forged));
-        // A form is covered by its parameters, whatever else the query says.
+        // A form is signed by its parameters, whatever else the query says.
         let form = [(SIGNATURE, &*sign(&signed, "a1")), ("content-type", FORM)];
         assert_eq!(verdict(Method::POST, &signed, &form, "a=1"), Ok(()));
         assert_eq!(verdict(Method::POST, &signed, &form, "a=2"), Err(Unverified::Forged));

@@ -1,11 +1,12 @@
 //! Inbound calls, and events of the calls that Maskline connects (see "Calls").
 //!
-//! Both legs of a call report, with ids of their own and the id of the conversation that they share: that is the key.
+//! Both legs of a call send events, with their own ids and the id of the conversation that they share. The
+//! conversation's id is the key.
 //!
-//! A caller whom nobody answers should hear so. Actions behind `connect` are no way to that: one of Vonage's pages says
-//! that they run when the other phone is busy, another that they run when it picks up, and the two parties would hear
-//! the sentence together. So `connect` asks for a call flow when it fails (`eventType: synchronous`). The address for
-//! that carries a mark, because the application's event address may get the same news again, and nobody waits there.
+//! If nobody answers, the caller should hear an announcement. Actions after `connect` cannot do that: one of Vonage's
+//! pages says that they run if the other phone is busy, another that they run when it picks up, and then both parties
+//! would hear the sentence. So `connect` asks for a call flow when it fails (`eventType: synchronous`). The address for
+//! that carries a mark, because the application's event address may get the same events again, and nobody waits there.
 
 use chrono::DateTime;
 
@@ -20,22 +21,21 @@ use crate::{
     provider::{WebhookRequest, wire},
 };
 
-/// The mark. No signature covers it, and it decides nothing but whether our answer may be a call flow without anybody's
-/// number in it.
+/// The mark. No signature covers it. It only decides whether our answer may be a call flow that names nobody's number.
 const MARK: (&str, &str) = ("caller", "waiting");
 
-/// Where `connect` asks what to do next.
+/// Returns the address that `connect` asks what to do next.
 pub(super) fn event_url(report_url: &str) -> String {
     format!("{report_url}?{}={}", MARK.0, MARK.1)
 }
 
-/// Whether a request came there.
+/// Whether a request came to that address.
 pub(super) fn is_awaited(request: &WebhookRequest) -> bool {
     wire::value(&wire::form_pairs(request.query().as_bytes()), MARK.0) == Some(MARK.1)
 }
 
-/// A call. Never fails: a caller who waits must hear something, whatever is missing. A hidden caller has no `from`, or
-/// a word in it.
+/// Reads a call. Never fails: the waiting caller must hear something, whatever is missing. For a hidden caller `from`
+/// is missing or contains text.
 pub(super) fn call(payload: &Payload, body: &[u8]) -> InboundCall {
     InboundCall {
         key: id(payload).map_or_else(|| wire::hex(wire::sha256(body).as_ref()), payload::key),
@@ -44,17 +44,17 @@ pub(super) fn call(payload: &Payload, body: &[u8]) -> InboundCall {
     }
 }
 
-/// Whether an object that came to another address than the one for calls is one all the same. Errors, transfers and the
-/// like name a conversation without the two numbers.
+/// Whether an object that came to another address is still a call. Errors, transfers and similar events name a
+/// conversation, but not the two numbers.
 pub(super) fn is_whole(payload: &Payload) -> bool {
     ["from", "to", "uuid", "conversation_uuid"].iter().all(|name| payload.text(name).is_some())
 }
 
-/// News of a call; `None` for what says nothing of it. `awaited`: Vonage takes a call flow in answer.
+/// Reads a call event; `None` if it says nothing about the call. With `awaited`, Vonage accepts a call flow in answer.
 ///
-/// The leg to the other party is `outbound` and says how it went; the caller's own only that it is over. Every leg but
-/// a rejected one ends with `completed`, after `busy` and the like too, so that alone is no conversation: its duration
-/// tells. `disconnected` tells nothing more than an end.
+/// The leg to the other party is `outbound` and gives the result; the caller's leg only shows that the call is over.
+/// Every leg but a rejected one ends with `completed`, even after `busy` and the like, so only a duration shows that
+/// the two talked. `disconnected` only means that a leg ended.
 pub(super) fn report(payload: &Payload, awaited: bool) -> Option<CallReport> {
     use CallStatus::{Answered, Busy, Cancelled, Completed, Failed, NoAnswer, Ringing};
     let direction = payload.text("direction")?;
@@ -67,7 +67,7 @@ pub(super) fn report(payload: &Payload, awaited: bool) -> Option<CallReport> {
         ("outbound", "completed" | "cancelled" | "disconnected") => Cancelled,
         ("outbound", "busy") => Busy,
         ("outbound", "unanswered" | "timeout") => NoAnswer,
-        // Pressed away, which was nobody's fault; the other reasons are an invalid or a barred number.
+        // The other party declined, which is not a failure. The other reasons are an invalid or a barred number.
         ("outbound", "rejected") if payload.text("detail") == Some("declined") => NoAnswer,
         ("outbound", "rejected" | "failed") => Failed,
         (

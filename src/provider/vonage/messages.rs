@@ -1,4 +1,4 @@
-//! Inbound texts and delivery reports (see the headings of these names).
+//! Inbound texts and delivery reports (see the headings with these names).
 
 use super::payload::{self, Payload};
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
     provider::{Malformed, wire},
 };
 
-/// Names under which a message carries something other than words; one of them per message. Where more is attached, all
-/// or the rest of it stands in a list, `content`: the sources do not agree on which.
+/// Fields of a message for anything other than text; a message has one of them. If it has more attachments, the list
+/// `content` has all of them, or the rest: the sources do not agree.
 const MEDIA: [&str; 5] = ["image", "audio", "video", "vcard", "file"];
 
-/// A text; `None` if it came over another channel than SMS or MMS, where our numbers are not reached.
+/// Reads a text; `None` if it came over a channel other than SMS or MMS, where our numbers cannot be reached.
 ///
-/// `sms.keyword` is only the first word of a text, not a sign that Vonage acted on it: it leaves STOP to us (see
+/// `sms.keyword` is only the first word of a text, not a sign that Vonage acted on it: Vonage leaves STOP to us (see
 /// "Opt-outs").
 pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> {
     if !matches!(payload.text("channel"), None | Some("sms" | "mms")) {
@@ -47,7 +47,7 @@ pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> 
     }))
 }
 
-/// News of a text; `None` for a reference that cannot be ours, and for a status that is not documented.
+/// Reads a delivery report; `None` for a reference that cannot be ours, and for an undocumented status.
 pub(super) fn report(payload: &Payload) -> Option<DeliveryReport> {
     let reference = payload.text("client_ref").filter(|reference| wire::is_reference(reference))?;
     let status = payload.text("status")?;

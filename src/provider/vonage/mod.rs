@@ -29,7 +29,6 @@ use crate::domain::{
     text::TextLimit,
 };
 
-/// What Vonage is like.
 pub static PROFILE: Profile = Profile {
     name: ProviderName::of("vonage"),
     capabilities: Capabilities { sms: true, voice: true, mms: true },
@@ -37,37 +36,35 @@ pub static PROFILE: Profile = Profile {
     text_limit: TextLimit::utf16(1000),
     media_limit: 1,
     body_limit: 64 * 1024,
-    // A long number of the United States carries a text a second; elsewhere only the account's rate counts (see
-    // "Limits").
+    // A US long number carries one text per second; elsewhere only the account's rate counts (see "Limits").
     texts_per_minute: 60,
     texts_per_second: Some(30),
     signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
     dated: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
-    // The answer webhook would be GET, with the caller's number in its address, unless the application says otherwise
-    // (see "Calls"). What the signature of a GET covers is unverified (see "Signatures").
+    // By default the answer webhook is a GET with the caller's number in its address (see "Calls"). What the signature
+    // of a GET covers is unverified (see "Signatures").
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
     // An older article gives 3 s to connect (see "Inbound texts"); voice webhooks have 5 s in all (see "Calls").
     patience: Duration::from_secs(3),
 };
 
-/// Where the API lives unless configured otherwise.
+/// Default address of the API.
 pub const DEFAULT_BASE_URL: &str = "https://api.nexmo.com";
 
-/// An account.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The application that the numbers are linked to.
+    /// Application that the numbers are linked to.
     pub application_id: String,
-    /// Its private key.
+    /// Private key of the application.
     pub private_key: PrivateKey,
-    /// The account's API key, which webhooks name.
+    /// API key of the account, which webhooks name.
     pub api_key: String,
-    /// The account's signature secret; several during a rotation.
+    /// Signature secrets of the account. Several during a rotation; any of them verifies.
     pub signature_secrets: Vec<SecretString>,
-    /// The API, without a slash at the end.
+    /// Address of the API, without a trailing slash.
     pub base_url: String,
 }
 
@@ -76,8 +73,8 @@ pub struct Config {
 pub struct PrivateKey(EncodingKey);
 
 impl PrivateKey {
-    /// Reads PEM, with line breaks or with `\n` in their place, as environment variables often have it. `None` unless
-    /// it can sign.
+    /// Reads PEM with line breaks, or with `\n` in their place, as in environment variables. `None` if the key cannot
+    /// sign.
     pub fn parse(pem: &str) -> Option<Self> {
         let key = EncodingKey::from_rsa_pem(pem.replace("\\n", "\n").as_bytes()).ok()?;
         jsonwebtoken::crypto::sign(b"", &key, Algorithm::RS256).ok()?;
@@ -91,12 +88,11 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Vonage(Config);
 
 impl Vonage {
-    /// An adapter for one account. Empty signature secrets are dropped: anybody can sign with those.
+    /// Creates an adapter for one account. Drops empty signature secrets, because anybody can sign with them.
     pub fn new(mut config: Config) -> Self {
         config.signature_secrets.retain(|secret| !secret.expose_secret().is_empty());
         Self(config)
@@ -121,8 +117,8 @@ impl Provider for Vonage {
         outbound::call_flow(flow, report_url)
     }
 
-    /// Vonage ignores the body, with one exception: where it takes a call flow in answer to an event of a call, a body
-    /// would replace the running one, and an empty body keeps it (see "Calls").
+    /// Vonage ignores the body, with one exception: if it accepts a call flow in answer to a call event, a body would
+    /// replace the running flow, and an empty body keeps it (see "Calls").
     fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
         match receipt {
             Receipt::Taken => plain(StatusCode::OK, ""),
@@ -154,7 +150,7 @@ impl Provider for Vonage {
         outbound::code(response)
     }
 
-    /// It tells by itself.
+    /// Vonage reports results on its own.
     fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
         None
     }
@@ -164,14 +160,14 @@ impl Provider for Vonage {
     }
 }
 
-/// The content says what a request is; the address counts only for what may be a call.
+/// Reads a request. Its content decides what it is; the address counts only for a possible call.
 fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
     let payload = Payload::read(&request.body)?;
     let at_voice = endpoint == Endpoint::Voice;
     let event = match payload.kind() {
         Kind::Message => messages::text(&payload)?.map(ProviderEvent::Text),
         Kind::MessageStatus => messages::report(&payload).map(ProviderEvent::Report),
-        // A fallback address that leads to the voice webhook takes over for any address that takes a call flow (see
+        // A fallback address that leads to the voice webhook replaces any address that accepts a call flow (see
         // "Calls"), so a caller waits there too.
         Kind::CallNews => {
             calls::report(&payload, at_voice || calls::is_awaited(request)).map(ProviderEvent::CallReport)
@@ -204,7 +200,7 @@ mod tests {
         }
     }
 
-    /// What a body says that is sent to this address of ours.
+    /// Reads a body that was sent to this path.
     pub(super) fn told(path: &str, body: &Value) -> Result<ProviderEvent, Malformed> {
         let endpoint = match path.split('?').next() {
             Some("voice") => Endpoint::Voice,

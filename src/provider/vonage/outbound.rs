@@ -20,7 +20,7 @@ use crate::{
     provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
 };
 
-/// What it speaks (the list of its SDK `@vonage/voice` 1.20.3), the usual country of a language first.
+/// Languages that Vonage speaks (the list of its SDK `@vonage/voice` 1.20.3), the usual country of a language first.
 const LANGUAGES: [&str; 63] = [
     "af-ZA", "bg-BG", "bn-IN", "ca-ES", "cmn-CN", "cmn-TW", "cs-CZ", "cy-GB", "da-DK", "de-DE", "de-AT", "de-ET",
     "el-GR", "en-GB", "en-AU", "en-IE", "en-IN", "en-NZ", "en-US", "en-ZA", "es-ES", "es-CO", "es-MX", "es-US",
@@ -29,18 +29,18 @@ const LANGUAGES: [&str; 63] = [
     "pl-PL", "pt-PT", "pt-BR", "ro-RO", "ru-RU", "sk-SK", "sr-RS", "sv-SE", "ta-IN", "te-IN", "th-TH", "tr-TR",
     "uk-UA", "vi-VN", "yue-CN",
 ];
-/// What it speaks where a language is unknown.
+/// Fallback for an unknown language.
 const OTHERWISE: &str = "en-GB";
 
-/// Life of a token: the SDKs' default (see "Sending a text").
+/// Lifetime of a token: the SDKs' default (see "Sending a text").
 const TOKEN_LIFE: Duration = Duration::minutes(15);
 
-/// A step of a call control object. The call ends after the last one; there is no step for that (see "Calls").
+/// A step of a call control object. The call ends after the last step; no step hangs up (see "Calls").
 #[derive(Serialize)]
 #[serde(tag = "action", rename_all = "lowercase", rename_all_fields = "camelCase")]
 enum Action<'a> {
     Connect {
-        /// The proxy number, always written: what the other party would see without it is not documented.
+        /// The proxy number, always present: the documents do not say what the other party would see without it.
         from: &'a str,
         timeout: u32,
         limit: u32,
@@ -61,7 +61,7 @@ struct Phone<'a> {
     number: &'a str,
 }
 
-/// Answers a call. Numbers are written without `+`, like everywhere in this API.
+/// Renders the answer to a call. Numbers have no `+`, as everywhere in this API.
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let actions = match flow {
         CallFlow::Connect { to, caller_id } => vec![Action::Connect {
@@ -82,14 +82,14 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     wire::answer(StatusCode::OK, "application/json", wire::json(&actions))
 }
 
-/// Words for `talk`. Whether plain text is read as markup depends on what is in it; between `speak` tags it always is,
-/// so escaped words are heard as they were written. Control characters are no XML and become pauses.
+/// Encodes text for `talk`. Whether Vonage reads plain text as markup depends on its content. Between `speak` tags it
+/// always does, so callers hear an escaped text as written. XML cannot hold control characters, so they become pauses.
 fn speech(text: &str) -> String {
     let unwritable = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     format!("<speak>{}</speak>", partial_escape(text.replace(unwritable, " ")))
 }
 
-/// A text, or one thing with a caption. Vonage chooses the encoding of words by itself.
+/// A text, or an attachment with a caption. Vonage chooses the encoding of the text.
 #[derive(Serialize)]
 struct Message<'a> {
     message_type: &'static str,
@@ -120,7 +120,7 @@ struct Media<'a> {
     caption: &'a str,
 }
 
-/// `POST /v1/messages`.
+/// Builds `POST /v1/messages`.
 pub(super) fn send(config: &Config, text: &OutboundText<'_>, now: Time) -> ProviderRequest {
     let (channel, (message_type, content)) = match text.media.first() {
         None => ("sms", ("text", Content::Text(text.body))),
@@ -146,7 +146,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>, now: Time) -> Provi
     ProviderRequest { method: Method::POST, url, headers, body: wire::json(&message) }
 }
 
-/// Every kind of thing has a name of its own, and only the end of its address tells the kind.
+/// Returns an attachment under the name of its kind. Only the end of its address shows the kind.
 fn attached(media: Media<'_>) -> (&'static str, Content<'_>) {
     let path = Url::parse(media.url).map(|url| url.path().to_ascii_lowercase()).unwrap_or_default();
     match path.rsplit_once('.').map_or("", |(_, end)| end) {
@@ -165,7 +165,7 @@ struct Claims<'a> {
     jti: String,
 }
 
-/// A token for one attempt. Its id must not come again, so it is made of the reference and the moment.
+/// Creates a token for one attempt. Its id must be unique, so it is derived from the reference and the time.
 fn token(config: &Config, reference: &str, now: Time) -> String {
     let claims = Claims {
         application_id: &config.application_id,
@@ -181,19 +181,20 @@ fn read(response: &ProviderResponse) -> Map<String, Value> {
     json::read(&response.body).unwrap_or_default()
 }
 
-/// Vonage's code for what went wrong.
+/// Returns Vonage's error code.
 pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
     payload::error_code(&read(response))
 }
 
-/// What a response means.
+/// Reads the meaning of a response.
 ///
-/// There is no idempotency key, so whatever may have been sent and is sent again must be known as such:
-/// - 503 and 429 say that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4), and so do the codes of throttling. Any
-///   other 5xx may come from the way back.
-/// - Bad credentials (401) and no balance (402) are about us, not the text.
-/// - What else an operator can mend waits for them: 403, a wrong address (an answer that is not this API's).
-/// - Other errors would come again.
+/// There is no idempotency key, so a text that may already have been sent counts as [`SendOutcome::InDoubt`]:
+/// - 503 and 429 mean that nothing was done (RFC 9110, 15.6.4; RFC 6585, 4), and so do the throttling codes. Other 5xx
+///   may follow a successful send.
+/// - Bad credentials (401) and no balance (402) concern the account, not the text.
+/// - Other problems that an operator can fix make the text wait: 403, or a wrong address (an answer that is not this
+///   API's).
+/// - Any other error would recur.
 pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
     let reply = read(response);
     let code = payload::error_code(&reply);
@@ -241,7 +242,7 @@ mod tests {
         std::fs::read_to_string(format!("{folder}/{name}")).expect(name)
     }
 
-    /// What the SDK made of the same, without the line that names the SDK.
+    /// Returns the SDK's output for the same input, without the line that names the SDK.
     fn of_the_sdk(name: &str) -> String {
         fixture(name).split_once('\n').expect("two lines").1.to_owned()
     }

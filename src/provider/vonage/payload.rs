@@ -1,4 +1,4 @@
-//! The JSON object of a webhook: which of Vonage's events it is, and its fields.
+//! The JSON object of a webhook: the kind of event and its fields.
 
 use serde_json::{Map, Value};
 
@@ -7,29 +7,27 @@ use crate::{
     provider::{Malformed, wire},
 };
 
-/// An object. Every field may be missing or of another type.
+/// A JSON object. Every field may be missing or of another type.
 pub(super) struct Payload(Map<String, Value>);
 
-/// Kind of an object, by its names alone (see "Inbound texts", "Delivery reports" and "Calls").
+/// Kind of an object, judged by its names alone (see "Inbound texts", "Delivery reports" and "Calls").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A phone sent a text.
     Message,
-    /// What became of a text.
+    /// Status of a text.
     MessageStatus,
-    /// What became of a call, or of a leg of it.
+    /// Status of a call, or of a leg of it.
     CallNews,
-    /// None of these: a call, if it comes where calls come.
+    /// None of these: a call if it comes to the voice webhook or has all fields of a call.
     Call,
 }
 
 impl Payload {
-    /// Reads a body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Malformed> {
         json::read(body).map(Self).map_err(|_| Malformed("not a JSON object"))
     }
 
-    /// What it is.
     pub(super) fn kind(&self) -> Kind {
         let has = |name| self.0.get(name).is_some_and(|value| !value.is_null());
         match (has("message_uuid"), has("status")) {
@@ -40,23 +38,23 @@ impl Payload {
         }
     }
 
-    /// A text that is not empty.
+    /// Returns a text that is not empty.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         text(&self.0, name)
     }
 
-    /// An object inside.
+    /// Returns a nested object.
     pub(super) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
         self.0.get(name)?.as_object()
     }
 
-    /// Objects in a list inside.
+    /// Returns the objects in a nested list.
     pub(super) fn objects(&self, name: &str) -> impl Iterator<Item = &Map<String, Value>> {
         let list = self.0.get(name).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_object)
     }
 
-    /// A whole number, or a text that is one.
+    /// Returns a whole number, or a text that is one.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         match self.0.get(name)? {
             Value::Number(number) => number.as_i64(),
@@ -66,13 +64,13 @@ impl Payload {
     }
 }
 
-/// A text that is not empty, in an object inside.
+/// Returns a text that is not empty, in a nested object.
 pub(super) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     object.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// Code of an error: its `title`, or the end of its `type` (see "Errors and retries"). The adapter ignores words,
-/// because they may repeat a phone number.
+/// Returns the code of an error: its `title`, or the end of its `type` (see "Errors and retries"). The adapter ignores
+/// an error's text, which may repeat a phone number.
 pub(super) fn error_code(error: &Map<String, Value>) -> Option<ProviderCode> {
     let title = match error.get("title") {
         Some(Value::Number(number)) => Some(number.to_string()),
@@ -85,8 +83,8 @@ pub(super) fn error_code(error: &Map<String, Value>) -> Option<ProviderCode> {
     ProviderCode::of(&code)
 }
 
-/// An id as it may be stored. UUIDs, also without dashes and with `CON-` before them, stay as they are: too long for a
-/// phone number and no words. Anything else is hashed.
+/// Returns an id as it may be stored. Keeps UUIDs, also without dashes or with `CON-` before them: they are too long
+/// for a phone number and hold no text. Hashes anything else.
 pub(super) fn key(id: &str) -> String {
     let uuid = id.strip_prefix("CON-").unwrap_or(id);
     let documented = matches!(uuid.len(), 32 | 36) && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');

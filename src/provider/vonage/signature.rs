@@ -1,11 +1,10 @@
 //! Checks who sent a webhook, and when Vonage signed it (see "Signatures").
 //!
-//! The provider's own SDKs check the signature of the token and nothing else; everything below beyond that is ours. The
-//! token binds the body and neither address nor method, so what a request means must follow from its body.
+//! The provider's own SDKs check only the signature of the token; every further check here is ours. The token covers
+//! the body, but neither address nor method, so the meaning of a request must follow from its body.
 //!
-//! The identifier `jti` is required but not remembered: a repeat has no second effect (invariant 4 in
-//! ARCHITECTURE.md). But the
-//! answer to a call names the other party's phone, so a call is fresh for a shorter time than anything else.
+//! The identifier `jti` is required but not remembered: a repeat has no second effect (invariant 4 in ARCHITECTURE.md).
+//! But the answer to a call names the other party's phone, so a call is fresh for a shorter time than anything else.
 
 use std::collections::HashSet;
 
@@ -24,17 +23,17 @@ use crate::{
     provider::{Unverified, WebhookRequest, wire},
 };
 
-/// How old a call may be: Vonage makes two attempts of 5 s each (see "Calls").
+/// Maximum age of a call: Vonage makes two attempts of 5 s each (see "Calls").
 const CALL_WINDOW: Duration = Duration::minutes(5);
 
-/// How old anything else may be. Vonage retries messages and their reports for 24 hours (see "Inbound texts"). Whether
+/// Maximum age of anything else. Vonage retries messages and their reports for 24 hours (see "Inbound texts"). Whether
 /// it signs each retry again is unverified (see "Signatures").
 const WINDOW: Duration = Duration::hours(25);
 
-/// How far our clock may be behind theirs.
+/// Maximum lag of our clock behind Vonage's.
 const AHEAD: Duration = Duration::minutes(1);
 
-/// Claims, all required but the last two, which are optional (see "Signatures"). There is no expiry.
+/// Claims of a token. All are required but the last two, which are optional (see "Signatures"). There is no expiry.
 #[derive(Deserialize)]
 struct Claims {
     iat: i64,
@@ -48,7 +47,7 @@ struct Claims {
 
 /// Checks signature and freshness with any of the secrets.
 ///
-/// A request without a body is refused, whatever digest its token names: nothing of it would be bound.
+/// Refuses a request without a body, whatever digest its token names: the token would cover nothing of it.
 pub(super) fn verify(config: &Config, request: &WebhookRequest, now: Time) -> Result<(), Unverified> {
     if !request.headers.contains_key(AUTHORIZATION) {
         return Err(Unverified::Missing);
@@ -79,7 +78,7 @@ fn bearer(request: &WebhookRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// The key is the secret taken as text.
+/// Verifies a token. The key is the text of the secret.
 fn open(secrets: &[SecretString], token: &str) -> Option<Claims> {
     let rules = signature_only();
     let open = |secret: &SecretString| {
@@ -89,8 +88,8 @@ fn open(secrets: &[SecretString], token: &str) -> Option<Claims> {
     secrets.iter().find_map(open).map(|token| token.claims)
 }
 
-/// HS256 is all that is ever sent, whatever method the dashboard shows. The library checks the signature and nothing
-/// else: it would take the time from the machine's clock.
+/// Allows HS256 alone, because Vonage sends nothing else, whatever method the dashboard shows. Makes the library check
+/// only the signature: it would take the time from the system clock.
 fn signature_only() -> Validation {
     let mut rules = Validation::new(Algorithm::HS256);
     rules.required_spec_claims = HashSet::new();
@@ -136,18 +135,18 @@ mod tests {
         format!("Bearer {}", jsonwebtoken::encode(&Header::new(alg), claims, &key).expect("a token"))
     }
 
-    /// The verdict on a body with these claims, so many milliseconds after `NOW`.
+    /// Verifies a body with these claims, `after_ms` milliseconds after `NOW`.
     fn verdict_on(body: &str, claims: &Value, after_ms: i64) -> Result<(), Unverified> {
         let authorization = bearer_of(Algorithm::HS256, claims);
         let request = request(Method::POST, URL, &[("authorization", &authorization)], body.as_bytes());
         verify(&config(&[SECRET]), &request, at(NOW) + Duration::milliseconds(after_ms))
     }
 
-    /// The vectors that carry no more than a MAC (`signature_only`) come from the SDKs' own tests, with claims that
-    /// Vonage never sends: their verdict is that of the MAC alone, and the whole refuses them.
+    /// The vectors with nothing but a MAC (`signature_only`) come from the SDKs' own tests, with claims that Vonage
+    /// never sends. Their verdict is that of the MAC alone, and [`verify`] refuses them.
     ///
-    /// One vector is optional: a GET whose token has the digest of no bytes. It is refused, because nothing of the
-    /// request would be bound; we ask for POST. The legacy SMS API's `sig` is not supported: refused as unsigned.
+    /// One vector is optional: a GET whose token has the digest of no bytes. It is refused, because the token would
+    /// cover nothing of the request; we ask for POST. The legacy SMS API's `sig` is not supported: refused as unsigned.
     #[test]
     fn every_vector_gets_its_verdict() {
         let vectors = vectors();
