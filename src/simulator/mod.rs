@@ -1,7 +1,7 @@
 //! The simulated network: the other side of the simulator's wire.
 //!
-//! It signs webhooks as a provider would and hands them to the same intake, takes sends over the [`Outbound`] port, and
-//! shows every phone what it got. Screens live in the database, so that all replicas show the same.
+//! It signs webhooks as a provider would and passes them to the same intake. It receives sends through the
+//! [`Outbound`] port and shows every phone what it got. Screens are stored in the database, so all replicas show the same.
 
 use std::{
     sync::{
@@ -37,44 +37,43 @@ use crate::{
     store::simulator::{self as screens, EntryKind, ScreenEntry},
 };
 
-/// How long simulated people talk.
+/// Length of a simulated conversation.
 const TALK: Duration = Duration::seconds(30);
 
-/// The network.
 pub struct Simulator {
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
     secret: SecretString,
-    /// Tells the events of this process apart, and its name those of all processes.
+    /// Number of the next event. Together with `run` it makes event ids unique across processes.
     events: AtomicU64,
     run: String,
 }
 
 words! {
-    /// How a call went, in a word.
+    /// Outcome of a simulated call.
     CallOutcome {
-        /// The other party's phone rang and they talked.
+        /// The other party's phone rang, and the two talked.
         Connected = "connected",
-        /// A sentence was said.
+        /// The caller heard an announcement.
         Announced = "announced",
     }
 }
 
-/// What a caller heard.
+/// The caller's experience of a simulated call.
 pub enum Heard {
-    /// The other party's phone rang, and they talked.
+    /// The other party's phone rang, and the two talked.
     Connected {
-        /// That phone.
+        /// The phone that rang.
         rang: PhoneNumber,
-        /// The number on its screen.
+        /// Number shown on its screen.
         caller_id: PhoneNumber,
     },
-    /// A sentence.
+    /// Text of an announcement.
     Announced(String),
 }
 
 impl Simulator {
-    /// A network that shares `secret` with the adapter.
+    /// Creates a network that shares `secret` with the adapter.
     pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, secret: SecretString) -> Self {
         let run = crate::service::random_name("");
         Self { ctx, outbound, secret, events: AtomicU64::new(0), run }
@@ -84,7 +83,7 @@ impl Simulator {
         format!("{kind}-{}-{}", self.run, self.events.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Calls one of our webhooks, signed.
+    /// Calls one of our webhooks with a signed event.
     async fn webhook(&self, endpoint: Endpoint, event: &impl Serialize) -> Result<WebhookResponse> {
         let body = serde_json::to_string(event).map_err(Error::internal)?;
         let url = format!("{}/webhooks/{NAME}/{}", self.ctx.settings.public_base_url, endpoint.as_str());
@@ -106,17 +105,18 @@ impl Simulator {
         }
     }
 
-    /// No other provider is configured.
+    /// Whether no other provider is configured.
     pub fn is_alone(&self) -> bool {
         self.ctx.providers.configured().len() == 1
     }
 
-    /// Counts that a caller acts as a phone, or looks at one: either tells whether it is somebody's.
+    /// Counts the phone against the caller's limit: acting as it, or looking at it, reveals whether it belongs to
+    /// somebody.
     pub async fn admit(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
         comparisons::count_simulated(&self.ctx, caller, phone).await
     }
 
-    /// A phone sends a text to a number.
+    /// Sends a text from a phone to a number.
     pub async fn send_text(&self, from: &PhoneNumber, to: &PhoneNumber, text: &Body) -> Result<String> {
         let event = wire::Text {
             id: self.event_id("text"),
@@ -128,7 +128,7 @@ impl Simulator {
         Ok(event.id)
     }
 
-    /// A phone calls a number, and everybody picks up and talks for half a minute.
+    /// Calls a number from a phone. If the other phone rings, the two talk for half a minute.
     pub async fn call(&self, from: &PhoneNumber, to: &PhoneNumber) -> Result<(String, Heard)> {
         let event =
             wire::Call { id: self.event_id("call"), from: from.expose().to_owned(), to: to.expose().to_owned() };
@@ -155,7 +155,7 @@ impl Simulator {
         Ok((event.id, heard))
     }
 
-    /// What a phone shows, oldest first.
+    /// Returns the entries on a phone's screen, oldest first.
     pub async fn screen(&self, phone: &PhoneNumber) -> Result<Vec<ScreenEntry>> {
         screens::screen(&self.ctx.store, phone).await
     }
@@ -165,7 +165,7 @@ impl Simulator {
         self.ctx.store.write(|tx| async move { screens::show(&tx, phone, entry).await }).await
     }
 
-    /// Takes a send of ours: shows it on the phone, and reports it as delivered.
+    /// Accepts a send: shows it on the phone and reports it as delivered.
     async fn deliver(&self, request: &OutboundRequest) -> Result<String> {
         let send: wire::Send = serde_json::from_str(&request.body).map_err(Error::internal)?;
         let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
@@ -186,7 +186,7 @@ impl Outbound for Simulator {
                     Ok(OutboundResponse { status: StatusCode::CREATED, headers: HeaderMap::new(), body })
                 }
                 Err(cause) => {
-                    tracing::error!(%cause, "the simulated network failed");
+                    tracing::error!(%cause, "failed to deliver a simulated text");
                     Err(NoResponse { why: PostFailure::Unreachable, status: None, may_have_arrived: true })
                 }
             };

@@ -1,7 +1,7 @@
-//! The built-in simulator's dialect: a provider like any other, whose phones live in our database.
+//! The built-in simulator's adapter: a provider like any other, whose phones live in our database.
 //!
-//! This folder is our side of the wire. The other side, the network that signs webhooks and shows texts on screens, is
-//! the room [`crate::simulator`]; the two share only the [`wire`] format and a secret.
+//! This folder is our side of the wire. The other side is the module [`crate::simulator`], the network that signs
+//! webhooks and shows texts on screens. The two share only the [`wire`] format and a secret.
 
 pub mod wire;
 
@@ -23,19 +23,18 @@ use crate::domain::{
     text::{Body, TextLimit},
 };
 
-/// Its name in paths and records.
+/// Name in paths and records.
 pub const NAME: ProviderName = ProviderName::of("simulator");
 
-/// Addresses of sends begin so: they never leave the process.
+/// Scheme of the addresses of sends, which never leave the process.
 pub const SCHEME: &str = "simulator:";
 
-/// How far a signature's time may be off, either way.
+/// Maximum difference between the time of a signature and now, in either direction.
 const TOLERANCE: Duration = Duration::minutes(5);
 
-/// The header that carries `t=<unix seconds>,v1=<hex of the HMAC>`.
+/// Header that carries `t=<unix seconds>,v1=<hex of the HMAC>`.
 pub const SIGNATURE_HEADER: &str = "Maskline-Simulator-Signature";
 
-/// What the simulator is like.
 pub static PROFILE: Profile = Profile {
     name: NAME,
     capabilities: Capabilities { sms: true, voice: true, mms: false },
@@ -53,11 +52,10 @@ pub static PROFILE: Profile = Profile {
     patience: std::time::Duration::from_secs(8),
 };
 
-/// The adapter.
 pub struct Simulator(Vec<SecretString>);
 
 impl Simulator {
-    /// An adapter whose network signs with any of these secrets.
+    /// Creates an adapter that accepts signatures with any of these secrets.
     pub fn new(secrets: Vec<SecretString>) -> Self {
         Self(secrets)
     }

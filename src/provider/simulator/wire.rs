@@ -1,10 +1,10 @@
-//! What goes over the simulator's wire, in JSON. Both sides use these.
+//! JSON messages of the simulator's wire. Both sides use these types.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::call::CallStatus;
 
-/// A phone sends a text: the body of `/webhooks/simulator/sms`.
+/// Body of `/webhooks/simulator/sms`: a phone sends a text.
 #[derive(Serialize, Deserialize)]
 pub struct Text {
     /// The network's id of the text.
@@ -13,11 +13,10 @@ pub struct Text {
     pub from: String,
     /// The proxy number.
     pub to: String,
-    /// The words.
     pub text: String,
 }
 
-/// A phone calls: the body of `/webhooks/simulator/voice`.
+/// Body of `/webhooks/simulator/voice`: a phone calls.
 #[derive(Serialize, Deserialize)]
 pub struct Call {
     /// The network's id of the call.
@@ -28,27 +27,26 @@ pub struct Call {
     pub to: String,
 }
 
-/// News: the body of `/webhooks/simulator/status`.
+/// Body of `/webhooks/simulator/status`: progress of a text or a call.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Status {
-    /// A text is on its phone.
+    /// A text was delivered.
     Text {
         /// Our reference.
         reference: String,
     },
-    /// A call has become something.
+    /// The status of a call changed.
     Call {
         /// The network's id of the call.
         call_id: String,
-        /// What.
         status: CallStatus,
-        /// How long they talked, in seconds.
+        /// Length of the conversation, in seconds.
         duration_s: Option<i64>,
     },
 }
 
-/// What we answer to a call.
+/// Answer to a call.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Flow {
@@ -56,34 +54,31 @@ pub enum Flow {
     Connect {
         /// The phone.
         to: String,
-        /// The number on its screen.
+        /// Number shown on its screen.
         caller_id: String,
     },
     /// Say this and hang up.
     Say {
-        /// The sentence.
         text: String,
     },
-    /// Hang up.
     HangUp,
 }
 
-/// A text that we send.
+/// Body of a send.
 #[derive(Serialize, Deserialize)]
 pub struct Send {
     /// The proxy number.
     pub from: String,
     /// The phone.
     pub to: String,
-    /// The words.
     pub text: String,
     /// Our reference.
     pub reference: String,
 }
 
-/// The network took it.
+/// Response to a send: the network accepted the text.
 #[derive(Serialize, Deserialize)]
 pub struct Sent {
-    /// The network's id.
+    /// The network's id of the text.
     pub id: String,
 }
