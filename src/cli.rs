@@ -38,7 +38,7 @@ enum Command {
     Migrate,
     /// Write the OpenAPI document to openapi/openapi.json.
     Openapi {
-        /// Only compare: fail if the written document is not the present one.
+        /// Only check: fail if the written document is out of date.
         #[arg(long)]
         check: bool,
     },
@@ -47,9 +47,9 @@ enum Command {
         #[command(subcommand)]
         command: ClientCommand,
     },
-    /// Seal all phones and texts under the first key of DATA_KEY.
+    /// Re-encrypt all phone numbers and texts with the first key of DATA_KEY.
     Rekey,
-    /// Play a whole ride in the terminal, against a server of its own.
+    /// Play a complete ride in the terminal, on its own throwaway server.
     Demo,
     /// Ask the running service whether it is ready, for container health checks.
     Healthcheck,
@@ -57,11 +57,11 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ClientCommand {
-    /// Make a client and print its secret, once.
+    /// Create a client and print its secret, once.
     Create {
-        /// What you call it.
+        /// Name of the client.
         name: String,
-        /// Scopes with spaces between them; all of them unless given.
+        /// Space-separated scopes; all of them by default.
         #[arg(long)]
         scope: Option<String>,
     },
@@ -69,12 +69,12 @@ enum ClientCommand {
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// Runs the command line of the process.
+/// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
         let outcome = runtime.block_on(run(cli));
-        // What blocks a thread still, such as a name that is being looked up, holds up the end of the process no longer.
+        // A thread that is still blocked, for example by a DNS lookup, must not delay the exit any longer.
         runtime.shutdown_timeout(Duration::from_millis(300));
         outcome
     });
@@ -112,7 +112,7 @@ fn read_dotenv() -> Outcome {
     }
 }
 
-/// Reads `.env` and the environment, and starts the log.
+/// Reads `.env` and the environment, and starts logging.
 fn configure() -> Result<Config, Box<dyn std::error::Error>> {
     read_dotenv()?;
     telemetry::init(LogFormat::from_env(&environment));
@@ -140,7 +140,7 @@ async fn serve() -> Outcome {
     };
     tracing::info!(asked, "stopping");
     running.stop().await;
-    // Whoever watches over the process starts it again.
+    // The exit code makes a supervisor start the process again.
     if asked { Ok(()) } else { Err("A part of the service ended by itself; see the log".into()) }
 }
 

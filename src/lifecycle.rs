@@ -1,31 +1,31 @@
-//! Starting and stopping: who asks the process to stop, and how everybody hears of it.
+//! Shutdown: the signals that request it, and the switch that passes the request on.
 
 use tokio::sync::watch;
 
-/// Asks everybody to stop.
+/// Switch that requests shutdown.
 pub struct Stopper(watch::Sender<bool>);
 
-/// Hears of it. Clones hear the same.
+/// Listener for the shutdown request. Clones receive it too.
 #[derive(Clone)]
 pub struct Stop(watch::Receiver<bool>);
 
-/// A stopper and its listeners.
+/// Creates a switch and its listener.
 pub fn stop_switch() -> (Stopper, Stop) {
     let (sender, receiver) = watch::channel(false);
     (Stopper(sender), Stop(receiver))
 }
 
 impl Stopper {
-    /// Asks.
+    /// Requests shutdown.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Stop {
-    /// Waits until asked to stop, or until there is nobody left to ask.
+    /// Waits until shutdown is requested or the [`Stopper`] is dropped.
     pub async fn requested(&mut self) {
-        // An error means that the stopper is gone, which is as good as being asked.
+        // An error means that the stopper was dropped, which counts as a request.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 }

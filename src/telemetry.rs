@@ -1,4 +1,4 @@
-//! Logs: lines for people or for machines, and never anything personal.
+//! Logging, in lines for people or for machines. Never logs personal data.
 
 use std::io::IsTerminal as _;
 
@@ -11,10 +11,10 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
-/// Starts logging to standard error, as `RUST_LOG` says (default `info`).
+/// Starts logging to standard error, with the levels from `RUST_LOG` (default `info`).
 ///
-/// Libraries are held at warnings whatever `RUST_LOG` asks for: at finer levels they write addresses and bodies of
-/// requests, and those hold phones and texts.
+/// Libraries only log warnings and errors, whatever `RUST_LOG` says: at finer levels they log addresses and bodies of
+/// requests, which hold phone numbers and texts.
 pub fn init(format: LogFormat) {
     let asked = std::env::var("RUST_LOG").unwrap_or_default();
     let asked = if asked.trim().is_empty() { "info" } else { asked.as_str() };
@@ -23,18 +23,18 @@ pub fn init(format: LogFormat) {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        // Otherwise a line that cannot be written, on a full disk for one, is told of on the same standard error, and
-        // that panics.
+        // Otherwise tracing reports a line that it cannot write (on a full disk, say) to the same standard error, which
+        // panics.
         .log_internal_errors(false);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    // A second call, as in tests, finds the first one's subscriber.
+    // A second call, as in tests, keeps the subscriber of the first.
     let _ = tracing_subscriber::registry().with(lines.with_filter(ours).with_filter(asked)).try_init();
     std::panic::set_hook(Box::new(|panic| {
-        // The message stays out: it can hold a value.
+        // The message is left out, because it may hold a value.
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
-        tracing::error!(place, "a panic");
+        tracing::error!(place, "thread panicked");
     }));
 }

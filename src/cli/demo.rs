@@ -1,8 +1,8 @@
-//! `maskline demo`: a whole ride in the terminal, for whoever wants to see the service before setting it up.
+//! `maskline demo`: a complete ride in the terminal, for people who want to see the service before setting it up.
 //!
-//! The server is a real one, in this process, on a database in a folder that is gone afterwards. The demo talks to it
-//! over HTTP only, as the backend of a platform would. It reads no configuration, neither the environment's nor `.env`:
-//! what works for one works for all, and no account of the reader's is touched.
+//! The server is a real one. It runs in this process, with its database in a temporary folder that is removed
+//! afterwards. The demo talks to it over HTTP only, as a platform's backend would. It reads no configuration, neither
+//! from the environment nor from `.env`, so it works the same for everybody and touches no provider account.
 
 mod client;
 mod phone;
@@ -36,7 +36,6 @@ const GRACE: &str = "5s";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Plays the ride.
 pub(super) async fn play() -> Outcome {
     log();
     let mut interrupted = pin!(lifecycle::signal());
@@ -59,7 +58,7 @@ pub(super) async fn play() -> Outcome {
 
 const INTERRUPTED: &str = "The demo was interrupted";
 
-/// The server's warnings, for when the demo fails; the rest would stand between the lines of the story.
+/// Logs the server's warnings, in case the demo fails. Other lines would interrupt the story.
 fn log() {
     let lines = tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(io::stderr);
     lines.with_ansi(io::stderr().is_terminal()).init();
@@ -71,7 +70,7 @@ fn configure(folder: &Path) -> std::result::Result<Config, ConfigErrors> {
         let value = match name {
             "DATABASE_URL" => &database,
             "GRACE_PERIOD" => GRACE,
-            // A port that is free, whatever else runs here.
+            // Any free port.
             "LISTEN_ADDR" => "127.0.0.1:0",
             "SIMULATOR" => "on",
             _ => return None,
@@ -80,14 +79,14 @@ fn configure(folder: &Path) -> std::result::Result<Config, ConfigErrors> {
     })
 }
 
-/// A folder that is removed when this goes out of scope, however the demo ends.
+/// A folder that is removed when this is dropped, however the demo ends.
 struct Folder(PathBuf);
 
 impl Folder {
     fn make() -> Result<Self> {
         let name = format!("maskline-demo-{}-{}", std::process::id(), SystemClock.now().timestamp_millis());
         let path = std::env::temp_dir().join(name);
-        // Private, and never one that somebody put there before us.
+        // Private. Creating it fails if somebody has already put one there.
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|cause| format!("{} cannot be made: {cause}", path.display()))?;
         Ok(Self(path))

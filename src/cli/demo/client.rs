@@ -1,4 +1,4 @@
-//! A small client of the API: what a platform's backend needs to talk to it, and a line on the page for each request.
+//! A small API client, like one in a platform's backend. It prints a line for each request.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ struct Token {
     access_token: String,
 }
 
-/// The part of a problem document that tells what went wrong.
+/// Fields of a problem document that say what went wrong.
 #[derive(Deserialize)]
 struct Problem {
     code: String,
@@ -39,12 +39,12 @@ struct Sent {
 
 impl Client {
     pub(super) fn new(terminal: Terminal, base_url: &str) -> Result<Self> {
-        // The server is on this machine: a proxy in the environment is not for it.
+        // The server is on this machine, so a proxy from the environment must not be used.
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Self { http, base_url: base_url.to_owned(), token: None, terminal })
     }
 
-    /// OAuth 2 client credentials, with the client's id and secret in the form.
+    /// Signs in with OAuth 2 client credentials, sent in the form.
     pub(super) async fn sign_in(&mut self, first: &FirstClient) -> Result<()> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
@@ -69,7 +69,7 @@ impl Client {
         self.told(Method::GET, path, None).await
     }
 
-    /// A GET without a line on the page, for asking again and again; answers the JSON as it came.
+    /// Sends a GET without printing a line, for polling. Returns the JSON as received.
     pub(super) async fn look(&self, path: &str) -> Result<String> {
         let (status, body) = self.exchange(&Method::GET, path, None).await?;
         accepted(&Method::GET, path, status, body)

@@ -1,4 +1,4 @@
-//! The two phones: reading their screens, and checking what they never showed.
+//! The two phones: reading their screens, and checking that the mask held.
 
 use std::time::Duration;
 
@@ -15,14 +15,13 @@ use crate::store::simulator::EntryKind;
 const PERIOD: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many last digits of a phone are its own, however it is written: the rest is prefixes.
+/// Number of final digits that identify a phone in any spelling; the digits before them are prefixes.
 const OWN_DIGITS: usize = 9;
 
-/// A person's phone.
 pub(super) struct Phone {
     pub(super) owner: &'static str,
     pub(super) number: &'static str,
-    /// How many entries of its screen the reader has seen.
+    /// Number of screen entries that the demo has already shown.
     seen: usize,
 }
 
@@ -60,7 +59,7 @@ impl Phone {
         Ok((json, screen))
     }
 
-    /// What came since the reader last looked. Waits until that is `awaited` entries.
+    /// Returns the new entries of the screen. Waits until there are `awaited` of them.
     pub(super) async fn news(&mut self, client: &Client, awaited: usize) -> Result<Panel> {
         let enough = self.seen + awaited;
         let what = format!("The next text or call on {}'s phone", self.owner);
@@ -74,7 +73,7 @@ impl Phone {
         Ok(Panel { title: format!("{} {}", self.owner, self.number), entries })
     }
 
-    /// Fails if the screen shows `other`'s number in any spelling, or any number but the proxy.
+    /// Fails if the screen shows `other`'s number in any spelling, or any number except the proxy.
     pub(super) async fn check_mask(&self, client: &Client, other: &Self, proxy: &str) -> Result<()> {
         let (json, screen) = self.look(client).await?;
         let strange = screen.items.iter().any(|item| item.number != proxy);
@@ -85,14 +84,14 @@ impl Phone {
     }
 }
 
-/// Whether the digits of a phone stand anywhere in a text, with or without prefix, spaces and dashes.
+/// Whether a text contains the digits of a phone, with or without prefix, spaces and dashes.
 fn shows(text: &str, number: &str) -> bool {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let own = &number[number.len().saturating_sub(OWN_DIGITS)..];
     digits.contains(own)
 }
 
-/// Asks again and again until there is an answer.
+/// Polls until there is an answer.
 pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {

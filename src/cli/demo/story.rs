@@ -1,4 +1,4 @@
-//! What happens, step by step.
+//! The demo's story, step by step.
 
 use chrono::{Duration, Local, SecondsFormat};
 use serde::Deserialize;
@@ -115,10 +115,10 @@ impl Story {
         Ok((customer, driver))
     }
 
-    /// Answers the path of the ride.
+    /// Books the ride and returns its path.
     async fn book(&mut self, (customer, driver): (Made, Made)) -> Result<String> {
         self.step(3, "It books a ride, and Maskline tells both people")?;
-        // The reader's own time of day: an hour from now must look like that.
+        // In the reader's own time zone, so that it reads as an hour from now.
         let datetime = (SystemClock.now() + Duration::hours(1)).with_timezone(&Local);
         let ride: Ride = self
             .client
@@ -234,7 +234,7 @@ impl Story {
         Ok(())
     }
 
-    /// Shows both phones, once each has as many new entries as it should get.
+    /// Shows both phones once each has the awaited number of new entries.
     async fn show_phones(&mut self, awaited: [usize; 2]) -> Result<()> {
         let customer = self.customer.news(&self.client, awaited[0]).await?;
         let driver = self.driver.news(&self.client, awaited[1]).await?;

@@ -1,18 +1,18 @@
-//! The page: paragraphs, requests and phones, in 80 columns, with colours where somebody looks at them.
+//! The demo's output: paragraphs, requests and phones, in 80 columns, with colours on a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use http::{Method, StatusCode};
 
-/// Two panels with a gap between them, and everything else, fit in here.
+/// Columns of a line: two panels with a gap between them fit in it, and everything else.
 const WIDTH: usize = 78;
 const PANEL: usize = 38;
-/// What is left for words between the borders of a panel.
+/// Columns for text between the borders of a panel.
 const INNER: usize = PANEL - 4;
 const INDENT: usize = 2;
 const PATH: usize = 48;
 
-/// How something is coloured, as the parameters of the escape sequence.
+/// Text style, as the parameter of an escape sequence.
 #[derive(Clone, Copy)]
 pub(super) enum Ink {
     Plain,
@@ -36,13 +36,13 @@ impl Ink {
     }
 }
 
-/// What a phone shows, as a box.
+/// Screen of a phone, drawn as a box.
 pub(super) struct Panel {
     pub(super) title: String,
     pub(super) entries: Vec<Entry>,
 }
 
-/// One thing on a phone's screen.
+/// Entry on a phone's screen.
 pub(super) struct Entry {
     pub(super) heading: String,
     pub(super) words: String,
@@ -55,13 +55,13 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Colours where a person reads, unless they asked for none (<https://no-color.org>).
+    /// Uses colours on a terminal, unless `NO_COLOR` turns them off (<https://no-color.org>).
     pub(super) fn of_process() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colours: io::stdout().is_terminal() && !unwanted }
     }
 
-    /// Not `println!`, which panics when the reader of a pipe has seen enough.
+    /// Prints a line. `println!` would panic when the reader of a pipe closes it.
     fn line(self, text: &str) -> io::Result<()> {
         writeln!(io::stdout(), "{}", text.trim_end())
     }
@@ -89,13 +89,13 @@ impl Terminal {
         self.line(&self.paint(Ink::Bold, &format!("{number}. {text}")))
     }
 
-    /// A paragraph.
+    /// Prints a paragraph.
     pub(super) fn say(self, ink: Ink, text: &str) -> io::Result<()> {
         let margin = " ".repeat(INDENT);
         wrap(text, WIDTH - INDENT).iter().try_for_each(|line| self.line(&format!("{margin}{}", self.paint(ink, line))))
     }
 
-    /// A line of a table: cells with their widths; the last takes what it gets.
+    /// Prints a row of a table: cells with their widths.
     pub(super) fn row(self, cells: &[(Ink, usize, &str)]) -> io::Result<()> {
         let mut line = " ".repeat(INDENT);
         for (ink, width, text) in cells {
@@ -115,7 +115,7 @@ impl Terminal {
         ])
     }
 
-    /// Two phones beside each other.
+    /// Prints two phones side by side.
     pub(super) fn panels(self, panels: [&Panel; 2]) -> io::Result<()> {
         let height = panels.iter().map(|panel| lines(panel).len()).max().unwrap_or_default();
         let [left, right] = panels.map(|panel| self.drawn(panel, height));
@@ -148,7 +148,7 @@ fn lines(panel: &Panel) -> Vec<(Ink, String)> {
     panel.entries.iter().flat_map(entry).collect()
 }
 
-/// Breaks a text between words. A word that is longer than the line stays whole.
+/// Wraps a text between words. A word that is longer than the line stays whole.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -163,7 +163,7 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Exactly so many columns: padded, or cut with an ellipsis.
+/// Fits a text into exactly `columns` columns: padded, or cut with an ellipsis.
 fn fit(text: &str, columns: usize) -> String {
     let mut fitted = text.to_owned();
     if width(text) > columns {
@@ -174,7 +174,7 @@ fn fit(text: &str, columns: usize) -> String {
     fitted + &" ".repeat(room)
 }
 
-/// Columns that a text takes. Emoji take two; scripts as wide as that do not occur in the demo.
+/// Returns the number of columns of a text. An emoji takes two; the demo has no other wide characters.
 fn width(text: &str) -> usize {
     text.chars().map(|c| if ('\u{1F000}'..='\u{1FAFF}').contains(&c) { 2 } else { 1 }).sum()
 }

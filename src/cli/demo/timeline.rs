@@ -49,7 +49,7 @@ enum What {
     },
 }
 
-/// What a line tells, before it is laid out.
+/// Content of a row, before layout.
 struct Line {
     what: &'static str,
     from: Option<Role>,
@@ -86,7 +86,7 @@ impl What {
 }
 
 impl Timeline {
-    /// A text that came after contact had closed is there, as such.
+    /// Whether it has a text that was rejected because contact had closed.
     pub(super) fn has_refused_text(&self) -> bool {
         self.items.iter().any(|item| match &item.what {
             What::Message { status, reason, .. } => {
