@@ -1,7 +1,7 @@
-//! The words that people read and hear from us, in their language.
+//! Notices that people read and announcements that they hear, in their language.
 //!
-//! Code names a [`RideNotice`] or an [`Announcement`]; the words come from the template files of `templates/`, which
-//! are compiled in, and from those that an operator lays over them. A [`Catalogue`] holds them parsed and whole.
+//! Code names a [`RideNotice`] or an [`Announcement`]. The texts come from the template files in `templates/`, which
+//! are compiled in, and from override files of the operator. A [`Catalogue`] holds all of them, parsed and complete.
 
 mod catalogue;
 mod country;
@@ -24,48 +24,45 @@ use super::{
     text::{Name, Place},
 };
 
-/// What a notice of a ride is about.
+/// Subject of a ride notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The ride is agreed.
     Confirmation,
-    /// Its time or a place is another.
+    /// The time or a place changed.
     Change,
-    /// Another driver comes.
+    /// The driver changed.
     NewDriver,
-    /// Its number is another.
+    /// The number changed.
     NewNumber,
-    /// Contact is closed, because its number is out of service and there was no other.
+    /// Contact is closed, because the number is out of service and no other was free.
     Stranded,
 }
 
-/// What a caller hears instead of the other party.
+/// Sentence that a caller hears instead of the other party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// We can connect them to nobody.
+    /// There is nobody to connect them to.
     NoContact,
-    /// We cannot look up their ride now.
+    /// We cannot look up their ride at the moment.
     OutOfOrder,
-    /// The other party did not pick up.
+    /// The other party did not answer.
     NotReached,
 }
 
-/// What a party is told of a ride.
+/// Notice about a ride, for one party.
 #[derive(Clone, Copy, Debug)]
 pub struct RideNotice<'a> {
-    /// What it is about.
     pub about: About,
-    /// Who reads it.
+    /// Role of the reader.
     pub to: Role,
-    /// The reader's name.
+    /// Name of the reader.
     pub name: &'a Name,
-    /// The other party's name.
+    /// Name of the other party.
     pub other: &'a Name,
-    /// Where the ride starts.
     pub start: &'a Place,
-    /// Where it ends.
     pub destination: &'a Place,
-    /// When, with the offset of the place.
+    /// Time of the ride, with the local UTC offset.
     pub datetime: DateTime<FixedOffset>,
 }
 

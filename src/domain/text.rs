@@ -1,4 +1,4 @@
-//! Texts that people and platforms give us, each with its own limits, and the splitting of long ones.
+//! Texts from people and platforms, each with its own limits, and the splitting of long ones.
 
 mod split;
 
@@ -7,19 +7,18 @@ use std::fmt;
 pub use self::split::{Part, TextLimit, TextUnit, parts, parts_by_characters, pictures_of_part};
 use super::unicode::is_blank;
 
-/// Why a value was refused. Says the rule, never the value: it may be personal.
+/// Reason why a value was rejected. It names the rule, never the value, which may be personal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
-    /// Nothing that anybody would see.
+    /// Nothing visible.
     #[error("must not be empty")]
     Empty,
-    /// Over the limit, in characters.
+    /// Longer than this limit, in characters.
     #[error("must not be longer than {0} characters")]
     TooLong(usize),
     /// NUL, escape and other control characters.
     #[error("must not contain control characters")]
     ControlCharacter,
-    /// Not a language tag.
     #[error("must be a two-letter language code of ISO 639-1, such as nl, with or without a region, such as pt-BR")]
     NotALanguage,
 }
@@ -34,8 +33,8 @@ fn one_line(text: &str, max: usize) -> Result<String, InvalidText> {
     }
 }
 
-/// Control characters, and the marks that reverse or isolate the direction of what follows: both can make a name
-/// look like something else in the middle of our sentence.
+/// Checks for control characters, and for marks that reverse or isolate the direction of the text after them. Both can
+/// make a name look like something else in the middle of our sentence.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
@@ -48,20 +47,19 @@ macro_rules! one_line_texts {
         pub struct $name(String);
 
         impl $name {
-            /// Longest accepted value, in characters.
+            /// Maximum length, in characters.
             pub const MAX_CHARS: usize = $max;
 
-            /// Trims and checks.
+            /// Trims and checks a value.
             pub fn parse(text: &str) -> Result<Self, InvalidText> {
                 one_line(text, Self::MAX_CHARS).map(Self)
             }
 
-            /// The value.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// A value that was checked before it was stored.
+            /// Wraps a value that was checked before it was stored.
             pub fn from_stored(text: String) -> Self {
                 Self(text)
             }
@@ -78,24 +76,24 @@ macro_rules! one_line_texts {
 one_line_texts! {
     /// A person's name, as the other party reads it.
     Name(100),
-    /// Where a ride starts or ends, in words.
+    /// Start or destination of a ride, as free text.
     Place(200),
-    /// The platform's own id for a person or a ride.
+    /// The platform's own ID of a person or a ride.
     ExternalId(200),
-    /// What an operator calls an API client.
+    /// Name that an operator gives to an API client.
     ClientName(100),
-    /// What an event endpoint is for, in the platform's words.
+    /// Purpose of an event endpoint, as described by the platform.
     Description(200),
 }
 
-/// Language of a person: ISO 639-1 in lower case, with a region (ISO 3166) in upper case where one was given (`nl`,
+/// Language of a person: ISO 639-1 in lower case, with a region (ISO 3166) in upper case if one was given (`nl`,
 /// `pt-BR`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Language(String);
 
 impl Language {
-    /// Checks for two ASCII letters, and two more of a region if there is one; the case does not matter.
+    /// Accepts two ASCII letters, and two more for a region if there is one. Case does not matter.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         let letters = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
         match text.trim().split_once('-') {
@@ -107,24 +105,23 @@ impl Language {
         }
     }
 
-    /// The code.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The language without its region.
+    /// Returns the language without its region.
     pub fn base(&self) -> Self {
         Self(self.0.chars().take(2).collect())
     }
 
-    /// A value that was checked before it was stored.
+    /// Wraps a value that was checked before it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 }
 
-/// Words that mean the provider or the network rather than a person, in the languages that we have words for: somebody
-/// who sends one wants no answer from us, and a network acts on some of them.
+/// Keywords that address the provider or the network rather than a person, in the languages of our notices. A sender of
+/// one wants no answer from us, and networks act on some of them.
 const KEYWORDS: [&str; 24] = [
     "ALTO",
     "ARRET",
@@ -152,21 +149,22 @@ const KEYWORDS: [&str; 24] = [
     "YES",
 ];
 
-/// Whether a text is nothing but a keyword such as STOP.
+/// Checks whether a text is only a keyword such as STOP.
 pub fn is_keyword(text: &str) -> bool {
     let word = text.trim_matches(|c: char| !c.is_alphanumeric()).replace([' ', '-'], "").to_uppercase();
     KEYWORDS.contains(&word.as_str())
 }
 
-/// The words of a text. `Debug` hides them.
+/// Content of a text. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body(String);
 
 impl Body {
-    /// Longest text that a platform or the simulator may hand us, in characters.
+    /// Maximum length of a text from a platform or the simulator, in characters.
     pub const MAX_CHARS: usize = 1600;
 
-    /// Checks a text that a platform wants to send: not empty, no control characters but line breaks and tabs.
+    /// Checks a text that a platform wants to send. It must not be empty, and may contain no control characters except
+    /// line breaks and tabs.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         match text.chars().count() {
             _ if is_blank(text) => Err(InvalidText::Empty),
@@ -178,39 +176,37 @@ impl Body {
         }
     }
 
-    /// Takes what a phone really sent. It is relayed as it came, except for NUL, which PostgreSQL cannot hold.
+    /// Wraps what a phone really sent. It is relayed unchanged, except for NUL, which PostgreSQL cannot store.
     pub fn from_wire(text: &str) -> Self {
         Self(text.replace('\0', ""))
     }
 
-    /// The words in clear: for the provider that carries them and for callers who may read texts.
+    /// Returns the text in clear: for the provider that carries it and for callers who may read texts.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// There are no words (a picture alone).
+    /// Checks whether the text is empty (a picture alone).
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// There is nothing to see in the words: white space, invisible characters, or nothing.
+    /// Checks whether nothing in the text is visible: it is empty, or has only white space and invisible characters.
     pub fn is_blank(&self) -> bool {
         is_blank(&self.0)
     }
 }
 
-/// Writes a text in clear, for records that are sealed as a whole: `#[serde(with = "text::exposed")]`.
+/// Serialises a text in clear, for records that are sealed as a whole: `#[serde(with = "text::exposed")]`.
 pub mod exposed {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     use super::Body;
 
-    /// The words.
     pub fn serialize<S: Serializer>(body: &Body, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(body.expose())
     }
 
-    /// From the words.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Body, D::Error> {
         Ok(Body(String::deserialize(from)?))
     }

@@ -1,21 +1,21 @@
-//! What Unicode says of characters, where it decides something: which of them nobody sees, and which are digits.
+//! Unicode properties that our checks depend on: which characters are invisible, and which are digits.
 
 use icu_properties::props::{BinaryProperty as _, DefaultIgnorableCodePoint, EnumeratedProperty as _, GeneralCategory};
 
-/// Whether a character takes no room: marks that turn the direction of what follows, zero-width spaces and joiners, byte
-/// order marks, variation selectors, fillers and the like (Default_Ignorable_Code_Point, which leaves out those format
-/// characters that are seen), and the marks of interlinear annotation.
+/// Checks whether a character takes no space: marks that change the direction of the text after them, zero-width spaces
+/// and joiners, byte order marks, variation selectors, fillers and the like (Default_Ignorable_Code_Point, which
+/// excludes visible format characters), and the marks of interlinear annotation.
 pub(super) fn is_invisible(c: char) -> bool {
     DefaultIgnorableCodePoint::for_char(c) || matches!(c, '\u{fff9}'..='\u{fffb}')
 }
 
-/// Whether there is nothing to see in a text: it is empty, or has only white space, control characters, invisible ones,
-/// and the Braille pattern without dots.
+/// Checks whether nothing in a text is visible: it is empty, or has only white space, control characters, invisible
+/// characters, and the Braille pattern without dots.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c) || c == '\u{2800}')
 }
 
-/// The value of a decimal digit of any script. Unicode keeps those of one script together, from zero to nine.
+/// Converts a decimal digit of any script to ASCII. Unicode keeps the digits of one script together, from zero to nine.
 pub(super) fn digit(c: char) -> Option<char> {
     let is_digit = |c: u32| char::from_u32(c).map(GeneralCategory::for_char) == Some(GeneralCategory::DecimalNumber);
     if c.is_ascii_digit() {

@@ -1,4 +1,4 @@
-//! All languages that we have words for, and which of them somebody reads or hears.
+//! The texts of all languages, and the choice of language for each reader or listener.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,7 +15,7 @@ use crate::domain::{
     text::{Body, Language},
 };
 
-/// Files that are compiled in.
+/// Compiled-in files, by language code.
 const BUILT_IN: [(&str, &str); 6] = [
     ("de", include_str!("../../../templates/de.toml")),
     ("en", include_str!("../../../templates/en.toml")),
@@ -25,7 +25,7 @@ const BUILT_IN: [(&str, &str); 6] = [
     ("pt", include_str!("../../../templates/pt.toml")),
 ];
 
-/// The words of one language.
+/// Texts of one language.
 #[derive(Clone, Debug)]
 pub struct Words(Whole);
 
@@ -34,16 +34,16 @@ impl Words {
         &self.0.phrases[phrase as usize]
     }
 
-    /// A phrase without variables.
+    /// Renders a phrase without variables.
     fn plain(&self, phrase: Phrase) -> String {
         self.template(phrase).render(|_| "")
     }
 
-    /// A notice of a ride.
+    /// Renders a notice about a ride.
     pub fn notice(&self, notice: &RideNotice<'_>) -> Body {
         let phrase = match (notice.about, notice.to) {
             (About::Confirmation, Role::Customer) => Phrase::ConfirmationCustomer,
-            // To the driver, a ride that they are new on is a new one.
+            // To a driver who is new on the ride, it is a new ride.
             (About::Confirmation | About::NewDriver, Role::Driver) => Phrase::ConfirmationDriver,
             (About::Change, Role::Customer) => Phrase::ChangeCustomer,
             (About::Change, Role::Driver) => Phrase::ChangeDriver,
@@ -61,12 +61,12 @@ impl Words {
         }))
     }
 
-    /// What whoever texts a number without a ride reads.
+    /// Renders the reply to a text from a phone without a ride on the number.
     pub fn auto_reply(&self) -> Body {
         Body::from_wire(&self.plain(Phrase::AutoReply))
     }
 
-    /// What a caller hears.
+    /// Renders an announcement for a caller.
     pub fn announce(&self, announcement: Announcement) -> CallFlow {
         let phrase = match announcement {
             Announcement::NoContact => Phrase::NoContact,
@@ -77,23 +77,20 @@ impl Words {
     }
 }
 
-/// A file to be laid over the built-in words.
+/// File that adds to or overrides the built-in texts.
 #[derive(Clone, Debug)]
 pub struct LanguageFile {
-    /// What it is called, for mistakes.
+    /// File name, for error messages.
     pub name: String,
-    /// The language.
     pub language: Language,
-    /// What is in it.
     pub text: String,
 }
 
-/// What is wrong with a file.
+/// Error in a language file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file.
     pub file: String,
-    /// The key, and what is wrong.
+    /// Key, and what is wrong with it.
     pub what: String,
 }
 
@@ -103,13 +100,13 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Words by language.
+/// Texts by language.
 #[derive(Clone, Debug)]
 pub struct Languages(BTreeMap<Language, Words>);
 
 impl Languages {
-    /// The built-in words, with these files over them. A file may give some of a built-in language, or of a region of a
-    /// language that is there; of any other it must give all.
+    /// Reads the built-in texts, overridden by these files. A file may give some of the keys of a built-in language, or
+    /// of a region of a language that exists. For any other language it must give all keys.
     pub fn read(files: Vec<LanguageFile>) -> Result<Self, Vec<Mistake>> {
         let (mut drafts, mut mistakes) = (BTreeMap::new(), Vec::new());
         let built_in = BUILT_IN.iter().map(|(code, text)| LanguageFile {
@@ -117,7 +114,7 @@ impl Languages {
             language: Language::from_stored((*code).to_owned()),
             text: (*text).to_owned(),
         });
-        // The shorter code first: regions are laid over their language.
+        // Shorter codes first, because regions override their language.
         let mut files = files;
         files.sort_by_key(|file| file.language.as_str().len());
         for LanguageFile { name, language, text } in built_in.chain(files) {
@@ -140,7 +137,7 @@ impl Languages {
         if mistakes.is_empty() { Ok(Self(words.collect())) } else { Err(mistakes) }
     }
 
-    /// Whether there are built-in words for this language.
+    /// Checks whether this language has built-in texts, ignoring the region.
     pub fn is_built_in(language: &Language) -> bool {
         BUILT_IN.iter().any(|(code, _)| *code == language.base().as_str())
     }
@@ -149,14 +146,15 @@ impl Languages {
         self.0.get(language).or_else(|| self.0.get(&language.base()))
     }
 
-    /// With the language of everybody whose own is not known or not there; `None` if that one is not there.
+    /// Adds the default language, for people whose own language is unknown or has no texts. Returns `None` if the
+    /// default language has no texts.
     pub fn with_default(self, default: &Language) -> Option<Catalogue> {
         let default = self.find(default)?.clone();
         Some(Catalogue { languages: self, default })
     }
 }
 
-/// All words, with a default.
+/// All texts, with a default language.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     languages: Languages,
@@ -164,13 +162,13 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The words for somebody who reads this language: of its region, of the language, or the default ones.
+    /// Returns the texts for a reader of this language: those of its region, those of the language, or the default.
     pub fn of(&self, language: Option<&Language>) -> &Words {
         language.and_then(|language| self.languages.find(language)).unwrap_or(&self.default)
     }
 
-    /// The words for somebody who contacted this number: in their language if that is known, or else in the main one of
-    /// the number's country.
+    /// Returns the texts for a person who contacted this number: in their own language if it is known, otherwise in the
+    /// main language of the number's country.
     pub fn of_contact(&self, language: Option<&Language>, number: Option<&PhoneNumber>) -> &Words {
         let own = language.and_then(|language| self.languages.find(language));
         own.or_else(|| self.of_country(&number?.country()?)).unwrap_or(&self.default)
@@ -181,7 +179,7 @@ impl Catalogue {
         self.languages.find(&Language::from_stored(format!("{language}-{country}")))
     }
 
-    /// The words for somebody of whom nothing is known.
+    /// Returns the texts for a person about whom nothing is known.
     pub fn default(&self) -> &Words {
         &self.default
     }

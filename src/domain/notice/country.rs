@@ -1,6 +1,7 @@
-//! What is spoken where: the language for a phone number whose owner we do not know.
+//! Language of a phone number whose owner is unknown.
 
-/// Countries (ISO 3166) by their main language (ISO 639-1). Of a country with several, the one that most people have.
+/// Countries (ISO 3166) by main language (ISO 639-1). A country with several languages is listed under the one that
+/// most people speak.
 const SPOKEN: &[(&str, &[&str])] = &[
     ("ar", &["AE", "BH", "DZ", "EG", "IQ", "JO", "KW", "LB", "LY", "MA", "OM", "QA", "SA", "TN", "YE"]),
     ("bg", &["BG"]),
@@ -60,7 +61,6 @@ const SPOKEN: &[(&str, &[&str])] = &[
     ("zh", &["CN", "HK", "MO", "TW"]),
 ];
 
-/// The main language of a country.
 pub(super) fn language_of(country: &str) -> Option<&'static str> {
     SPOKEN.iter().find(|(_, countries)| countries.contains(&country)).map(|(language, _)| *language)
 }

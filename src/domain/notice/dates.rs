@@ -6,34 +6,31 @@ use super::template::Template;
 use crate::domain::words::words;
 
 words! {
-    /// What can be put into a time in words.
+    /// Variable in the template of a time.
     DatePart {
-        /// The day of the week.
+        /// Day of the week.
         Weekday = "weekday",
-        /// The day of the month.
+        /// Day of the month.
         Day = "day",
-        /// The month.
         Month = "month",
-        /// The hour, of 24, in two digits.
+        /// Hour in the 24-hour clock, in two digits.
         Hour = "hour",
-        /// The minute, in two digits.
+        /// Minute, in two digits.
         Minute = "minute",
     }
 }
 
 impl DatePart {
-    /// All of them, by name.
+    /// Lists all parts by name.
     pub(super) fn variables() -> Vec<(&'static str, Self)> {
         Self::ALL.iter().map(|part| (part.as_str(), *part)).collect()
     }
 }
 
-/// Days of a week.
 pub(super) const WEEKDAYS: usize = 7;
-/// Months of a year.
 pub(super) const MONTHS: usize = 12;
 
-/// A language's names of days and months, and how a time is made of them.
+/// Names of days and months in a language, and the template of a time.
 #[derive(Clone, Debug)]
 pub(super) struct Dates {
     /// Monday first.
@@ -43,7 +40,7 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// A time in words, on the clock of its place.
+    /// Writes a time out, in local time.
     pub(super) fn write(&self, time: DateTime<FixedOffset>) -> String {
         let day = time.day().to_string();
         let (hour, minute) = (format!("{:02}", time.hour()), format!("{:02}", time.minute()));

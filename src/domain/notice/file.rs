@@ -1,4 +1,4 @@
-//! The file of a language: TOML in, its words or every mistake out.
+//! Language file: parses TOML into texts, or lists every error in it.
 
 use toml_edit::{Document, Item};
 
@@ -11,20 +11,19 @@ use super::{
 use crate::domain::words::words;
 
 words! {
-    /// Keys of a file that are no phrases.
+    /// Keys of a file that are not phrases.
     Setting {
-        /// The voice of announcements.
+        /// Voice of announcements.
         Voice = "voice",
         /// Names of the days, Monday first.
         Weekdays = "weekdays",
-        /// Names of the months.
         Months = "months",
-        /// How a time is written.
+        /// Template of a time.
         When = "when",
     }
 }
 
-/// What a file gives of a language.
+/// The part of a language that a file gives.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     voice: Option<Locale>,
@@ -33,7 +32,7 @@ pub(super) struct Draft {
     when: Option<Template<DatePart>>,
     /// In the order of `Phrase::ALL`.
     phrases: Vec<Option<Template<Variable>>>,
-    /// Keys that it gives, rightly or wrongly.
+    /// Keys in the file, with valid or invalid values.
     given: Vec<String>,
 }
 
@@ -44,7 +43,7 @@ impl Default for Draft {
     }
 }
 
-/// Words of a language, all of them.
+/// Complete texts of a language.
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     pub(super) voice: Locale,
@@ -54,7 +53,7 @@ pub(super) struct Whole {
 }
 
 impl Draft {
-    /// Reads a file. What is wrong with it is told by key, and left out.
+    /// Reads a file. Returns an error for each invalid key and leaves that key out.
     pub(super) fn read(text: &str) -> (Self, Vec<String>) {
         let document = match Document::parse(text) {
             Ok(document) => document,
@@ -95,12 +94,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Nothing is given, not even wrongly.
+    /// Checks whether the file has no keys, not even invalid ones.
     pub(super) fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
 
-    /// What this gives, and the rest from `base`.
+    /// Adds the missing keys from `base`.
     pub(super) fn over(self, base: Self) -> Self {
         Self {
             voice: self.voice.or(base.voice),
@@ -112,14 +111,14 @@ impl Draft {
         }
     }
 
-    /// Keys that nobody gave.
+    /// Lists the keys that no file gave.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let settings = Setting::ALL.iter().map(|setting| setting.as_str());
         let all = settings.chain(Phrase::ALL.iter().map(|phrase| phrase.as_str()));
         all.filter(|key| !self.given.iter().any(|given| given == key)).collect()
     }
 
-    /// The words; `None` if any are missing or were wrong.
+    /// Returns the complete texts; `None` if a key is missing or was invalid.
     pub(super) fn whole(self) -> Option<Whole> {
         let dates = Dates { weekdays: self.weekdays?, months: self.months?, when: self.when? };
         let phrases = self.phrases.into_iter().collect::<Option<Vec<_>>>()?;

@@ -1,11 +1,11 @@
-//! The voice of an announcement.
+//! Voice of an announcement.
 
-/// What a voice speaks: a language with a country, as a BCP 47 tag (`en-GB`).
+/// Language and country of a voice, as a BCP 47 tag (`en-GB`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locale(String);
 
 impl Locale {
-    /// Checks for two or three lower-case letters of a language and two upper-case ones of a country.
+    /// Accepts two or three lower-case letters for the language and two upper-case letters for the country.
     pub fn parse(text: &str) -> Option<Self> {
         let (language, country) = text.split_once('-')?;
         let shape = (2..=3).contains(&language.len())
@@ -15,12 +15,11 @@ impl Locale {
         shape.then(|| Self(text.to_owned()))
     }
 
-    /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The language without its country.
+    /// Returns the language without its country.
     pub fn language(&self) -> &str {
         self.0.split('-').next().unwrap_or_default()
     }

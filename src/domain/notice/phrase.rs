@@ -1,51 +1,49 @@
-//! Every text and every sentence there is, under the key of the template files, with the variables it may name.
+//! All texts and sentences, under their keys in the template files, with the variables that each may use.
 
 use crate::domain::words::words;
 
 words! {
-    /// A text or a sentence.
+    /// Text of a notice, or sentence of an announcement.
     Phrase {
         /// To the customer of a new ride.
         ConfirmationCustomer = "confirmation_customer",
         /// To the driver of a new ride.
         ConfirmationDriver = "confirmation_driver",
-        /// To the customer: another time or place.
+        /// To the customer: the time or a place changed.
         ChangeCustomer = "change_customer",
-        /// To the driver: another time or place.
+        /// To the driver: the time or a place changed.
         ChangeDriver = "change_driver",
-        /// To the customer: another driver.
+        /// To the customer: the driver changed.
         NewDriver = "new_driver",
-        /// To either: another number.
+        /// To either party: the number changed.
         NewNumber = "new_number",
-        /// To either: contact is closed, because the number is out of service and there was no other.
+        /// To either party: contact is closed, because the number is out of service and no other was free.
         Stranded = "stranded",
-        /// To whoever texts a number without having a ride there.
+        /// To the sender of a text who has no ride on the number.
         AutoReply = "auto_reply",
-        /// Said to a caller whom we connect to nobody.
+        /// To a caller whom we cannot connect to anybody.
         NoContact = "no_contact",
-        /// Said to a caller while we cannot look up their ride.
+        /// To a caller whose ride we cannot look up at the moment.
         OutOfOrder = "out_of_order",
-        /// Said to a caller whose other party did not pick up.
+        /// To a caller whose other party did not answer.
         NotReached = "not_reached",
     }
 
-    /// What can be put into a notice of a ride.
+    /// Variable in a ride notice.
     Variable {
-        /// The reader's name.
+        /// Name of the reader.
         Name = "name",
-        /// The other party's name.
+        /// Name of the other party.
         Other = "other",
-        /// Where the ride starts.
         Start = "start",
-        /// Where it ends.
         Destination = "destination",
-        /// Its time in words.
+        /// Time of the ride, written out.
         When = "when",
     }
 }
 
 impl Phrase {
-    /// The variables it may name: all in a notice of a ride, none where there is no ride.
+    /// Returns the variables that it may use: all in a ride notice, none without a ride.
     pub fn variables(self) -> Vec<(&'static str, Variable)> {
         match self {
             Self::AutoReply | Self::NoContact | Self::OutOfOrder | Self::NotReached => Vec::new(),

@@ -1,7 +1,7 @@
-//! A text with places for values: `Hello {name}.`
+//! Text with variables: `Hello {name}.`
 //!
-//! It is parsed once, at start, against the variables it may name; rendering cannot fail. Values are put in as they are:
-//! a name that looks like a variable stays a name.
+//! A template is parsed once, at startup, against the variables that it may use; rendering cannot fail. Values are
+//! inserted as they are: a name that looks like a variable stays a name.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::domain::{
     unicode::is_blank,
 };
 
-/// Longest template, in UTF-16 code units. Without variables it goes out as one text at every provider.
+/// Maximum length of a template, in UTF-16 code units. Without variables, it then fits into one text at every provider.
 pub const MAX_UNITS: usize = 320;
 
-/// A parsed template over the variables `V`.
+/// Parsed template with variables of type `V`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template<V> {
     pieces: Vec<Piece<V>>,
@@ -25,20 +25,20 @@ enum Piece<V> {
     Value(V),
 }
 
-/// Why a template was refused.
+/// Reason why a template was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidTemplate {
-    /// Nothing that anybody would see.
+    /// Nothing visible.
     Empty,
-    /// Over [`MAX_UNITS`].
+    /// Longer than [`MAX_UNITS`].
     TooLong,
-    /// Control characters other than line breaks, or marks that turn the direction of what follows.
+    /// Control characters other than line breaks, or marks that change the direction of the text after them.
     ControlCharacter,
     /// `{` without `}`.
     Unclosed,
     /// `}` without `{`.
     Unopened,
-    /// A variable that there is not, and those that there are.
+    /// Unknown variable, and the variables that exist.
     UnknownVariable(String, Vec<&'static str>),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for InvalidTemplate {
 }
 
 impl<V: Copy> Template<V> {
-    /// Parses a template that may name these variables. Space around it is dropped.
+    /// Parses a template that may use these variables. White space around it is dropped.
     pub fn parse(text: &str, variables: &[(&'static str, V)]) -> Result<Self, InvalidTemplate> {
         let mut rest = text.trim();
         match TextUnit::Utf16.count(rest) {
@@ -105,7 +105,7 @@ impl<V: Copy> Template<V> {
         Ok(Self { pieces })
     }
 
-    /// The text with its values.
+    /// Renders the template with these values.
     pub fn render<'a>(&'a self, value: impl Fn(V) -> &'a str) -> String {
         let words = self.pieces.iter().map(|piece| match piece {
             Piece::Words(words) => words.as_str(),

@@ -1,4 +1,4 @@
-//! What is built in, what is laid over it, and who reads which.
+//! Built-in texts, overrides, and the choice of language.
 
 use super::*;
 use crate::domain::{call::CallFlow, phone::PhoneNumber, text::Language};
@@ -22,7 +22,7 @@ fn mistakes(files: Vec<LanguageFile>) -> Vec<String> {
     mistakes.iter().map(ToString::to_string).collect()
 }
 
-/// A ride that asks for whatever a template could do with a name.
+/// Calls `use_it` with a notice in which a name looks like a variable.
 fn with_notice<T>(about: About, to: Role, use_it: impl FnOnce(&RideNotice<'_>) -> T) -> T {
     let name = |text| Name::parse(text).expect("a name");
     let place = |text| Place::parse(text).expect("a place");
@@ -140,7 +140,7 @@ fn who_contacts_a_number_hears_their_own_language_or_that_of_the_number() {
     assert_eq!(voice(None, None), "en-GB");
 }
 
-/// The keys of a whole language.
+/// A file with every key of a language.
 const WHOLE: &str = include_str!("../../../templates/nl.toml");
 
 #[test]

@@ -1,4 +1,4 @@
-//! Dividing a long text into parts that a provider takes, in the units in which it counts.
+//! Splits a long text into parts that a provider accepts, in the units that the provider counts.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use super::Body;
 use crate::domain::{unicode::is_blank, words::words};
 
 words! {
-    /// What a provider counts when it measures a text.
+    /// Unit in which a provider measures a text.
     TextUnit {
-        /// UTF-16 code units, as an SMS of any script is made of: most emoji are two or more.
+        /// UTF-16 code units, as in an SMS of any script; most emoji take two or more.
         Utf16 = "utf16_code_units",
         /// Unicode code points.
         Characters = "characters",
@@ -25,38 +25,35 @@ impl TextUnit {
         }
     }
 
-    /// The length of a text.
+    /// Returns the length of a text in this unit.
     pub fn count(self, text: &str) -> usize {
         text.chars().map(|c| self.of(c)).sum()
     }
 }
 
-/// The longest text of one send, in a provider's units.
+/// Maximum length of the text in one send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextLimit {
-    /// How much fits.
     pub max: usize,
-    /// What is counted.
     pub unit: TextUnit,
 }
 
 impl TextLimit {
-    /// A limit in UTF-16 code units.
     pub const fn utf16(max: usize) -> Self {
         Self { max, unit: TextUnit::Utf16 }
     }
 
-    /// A limit in code points.
     pub const fn characters(max: usize) -> Self {
         Self { max, unit: TextUnit::Characters }
     }
 
-    /// Whether a text fits into one send.
+    /// Checks whether a text fits into one send.
     pub fn fits(self, text: &str) -> bool {
         self.unit.count(text) <= self.max
     }
 
-    /// Where as much of the text ends as fits, and how much that is. At least one character, so that there is an end.
+    /// Returns the position up to which the text fits, and the length up to there. At least one character is taken, so
+    /// that splitting ends.
     fn end(self, text: &str) -> (usize, usize) {
         let mut taken = 0;
         for (at, c) in text.char_indices() {
@@ -68,8 +65,9 @@ impl TextLimit {
         (text.len(), taken)
     }
 
-    /// Where the first piece of a text ends that does not fit: at the end of a word if one is in the last tenth of what
-    /// fits, else before the visible character that would be cut through; one that fits nowhere is cut.
+    /// Returns where to cut a text that does not fit: at the end of a word, if there is one in the last tenth of what
+    /// fits, otherwise before the visible character that would be cut through. A visible character that fits nowhere is
+    /// cut.
     fn cut(self, text: &str) -> usize {
         let (end, mut taken) = self.end(text);
         let is_between_words = |at: usize| {
@@ -95,34 +93,34 @@ impl TextLimit {
     }
 }
 
-/// Space at which a line may be broken.
+/// Checks for white space at which a line may break.
 fn is_space(c: char) -> bool {
     c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}')
 }
 
-/// Whether a visible character (an extended grapheme cluster) ends here.
+/// Checks whether a visible character (an extended grapheme cluster) ends here.
 fn is_boundary(text: &str, at: usize) -> bool {
-    // With the whole text at hand the cursor never asks for more of it.
+    // The cursor has the whole text, so it never asks for more.
     GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
 }
 
-/// Where the visible character begins that ends here or is cut through here.
+/// Returns the start of the visible character that ends here or extends across this position.
 fn boundary_before(text: &str, at: usize) -> usize {
     GraphemeCursor::new(at, text.len(), true).prev_boundary(text, 0).ok().flatten().unwrap_or(0)
 }
 
-/// A part of a text: some of its words and some of its pictures.
+/// Part of a text, with some of its pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Where its words stand in the text, in bytes.
+    /// Byte range in the text.
     pub words: Range<usize>,
-    /// Which of the pictures it has.
+    /// Range of its pictures.
     pub pictures: Range<usize>,
 }
 
-/// Divides a text with pictures into parts that a provider takes: at most `limit` words and `media_limit` pictures each, in
-/// order, with the first pictures beside the first words. With a `media_limit` of 0 there are only words. What is blank is
-/// in no part: nobody would see it, and some providers refuse it.
+/// Splits a text with pictures into parts that a provider accepts: at most `limit` of the text and `media_limit`
+/// pictures each, in order, with the first pictures in the first parts. With a `media_limit` of 0, pictures are left
+/// out. Blank pieces are left out too: nobody would see them, and some providers refuse them.
 pub fn parts(body: &Body, pictures: usize, limit: TextLimit, media_limit: usize) -> Vec<Part> {
     let pictures = if media_limit == 0 { 0 } else { pictures };
     let text = body.expose();
@@ -134,8 +132,8 @@ pub fn parts(body: &Body, pictures: usize, limit: TextLimit, media_limit: usize)
     beside(pieces, pictures, media_limit)
 }
 
-/// The same as it was done before parts were stored with their place in the text: by code points, at a space where there is
-/// one in the last quarter.
+/// Splits a text as earlier versions did, which did not store the positions of parts: by code points, at a space if
+/// there is one in the last quarter.
 pub fn parts_by_characters(body: &Body, pictures: usize, limit: usize, media_limit: usize) -> Vec<Part> {
     let pictures = if media_limit == 0 { 0 } else { pictures };
     let text = body.expose();
@@ -152,7 +150,7 @@ pub fn parts_by_characters(body: &Body, pictures: usize, limit: usize, media_lim
     beside(pieces, pictures, media_limit)
 }
 
-/// Pieces of a text with the pictures beside them.
+/// Combines the pieces of a text with its pictures.
 fn beside(pieces: Vec<Range<usize>>, pictures: usize, media_limit: usize) -> Vec<Part> {
     (0..pieces.len().max(pictures.div_ceil(media_limit.max(1))))
         .map(|at| Part {
@@ -162,12 +160,12 @@ fn beside(pieces: Vec<Range<usize>>, pictures: usize, media_limit: usize) -> Vec
         .collect()
 }
 
-/// Which pictures of a text go with its part at this place.
+/// Returns the pictures that go with the part at index `at`.
 pub fn pictures_of_part(at: usize, pictures: usize, media_limit: usize) -> Range<usize> {
     (at * media_limit).min(pictures)..((at + 1) * media_limit).min(pictures)
 }
 
-/// Pieces of a text that fit, one behind the other.
+/// Splits a text into consecutive pieces that fit.
 fn pieces(text: &str, limit: TextLimit) -> Vec<Range<usize>> {
     let (mut pieces, mut from) = (Vec::new(), 0);
     while !limit.fits(&text[from..]) {
@@ -317,14 +315,14 @@ mod tests {
         #[test]
         fn no_piece_ends_inside_a_character_that_fits(text in any_text(), max in 30_usize..90) {
             let limit = TextLimit::utf16(max);
-            // With this, no character of the text is longer than the limit.
+            // Makes sure that no visible character is longer than the limit.
             prop_assume!(text.graphemes(true).all(|cluster| limit.fits(cluster)));
             let longest = text.graphemes(true).map(|cluster| limit.unit.count(cluster)).max().unwrap_or(0);
             let ends: Vec<_> = text.grapheme_indices(true).map(|(at, cluster)| at + cluster.len()).collect();
             let all = pieces(&text, limit);
             for piece in &all[..all.len() - 1] {
                 prop_assert!(ends.contains(&piece.end));
-                // As much as fits, or up to a word's end in the last tenth of it.
+                // As much as fits, or up to the end of a word in the last tenth of it.
                 prop_assert!(limit.unit.count(&text[piece.clone()]) + longest >= max - max / 10);
             }
         }
