@@ -1,4 +1,4 @@
-//! Calls: their record, and what we answer when a phone rings a number.
+//! Calls: their record, and our answer when a phone calls a number.
 
 use super::{
     clock::Time,
@@ -10,15 +10,14 @@ use super::{
 };
 
 words! {
-    /// Where a call stands.
     CallStatus {
-        /// We told the provider to connect it.
+        /// We have asked the provider to connect it.
         Connecting = "connecting",
-        /// The other phone rings.
+        /// The other phone is ringing.
         Ringing = "ringing",
-        /// They talk.
+        /// The parties are talking.
         Answered = "answered",
-        /// They talked.
+        /// The parties talked.
         Completed = "completed",
         /// The other phone was busy.
         Busy = "busy",
@@ -28,16 +27,16 @@ words! {
         Failed = "failed",
         /// The caller gave up.
         Cancelled = "cancelled",
-        /// The caller may reach nobody here and heard an announcement.
+        /// The caller may not reach anybody here and heard an announcement.
         Rejected = "rejected",
-        /// The provider never said how it ended.
+        /// The provider never reported how it ended.
         Unknown = "unknown",
     }
 }
 
 impl CallStatus {
-    /// How much this says of a call: news that say more win, whichever came first. Of two endings the one that is
-    /// nearer to a conversation wins: that the caller hung up is true of every call in the end.
+    /// Ranks how much a status says about a call: the status that says more wins, whichever came first. Of two endings,
+    /// the one closer to a conversation wins: every call ends with the caller hanging up.
     fn rank(self) -> u8 {
         match self {
             Self::Connecting => 0,
@@ -53,42 +52,39 @@ impl CallStatus {
         }
     }
 
-    /// The call is over, and somebody said so.
+    /// Checks whether the call is over according to a report.
     pub fn is_ending(self) -> bool {
         matches!(self, Self::Cancelled | Self::NoAnswer | Self::Busy | Self::Failed | Self::Completed | Self::Rejected)
     }
 }
 
-/// A call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Its id.
     pub id: CallId,
-    /// Its ride; none for a call from a phone that has no ride here.
+    /// None for a call from a phone without a ride on this number.
     pub ride_id: Option<RideId>,
-    /// Who called.
+    /// Party that called.
     pub from_role: Option<Role>,
-    /// Where it stands.
     pub status: CallStatus,
-    /// Why, where it did not go to the other party. One that went to the support number has a reason and a course.
+    /// Reason why the call did not go to the other party. A call to the support number has a reason and still passes
+    /// through the usual statuses.
     pub reason: Option<String>,
-    /// When it reached us.
+    /// When the call reached us.
     pub started_at: Time,
-    /// When the other phone picked up.
+    /// When the other phone answered.
     pub answered_at: Option<Time>,
-    /// When it ended.
     pub ended_at: Option<Time>,
-    /// How long they talked, in seconds.
+    /// Length of the conversation, in seconds.
     pub duration_s: Option<i64>,
 }
 
 impl Call {
-    /// Takes in news; says whether anything changed.
+    /// Applies a report; returns whether anything changed.
     ///
-    /// News come late, repeated and in any order, from both legs of a call, and end in the same record in any order:
-    /// the earliest time, the longest duration, the status that says most. A call that was answered and has ended was
-    /// completed, however its end was called. `duration_s` counts only with `Completed`. Nothing is taken to have
-    /// happened before the call began.
+    /// Reports arrive late, repeated and in any order, from both legs of a call. The final record does not depend on
+    /// their order: it has the earliest times, the longest duration and the status that says most. An answered call
+    /// that has ended is `Completed`, whatever ending was reported. `duration_s` counts only with `Completed`. Times
+    /// before the start of the call are moved to its start.
     pub fn report(&mut self, news: CallStatus, duration_s: Option<i64>, at: Time) -> bool {
         use CallStatus::{Answered, Completed, Connecting, Rejected, Unknown};
         if self.status == Rejected || matches!(news, Connecting | Unknown | Rejected) {
@@ -119,32 +115,31 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     }
 }
 
-/// What we answer to a call.
+/// Our answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFlow {
-    /// Ring the other party and join the two.
+    /// Ring the other party and connect the two.
     Connect {
-        /// The phone to ring.
+        /// Phone to ring.
         to: PhoneNumber,
-        /// What its screen shows: always the proxy number.
+        /// Number that the ringing phone shows: always the proxy number.
         caller_id: PhoneNumber,
     },
     /// Say a sentence and hang up.
     Announce {
-        /// The sentence.
         text: String,
-        /// What the voice speaks that says it.
+        /// Language of the voice.
         language: Locale,
     },
-    /// Hang up: all is said.
+    /// Hang up without an announcement.
     HangUp,
 }
 
-/// How long the other party's phone rings, in seconds, before the call counts as not answered. Shorter than what most
-/// networks allow before they pass a call on to a mailbox, which would answer in the other party's place.
+/// How long the other party's phone rings, in seconds, before the call counts as not answered. Most networks wait
+/// longer before they forward a call to voicemail, which would answer instead of the other party.
 pub const RING_SECONDS: u32 = 25;
 
-/// How long two parties can talk, in seconds: the longest that every provider takes.
+/// Longest conversation, in seconds: the highest limit that every provider accepts.
 pub const TALK_SECONDS: u32 = 7200;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What reaches us from phones, by way of a provider, and where it may go.
+//! Contacts that phones make through a provider, and where they may go.
 //!
-//! The routing decision is a pure function of one lookup and the clock: no background job takes part in it.
+//! The routing decision is a pure function of one lookup and the current time; no background job takes part in it.
 
 use super::{
     call::CallStatus,
@@ -14,27 +14,26 @@ use super::{
     words::words,
 };
 
-/// Who contacts us, as far as the network says.
+/// Phone that contacts us, as far as the network identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contacting {
-    /// A phone.
     Phone(PhoneNumber),
-    /// A hidden, missing or odd caller id (`anonymous`, `Restricted`, a SIP address, a sender name): it never
-    /// matches a ride.
+    /// Hidden, missing or odd caller ID (`anonymous`, `Restricted`, a SIP address, a sender name). It never matches a
+    /// ride.
     Hidden,
 }
 
 impl Refusal {
-    /// Whether there is a real phone at the other end, and a number of ours that serves: only then is anything done for
-    /// who has no ride, beyond saying so.
+    /// Checks whether a real phone contacted a number of ours that is in service. Only then do callers and senders
+    /// without a ride get more than a refusal.
     pub fn is_answerable(self) -> bool {
         matches!(self, Self::UnknownCaller | Self::ContactClosed)
     }
 }
 
 impl Contacting {
-    /// Reads a caller id as providers write it: a number, or one of many words in place of a hidden one, which may also be
-    /// spelt on a keypad.
+    /// Reads a caller ID as providers write it: a number, or one of many words for a hidden number. Such a word may
+    /// also be spelled in keypad digits.
     pub fn from_wire(text: &str) -> Self {
         match PhoneNumber::from_wire(text) {
             Ok(phone) if !is_spelt(&phone) => Self::Phone(phone),
@@ -42,7 +41,6 @@ impl Contacting {
         }
     }
 
-    /// The phone, if one is known.
     pub fn phone(&self) -> Option<&PhoneNumber> {
         match self {
             Self::Phone(phone) => Some(phone),
@@ -51,15 +49,15 @@ impl Contacting {
     }
 }
 
-/// Words that networks send in place of a hidden number, spelt on a keypad: ANONYMOUS (one network repeats the last
+/// Words for a hidden number that networks send spelled in keypad digits: ANONYMOUS (one network repeats the last
 /// digit), RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED, PRIVATE, WITHHELD.
 const SPELT: [&str; 8] =
     ["266696687", "2666966877", "7378742833", "86282452253", "8656696", "2562533", "7748283", "94844353"];
 
-/// Whether a number is such a word: alone, behind a 1, or behind another country code where nobody has that number.
+/// Checks whether a number is such a word: alone, after a 1, or after another country code where no such number exists.
 ///
-/// Behind a 1 it always counts: of these only RESTRICTED could be a number there, and it comes from hidden callers far more
-/// often than from that one line.
+/// After a 1 it always counts. Of these words, only RESTRICTED could be a number there, and hidden callers send it far
+/// more often than that one line does.
 fn is_spelt(phone: &PhoneNumber) -> bool {
     let digits = phone.expose_digits();
     SPELT.iter().filter_map(|word| digits.strip_suffix(word)).any(|country| match country {
@@ -68,94 +66,89 @@ fn is_spelt(phone: &PhoneNumber) -> bool {
     })
 }
 
-/// What a provider tells us, translated.
+/// Event from a provider, translated into our types.
 #[derive(Clone, Debug)]
 pub enum ProviderEvent {
     /// A phone sent a text to a number.
     Text(InboundText),
     /// A phone calls a number and waits for our answer.
     Call(InboundCall),
-    /// What became of a text that we sent.
+    /// The provider reports on a text that we sent.
     Report(DeliveryReport),
-    /// What became of a call that we connected.
+    /// The provider reports on a call that we connected.
     CallReport(CallReport),
-    /// Something of no interest: acknowledged, no effect.
+    /// Irrelevant event: acknowledged without effect.
     Ignored,
-    /// Something that makes no sense, beside other events that do: logged, no effect.
+    /// Event that cannot be read, received together with others that can: logged without effect.
     Unreadable(&'static str),
 }
 
-/// A text from a phone.
 #[derive(Clone, Debug)]
 pub struct InboundText {
-    /// The provider's id of the text: what tells a repeat from a second one.
+    /// The provider's ID of the text. A repeat has the same one.
     pub key: String,
-    /// Who sent it.
     pub from: Contacting,
-    /// The number it was sent to, if it is one.
+    /// Number that the text was sent to, if it is a phone number.
     pub to: Option<PhoneNumber>,
-    /// Whom else it was sent to, where a provider does not say which of the recipients of a group is ours.
+    /// Other recipients, if the provider does not say which recipient of a group text is our number.
     pub others: Vec<PhoneNumber>,
-    /// The words.
     pub body: Body,
-    /// Addresses of pictures, as the provider gave them.
+    /// Picture URLs, as the provider gave them.
     pub media: Vec<String>,
-    /// A word such as STOP, START or HELP that the provider has acted on and answered by itself: it is meant for the
-    /// provider, not for the other party.
+    /// Whether the text is a keyword such as STOP, START or HELP that the provider has handled and answered itself. It
+    /// is meant for the provider, not for the other party.
     pub keyword: bool,
 }
 
-/// A call from a phone.
 #[derive(Clone, Debug)]
 pub struct InboundCall {
-    /// The provider's id of the call.
+    /// The provider's ID of the call.
     pub key: String,
-    /// Who calls.
     pub from: Contacting,
-    /// The number that is called, if it is one.
+    /// Number that was called, if it is a phone number.
     pub to: Option<PhoneNumber>,
 }
 
-/// News of a text that we sent.
+/// Report on a text that we sent.
 #[derive(Clone, Debug)]
 pub struct DeliveryReport {
-    /// Tells a repeat from further news: the provider's id and what it reports.
+    /// Distinguishes a repeat from a new report: the provider's ID and the reported state.
     pub key: String,
-    /// Our reference, by which the report finds its text.
+    /// Our reference, by which we find the text.
     pub reference: String,
-    /// What the text has become.
+    /// New state of the text.
     pub state: PartState,
-    /// The provider's code for it.
+    /// The provider's code for this state.
     pub code: Option<ProviderCode>,
 }
 
-/// News of a call.
+/// Report on a call.
 #[derive(Clone, Debug)]
 pub struct CallReport {
-    /// Tells a repeat from further news.
+    /// Distinguishes a repeat from a new report.
     pub key: String,
-    /// The provider's id of the call.
+    /// The provider's ID of the call.
     pub call_key: String,
-    /// What the call has become: ringing, answered, or an ending. The end of the caller's side alone is `Cancelled`;
-    /// if they talked, [`Call::report`](super::call::Call::report) makes `Completed` of it.
+    /// New status of the call: ringing, answered, or an ending. If only the caller's leg ended, it is `Cancelled`; if
+    /// the parties talked, [`Call::report`](super::call::Call::report) turns that into `Completed`.
     pub status: CallStatus,
-    /// How long they talked, in seconds; only with `Completed`.
+    /// Length of the conversation, in seconds; only with `Completed`.
     pub duration_s: Option<i64>,
-    /// When it happened, where the provider says; otherwise it happened now.
+    /// Time of the event, if the provider gives one. Otherwise it happened now.
     pub at: Option<Time>,
-    /// The caller is still on the line, and our answer says what happens next. The provider must tell the same by
-    /// another way too, because a caller is never left waiting for our database.
+    /// Whether the caller is still on the line, so that our answer decides what happens next. The provider must also
+    /// report the status in another way, because a caller is never left waiting for our database.
     pub caller_waits: bool,
 }
 
 words! {
-    /// Why a contact went nowhere.
+    /// Reason why a contact went nowhere.
     Refusal {
         /// The phone has no ride on this number.
         UnknownCaller = "unknown_caller",
-        /// The network does not say who it is.
+        /// The network does not identify the phone.
         HiddenCaller = "hidden_caller",
-        /// The phone had a ride here; its contact window is closed.
+        /// The phone had a ride on this number, and its contact window is closed.
         ContactClosed = "contact_closed",
         /// The number is not in our pool, or belongs to another provider.
         NumberNotOurs = "number_not_ours",
@@ -163,73 +156,69 @@ words! {
         NumberSuspended = "number_suspended",
         /// The caller is itself a number of the pool.
         PoolNumber = "pool_number",
-        /// The platform was asked, and said no.
+        /// The platform was asked, and blocked the contact.
         Blocked = "blocked",
-        /// The platform was asked, and its answer did not say clearly what to do.
+        /// The platform was asked, and its answer is unclear.
         InterceptUnclear = "intercept_unclear",
     }
 }
 
-/// What the routing lookup found, as it stands in the database.
+/// Result of the routing lookup in the database.
 #[derive(Clone, Debug)]
 pub struct RouteFacts {
-    /// The number that was contacted, if it is in the pool.
+    /// Number that was contacted, if it is in the pool.
     pub number: Option<(NumberId, ProviderName)>,
-    /// That number is out of service: it carries the contacts that are open still, until their rides are moved.
+    /// Whether that number is out of service. It still carries open contacts until their rides have moved.
     pub suspended: bool,
-    /// The contacting phone is a number of the pool.
+    /// Whether the contacting phone is a number of the pool.
     pub from_pool: bool,
-    /// The binding of (number, phone).
+    /// Binding of the contacting phone to the number.
     pub binding: Option<BoundContact>,
-    /// What the owner of the contacting phone reads, if that is known.
+    /// Language of the contacting phone's owner, if known.
     pub language: Option<Language>,
 }
 
-/// A binding with what it leads to.
+/// Binding, with the ride and the phone that it leads to.
 #[derive(Clone, Debug)]
 pub struct BoundContact {
-    /// The ride.
     pub ride_id: RideId,
-    /// Who drives.
     pub driver_id: PersonId,
-    /// The role of the phone that makes contact.
+    /// Role of the contacting phone.
     pub from_role: Role,
-    /// The end of the contact window.
+    /// End of the contact window.
     pub contact_until: Time,
-    /// The other party's phone now; none if that person was erased.
+    /// Current phone of the other party; none if that person was erased.
     pub to: Option<PhoneNumber>,
 }
 
-/// Where a contact may go.
+/// Destination of a contact.
 #[derive(Clone, Debug)]
 pub enum Route {
-    /// To the other party.
+    /// The other party.
     Connected(Connection),
     /// Nowhere.
     Refused {
-        /// Why.
         refusal: Refusal,
-        /// The number, if ours.
+        /// Number that was contacted, if it is ours.
         number_id: Option<NumberId>,
-        /// The ride it once belonged to, with the role of the contacting phone.
+        /// Ride that the phone had on the number, with the role of the phone.
         ride: Option<(RideId, Role)>,
-        /// What the owner of the contacting phone reads, if that is known.
+        /// Language of the contacting phone's owner, if known.
         language: Option<Language>,
     },
 }
 
-/// An open way from one party to the other.
+/// Open route from one party to the other.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The ride.
     pub ride_id: RideId,
-    /// Who drives: with another driver the way is another.
+    /// Driver of the ride. A new driver makes it a different route.
     pub driver_id: PersonId,
-    /// The number both parties see.
+    /// Proxy number that both parties see.
     pub number_id: NumberId,
-    /// Who makes contact.
+    /// Role of the party that makes contact.
     pub from_role: Role,
-    /// The phone to reach.
+    /// Phone to reach.
     pub to: PhoneNumber,
 }
 
@@ -344,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_number_that_ends_like_a_word_is_a_number() {
-        // Arnhem, and a mobile phone of the United States.
+        // Numbers in Arnhem and in the United States.
         for number in ["+31266696687", "+12022666966", "+18322562533"] {
             assert_ne!(Contacting::from_wire(number), Contacting::Hidden, "{number}");
         }

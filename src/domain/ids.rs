@@ -1,4 +1,4 @@
-//! Identifiers: one type per thing, so that a ride can never be looked up by a person's id.
+//! Identifiers: one type per entity, so that a ride can never be looked up by a person's ID.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
@@ -25,24 +25,20 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A customer or a driver. Both come from one sequence, so an id names one person whatever the role.
+    /// Customer or driver. Both share one sequence, so an ID names one person in either role.
     PersonId,
-    /// A proxy number.
+    /// Proxy number.
     NumberId,
-    /// A ride.
     RideId,
-    /// A text, relayed or our own.
+    /// Text, relayed or our own.
     MessageId,
-    /// A call.
     CallId,
-    /// An API client.
     ClientId,
-    /// One part of a text that we owe a provider.
+    /// One part of a text in the send queue.
     SendId,
-    /// A platform event.
+    /// Event for the platform.
     EventId,
-    /// An event endpoint.
     EndpointId,
-    /// A process that serves this database.
+    /// Process that serves this database.
     ProcessId,
 }

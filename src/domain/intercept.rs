@@ -1,4 +1,4 @@
-//! Asking the platform before a contact goes through: what its answer means.
+//! Interprets the platform's answer when it is asked before a contact goes through.
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use super::{
     words::words,
 };
 
-/// Longest time for a whole question and answer: somebody waits.
+/// Time limit for the whole question and answer: a person is waiting.
 pub const QUESTION_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Longest answer, in bytes. A longer one is not read.
+/// Maximum length of an answer, in bytes. A longer one is not read.
 pub const MAX_ANSWER: usize = 32 * 1024;
 
 words! {
-    /// What becomes of a contact when the platform gives no answer.
+    /// Handling of a contact if the platform does not answer.
     OnFailure {
-        /// It goes through.
+        /// The contact goes through.
         FailOpen = "fail_open",
-        /// It does not.
+        /// The contact is blocked.
         FailClosed = "fail_closed",
     }
 }
 
-/// What the platform says of a contact.
+/// The platform's verdict on a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes through.
+    /// The contact goes through.
     Allow,
-    /// It goes nowhere.
+    /// The contact goes nowhere.
     Block,
-    /// This goes through in place of the text.
+    /// This text goes through instead.
     Replace(Body),
-    /// There is an answer, and it does not say clearly which of these: it goes nowhere.
+    /// The answer does not clearly say which of these applies. The contact goes nowhere.
     Unclear,
 }
 
@@ -52,8 +52,8 @@ impl From<OnFailure> for Verdict {
 impl Verdict {
     /// Reads an answer. Only a text can be replaced, by any text that a phone could have sent.
     ///
-    /// The bytes are read leniently, because what they say must not be lost over half an emoji. Their effect is strict:
-    /// nothing is taken for "allow" that does not say so, and members that contradict each other say nothing.
+    /// Reading is lenient: the verdict must not be lost over half an emoji. The effect is strict: only an explicit
+    /// "allow" lets the contact through, and a member with contradicting values counts as missing.
     pub fn read(answer: &[u8], is_text: bool) -> Self {
         if answer.len() > MAX_ANSWER {
             return Self::Unclear;
@@ -63,14 +63,14 @@ impl Verdict {
             (Some("allow"), _) => Self::Allow,
             (Some("block"), _) => Self::Block,
             (Some("replace"), Some(text)) if is_text => Self::Replace(Body::from_wire(text)),
-            // Nothing can go through in place of a call, and the call itself should not.
+            // Nothing can replace a call, and the platform does not want the call itself to go through.
             (Some("replace"), _) if !is_text => Self::Block,
             _ => Self::Unclear,
         }
     }
 }
 
-/// The text of a member that is there once, or as often with the same value.
+/// Returns the text of a member that occurs once, or several times with the same value.
 fn text_of<'a>(members: &'a [(String, Value)], name: &str) -> Option<&'a str> {
     let mut values = members.iter().filter(|(member, _)| member == name).map(|(_, value)| value);
     let first = values.next()?;
@@ -80,24 +80,23 @@ fn text_of<'a>(members: &'a [(String, Value)], name: &str) -> Option<&'a str> {
     first.as_str()
 }
 
-/// A contact that the platform was asked about, and what it said.
+/// Contact that the platform was asked about, with its verdict.
 #[derive(Clone, Debug)]
 pub struct Screened {
-    /// From whom to whom.
+    /// Route of the contact when the platform was asked.
     pub way: Connection,
-    /// The answer.
     pub verdict: Verdict,
 }
 
-/// What the platform said of a contact that goes this way now. It was asked of the way that was open a moment ago; of
-/// another one it said nothing.
+/// Returns the platform's verdict on a contact that takes this route now. The platform was asked about the route that
+/// was open a moment ago; the verdict does not apply to any other route.
 pub fn verdict_of(way: &Connection, screened: Option<&Screened>) -> Option<Verdict> {
     let Screened { way: asked, verdict } = screened?;
     let is_the_same = (asked.ride_id, asked.driver_id, asked.from_role) == (way.ride_id, way.driver_id, way.from_role);
     is_the_same.then(|| verdict.clone())
 }
 
-/// The route of a contact that goes nowhere, for this reason.
+/// Returns the route of a contact that goes nowhere for this reason.
 pub fn refused(way: &Connection, refusal: Refusal) -> Route {
     let ride = Some((way.ride_id, way.from_role));
     Route::Refused { refusal, number_id: Some(way.number_id), ride, language: None }

@@ -1,4 +1,4 @@
-//! Texts, as the platform sees them, and the parts that providers carry.
+//! Texts as the platform sees them, and the parts that providers carry.
 
 use super::{
     clock::Time,
@@ -11,7 +11,7 @@ use super::{
 };
 
 words! {
-    /// Where a text comes from.
+    /// Origin of a text.
     MessageKind {
         /// One party wrote it to the other.
         Relay = "relay",
@@ -21,68 +21,67 @@ words! {
         Platform = "platform",
     }
 
-    /// Where a text stands.
     MessageStatus {
-        /// Taken, not yet owed to anybody.
+        /// Accepted, not yet queued.
         Received = "received",
-        /// Owed to the recipient's provider.
+        /// Queued for the recipient's provider.
         Queued = "queued",
-        /// Handed to the provider at this moment.
+        /// Being handed to the provider.
         Sending = "sending",
-        /// The provider has it.
+        /// The provider has accepted it.
         Sent = "sent",
-        /// The phone has it.
+        /// The phone has received it.
         Delivered = "delivered",
         /// The provider could not deliver it.
         Undelivered = "undelivered",
         /// It will not be sent.
         Failed = "failed",
-        /// It was pointless by the time it could be sent.
+        /// It expired before it could be sent.
         Expired = "expired",
-        /// It came from a phone that may not reach anybody here.
+        /// The sender may not reach anybody here.
         Rejected = "rejected",
     }
 
-    /// Where one part of a text stands.
+    /// State of one part of a text.
     PartState {
-        /// We owe it.
+        /// Pending.
         Owed = "owed",
-        /// The provider has it.
+        /// The provider has accepted it.
         Sent = "sent",
-        /// The phone has it.
+        /// The phone has received it.
         Delivered = "delivered",
         /// The provider gave it up.
         Undelivered = "undelivered",
         /// We gave it up.
         Failed = "failed",
-        /// It was pointless by the time it could be sent.
+        /// It expired before it could be sent.
         Expired = "expired",
     }
 }
 
 impl MessageStatus {
-    /// Something of the text did not get through.
+    /// Checks whether any of the text did not get through.
     pub fn is_lost(self) -> bool {
         matches!(self, Self::Failed | Self::Expired | Self::Undelivered)
     }
 }
 
 impl PartState {
-    /// What a report makes of the present state. Reports come late, twice and in any order, so nothing goes back. What a
-    /// phone has it has: no other state is final.
+    /// Returns the state after a report. Reports arrive late, twice and in any order, so a state never goes back. Only
+    /// `Delivered` is final, because the phone has the text.
     pub fn after_report(self, reported: Self) -> Self {
         match (self, reported) {
             (Self::Owed, news) | (Self::Sent, news @ (Self::Delivered | Self::Undelivered)) => news,
-            // A send whose outcome we never learnt, given up and then reported: the report knows better.
+            // A send whose outcome we never learnt was given up and then reported: the report is right.
             (Self::Failed | Self::Expired, news @ (Self::Delivered | Self::Undelivered)) => news,
-            // A network that gave up and had delivered it all the same, or did so later.
+            // The network gave up although it had delivered the part, or it delivered the part later.
             (Self::Undelivered, Self::Delivered) => Self::Delivered,
             (settled, _) => settled,
         }
     }
 }
 
-/// The status of a text from its parts: as bad as the worst, as far as the least.
+/// Derives the status of a text from its parts: the worst outcome among them, otherwise the least advanced state.
 pub fn status_of_parts(parts: &[PartState]) -> MessageStatus {
     let any = |state| parts.contains(&state);
     if any(PartState::Failed) {
@@ -100,32 +99,31 @@ pub fn status_of_parts(parts: &[PartState]) -> MessageStatus {
     }
 }
 
-/// A provider's own code for a failure, cut down to what cannot hold a phone number.
+/// A provider's own code for a failure, shortened so that it cannot hold a phone number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderCode(String);
 
 impl ProviderCode {
-    /// Keeps up to six letters, digits, `_` and `-`; `None` when nothing is left.
+    /// Keeps up to six letters, digits, `_` and `-`; `None` if nothing is left.
     pub fn of(code: &str) -> Option<Self> {
         let kept: String =
             code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(6).collect();
         (!kept.is_empty()).then_some(Self(kept))
     }
 
-    /// The code.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 words! {
-    /// Why a text that we owed was not delivered, or not yet.
+    /// Reason why a queued text was not delivered, or not yet.
     SendFailure {
-        /// Contact was closed by the time it could go out.
+        /// Contact had closed before it could be sent.
         ContactClosed = "contact_closed",
         /// The provider refused it.
         ProviderRejected = "provider_rejected",
-        /// The provider could not be reached, or was busy, for too long.
+        /// The provider was unreachable or busy for too long.
         ProviderUnavailable = "provider_unavailable",
         /// The provider refused our credentials or our account.
         ProviderRefusedUs = "provider_refused_us",
@@ -133,15 +131,15 @@ words! {
         ProviderNotConfigured = "provider_not_configured",
         /// The network gave it up.
         Undeliverable = "undeliverable",
-        /// It could not be sent in time, and was pointless by then.
+        /// It could not be sent before it expired.
         TooLate = "too_late",
-        /// It had nothing to see in its words, and no pictures that could be passed on.
+        /// Its text is blank, and it has no pictures that could be passed on.
         NothingToSend = "nothing_to_send",
     }
 }
 
 impl SendFailure {
-    /// As it stands in a message's `reason`: the word, and the provider's code behind a colon.
+    /// Formats a message's `reason`: the failure, and the provider's code after a colon.
     pub fn with_code(self, code: Option<&ProviderCode>) -> String {
         match code {
             Some(code) => format!("{self}:{}", code.as_str()),
@@ -150,86 +148,69 @@ impl SendFailure {
     }
 }
 
-/// A text.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Message {
-    /// Its id.
     pub id: MessageId,
-    /// Its ride; none for a text from a phone that has no ride here.
+    /// None for a text from a phone without a ride on this number.
     pub ride_id: Option<RideId>,
-    /// Where it comes from.
     pub kind: MessageKind,
-    /// The party that wrote it.
+    /// Party that wrote it.
     pub from_role: Option<Role>,
-    /// The party it is for; none if it may reach nobody.
+    /// Party that it is for; none if it may reach nobody.
     pub to_role: Option<Role>,
-    /// The words.
     #[serde(with = "super::text::exposed")]
     pub body: Body,
-    /// Addresses of pictures.
+    /// Picture URLs.
     pub media: Vec<String>,
-    /// The number or its provider cannot carry pictures: they were not passed on.
+    /// Whether pictures were left out because the number or its provider cannot carry them.
     #[serde(default)]
     pub media_dropped: bool,
-    /// Where it stands.
     pub status: MessageStatus,
-    /// Why, where it ended badly or did not reach the other party, or why its last send failed while it waits.
+    /// Reason why the text ended badly or did not reach the other party. While the text waits, the reason why its last
+    /// send failed.
     pub reason: Option<String>,
-    /// The HTTP status with which the provider answered that send.
+    /// HTTP status of the provider's response to that send.
     #[serde(default)]
     pub provider_status: Option<u16>,
-    /// The provider that carries it.
+    /// Provider that carries it.
     pub provider: ProviderName,
-    /// The proxy number.
+    /// Proxy number.
     pub number_id: Option<NumberId>,
-    /// Into how many texts it is split for the provider.
+    /// Number of parts that it is split into for the provider.
     pub parts: i32,
-    /// When the provider gave it to us.
+    /// When the provider passed it to us.
     pub received_at: Option<Time>,
-    /// When the provider had all of it.
+    /// When the provider had accepted all of it.
     pub sent_at: Option<Time>,
-    /// When the phone had all of it.
+    /// When the phone had received all of it.
     pub delivered_at: Option<Time>,
-    /// A send with an unknown outcome was repeated.
+    /// Whether a send with an unknown outcome was repeated.
     pub possibly_duplicated: bool,
-    /// When it was stored.
     pub created_at: Time,
 }
 
-/// A text to be stored.
+/// Text to store. Fields without a comment are those of [`Message`].
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// See [`Message::ride_id`].
     pub ride_id: Option<RideId>,
-    /// See [`Message::kind`].
     pub kind: MessageKind,
-    /// See [`Message::from_role`].
     pub from_role: Option<Role>,
-    /// See [`Message::to_role`].
     pub to_role: Option<Role>,
-    /// The phone that it goes to, where no ride says so. Forgotten as soon as it has gone out.
+    /// Phone that it goes to, if no ride gives it. Erased as soon as the text has been sent.
     pub recipient: Option<PhoneNumber>,
-    /// See [`Message::body`].
     pub body: Body,
-    /// See [`Message::media`].
     pub media: Vec<String>,
-    /// See [`Message::status`].
     pub status: MessageStatus,
-    /// See [`Message::reason`].
     pub reason: Option<String>,
-    /// See [`Message::provider`].
     pub provider: ProviderName,
-    /// See [`Message::number_id`].
     pub number_id: Option<NumberId>,
-    /// See [`Message::parts`].
     pub parts: i32,
     /// The provider's limit when the text was split, in its units.
     pub part_limit: i32,
-    /// Pictures in a part, likewise; 0 if they are not passed on.
+    /// The provider's limit of pictures per part at that time; 0 if they are not passed on.
     pub media_limit: i32,
-    /// It goes from its number to the party's phone whether contact is open or not: it tells of the end of contact.
+    /// Whether it goes from its number to the party's phone even if contact is closed: it announces the end of contact.
     pub unbound: bool,
-    /// See [`Message::received_at`].
     pub received_at: Option<Time>,
 }
 
@@ -243,7 +224,7 @@ mod tests {
         proptest::sample::select(PartState::ALL)
     }
 
-    /// What providers report.
+    /// States that providers report.
     fn news() -> impl Strategy<Value = PartState> {
         proptest::sample::select(&[PartState::Sent, PartState::Delivered, PartState::Undelivered][..])
     }

@@ -9,17 +9,17 @@ use super::{
 };
 
 words! {
-    /// Which of the two parties of a ride a person is.
+    /// Party of a ride.
     Role {
-        /// Rides, orders, buys.
+        /// Rides, orders or buys.
         Customer = "customer",
-        /// Drives, delivers, serves.
+        /// Drives, delivers or serves.
         Driver = "driver",
     }
 }
 
 impl Role {
-    /// The other party of the ride.
+    /// Returns the role of the other party of the ride.
     pub fn other(self) -> Self {
         match self {
             Self::Customer => Self::Driver,
@@ -28,76 +28,65 @@ impl Role {
     }
 }
 
-/// A customer or a driver, whichever `role` says.
+/// Customer or driver, depending on `role`.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Person {
-    /// Their id; customers and drivers share one sequence.
+    /// Customers and drivers share one sequence.
     pub id: PersonId,
-    /// Their role: a person who is both is two records, with one phone.
+    /// A person with both roles has two records, with the same phone.
     pub role: Role,
-    /// As the other party reads it.
+    /// Name that the other party reads.
     pub name: Name,
-    /// Their real number.
+    /// Real phone number.
     #[serde(with = "super::phone::exposed")]
     pub phone: PhoneNumber,
-    /// What they read.
+    /// Language that the person reads.
     pub language: Option<Language>,
-    /// The platform's id, unique per role.
+    /// The platform's ID, unique per role.
     pub external_id: Option<ExternalId>,
-    /// Counts edits; the ETag.
+    /// Edit counter, used as the ETag.
     pub version: i64,
-    /// When the record was made.
     pub created_at: Time,
-    /// When it was last edited.
+    /// Time of the last edit.
     pub updated_at: Time,
 }
 
-/// A person to be made.
+/// Person to create. The fields are those of [`Person`].
 #[derive(Clone, Debug)]
 pub struct NewPerson {
-    /// See [`Person::name`].
     pub name: Name,
-    /// See [`Person::phone`].
     pub phone: PhoneNumber,
-    /// See [`Person::language`].
     pub language: Option<Language>,
-    /// See [`Person::external_id`].
     pub external_id: Option<ExternalId>,
 }
 
-/// A person of a ride to be made.
+/// Person of a ride to be created.
 #[derive(Clone, Debug)]
 pub enum PersonRef {
-    /// Somebody we know.
+    /// Existing person.
     Known(PersonId),
-    /// Somebody by the platform's id, found or made, and updated if anything differs.
+    /// Person identified by the platform's ID: found or created, and updated if anything differs. The fields are those
+    /// of [`Person`].
     Inline {
-        /// See [`Person::external_id`].
         external_id: ExternalId,
-        /// See [`Person::name`].
         name: Name,
-        /// See [`Person::phone`].
         phone: PhoneNumber,
-        /// See [`Person::language`]; `None` leaves it as it is.
+        /// `None` leaves it unchanged.
         language: Option<Language>,
     },
 }
 
-/// Edits of a person: `None` leaves a field as it is, `Some(None)` clears it.
+/// Changes to a person: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct PersonPatch {
-    /// A new name.
     pub name: Option<Name>,
-    /// A new phone.
     pub phone: Option<PhoneNumber>,
-    /// Another language, or none.
     pub language: Option<Option<Language>>,
-    /// Another id of the platform's, or none.
     pub external_id: Option<Option<ExternalId>>,
 }
 
 impl PersonPatch {
-    /// The person after the edit, and whether anything differs.
+    /// Returns the person after the change, and whether anything differs.
     pub fn apply(self, person: &Person) -> (Person, bool) {
         let mut after = person.clone();
         if let Some(name) = self.name {

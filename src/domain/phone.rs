@@ -4,32 +4,31 @@ use std::fmt;
 
 use super::unicode::{digit, is_invisible};
 
-/// Version of [`PhoneNumber::match_key`]. Stored indexes are made from the key, so another rule needs
-/// another version and a migration that indexes every phone anew.
+/// Version of [`PhoneNumber::match_key`]. Stored indexes are made from the key, so a new rule needs a new version and a
+/// migration that indexes every phone again.
 pub const MATCH_KEY_VERSION: u8 = 1;
 
-/// A phone number in E.164 form (`+31612345678`).
+/// Phone number in E.164 form (`+31612345678`).
 ///
 /// `Debug` and `Display` show the mask; [`expose`](Self::expose) is the only way to the digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
-/// Why a text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a valid phone number in international form, such as +31612345678")]
 pub struct InvalidPhoneNumber;
 
-/// The form in which two phones are compared: national variants of one line share it.
+/// Form in which two phones are compared: national variants of one line share it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MatchKey(String);
 
 impl PhoneNumber {
-    /// Parses what a person or a platform wrote: international form with `+`, separators and the digits of any script
-    /// allowed, and the number must exist in its country's numbering plan.
+    /// Parses what a person or a platform wrote: international form with `+`, in which separators and the digits of any
+    /// script are allowed. The number must exist in its country's numbering plan.
     ///
-    /// Of the national variants that [`match_key`](Self::match_key) joins, numbering plans list one. The others are
-    /// accepted too: a Mexican number is kept without the 1, which nobody dials any more; an Argentine one as it was
-    /// written, because without the 9 it may be a landline.
+    /// Numbering plans list one of the national variants that [`match_key`](Self::match_key) joins. The others are
+    /// accepted too. A Mexican number is kept without the 1, which nobody dials any more. An Argentine number is kept
+    /// as written, because without the 9 it may be a landline.
     pub fn parse(text: &str) -> Result<Self, InvalidPhoneNumber> {
         let plain = plain(text).ok_or(InvalidPhoneNumber)?;
         let written = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '-' | '(' | ')' | '.');
@@ -51,8 +50,8 @@ impl PhoneNumber {
         }
     }
 
-    /// Takes what a provider sent: digits, with or without `+`, and with separators only behind a `+`, because without
-    /// one they may be a sender's name. Providers know which lines exist, so only the shape is checked: 7 to 15 digits,
+    /// Reads what a provider sent: digits, with or without `+`. Separators are allowed only after a `+`: without one,
+    /// the text may be a sender name. Providers know which lines exist, so only the shape is checked: 7 to 15 digits,
     /// no leading zero (E.164).
     pub fn from_wire(text: &str) -> Result<Self, InvalidPhoneNumber> {
         let plain = plain(text).ok_or(InvalidPhoneNumber)?;
@@ -65,26 +64,26 @@ impl PhoneNumber {
         if shape { Ok(Self(format!("+{digits}"))) } else { Err(InvalidPhoneNumber) }
     }
 
-    /// The number in clear, for the three places that may have it (invariant 5 in `ARCHITECTURE.md`, section
+    /// Returns the number in clear, for the three places that may have it (invariant 5 in `ARCHITECTURE.md`, section
     /// "Invariants").
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The number in clear without `+`, as several providers write it.
+    /// Returns the number in clear without `+`, as several providers write it.
     pub fn expose_digits(&self) -> &str {
         &self.0[1..]
     }
 
-    /// What a caller without the right to see the number gets: first four characters, six dots, last two.
+    /// Returns the mask for callers without the right to see the number: first four characters, six dots, last two.
     pub fn masked(&self) -> String {
         format!("{}••••••{}", &self.0[..4], &self.0[self.0.len() - 2..])
     }
 
-    /// The key under which this line is compared with others.
+    /// Returns the key under which this line is compared with others.
     ///
     /// Argentina and Mexico write one mobile line with and without a mobile digit (`+54 9 ..`, `+52 1 ..`), and
-    /// providers differ in which they use.
+    /// providers differ in which form they use.
     pub fn match_key(&self) -> MatchKey {
         let digits = self.expose_digits();
         let joined = match digits {
@@ -95,20 +94,20 @@ impl PhoneNumber {
         MatchKey(joined)
     }
 
-    /// Reads the numbering plans into memory, which the first parse would otherwise wait for.
+    /// Loads the numbering plans into memory, so that the first parse does not wait for them.
     pub fn warm_up() {
         let _ = Self::parse("+31612345678");
     }
 
-    /// ISO 3166 country of the numbering plan, if the number belongs to one (`NL`).
+    /// Returns the ISO 3166 country of the numbering plan, if the number belongs to one (`NL`).
     pub fn country(&self) -> Option<String> {
         let number = phonenumber::parse(None, &self.0).ok()?;
         number.country().id().map(|id| id.as_ref().to_owned())
     }
 }
 
-/// A number in ASCII: what is invisible is left out, and digits, separators and the plus of other scripts are written as
-/// ours, as libphonenumber does. `None` if it is longer than any number.
+/// Writes a number in ASCII: drops invisible characters, and converts digits, separators and the plus of other scripts,
+/// as libphonenumber does. Returns `None` if the text is longer than any number.
 fn plain(text: &str) -> Option<String> {
     const MAX_CHARS: usize = 32;
     let seen = text.trim().chars().filter(|c| !is_invisible(*c)).map(|c| match c {
@@ -126,32 +125,30 @@ fn plain(text: &str) -> Option<String> {
     (plain.chars().count() <= MAX_CHARS).then(|| plain.to_owned())
 }
 
-/// A number in ASCII that exists in its country's numbering plan.
+/// Parses an ASCII number that exists in its country's numbering plan.
 fn in_plan(plain: &str) -> Option<PhoneNumber> {
     let number = phonenumber::parse(None, plain).ok().filter(phonenumber::PhoneNumber::is_valid)?;
     PhoneNumber::from_wire(&number.format().mode(phonenumber::Mode::E164).to_string()).ok()
 }
 
 impl MatchKey {
-    /// The key as stored beside proxy numbers and fed to the index of people's phones.
+    /// Returns the key that is stored with proxy numbers and fed to the index of people's phones.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// Writes a phone in clear, for records that are sealed as a whole: `#[serde(with = "phone::exposed")]`. There is no
-/// other way to serialise one, so none slips out by a derive.
+/// Serialises a phone in clear, for records that are sealed as a whole: `#[serde(with = "phone::exposed")]`. There is
+/// no other way to serialise one, so a derive cannot leak a phone.
 pub mod exposed {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     use super::PhoneNumber;
 
-    /// The digits.
     pub fn serialize<S: Serializer>(phone: &PhoneNumber, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(phone.expose())
     }
 
-    /// From the digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PhoneNumber, D::Error> {
         PhoneNumber::from_wire(&String::deserialize(from)?).map_err(D::Error::custom)
     }
@@ -270,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// What the API accepts once it accepts in every variant, and all of them are one line.
+        /// A line that the API accepts in one variant is accepted in every variant, and all variants are one line.
         #[test]
         fn variants_are_accepted_together(area in 1_000_000_000_u64..10_000_000_000) {
             for (one, other) in [("+52", "+521"), ("+54", "+549")] {

@@ -1,21 +1,21 @@
-//! What can be said of the pool as a whole: why a number is or is not had, and how far the numbers reach.
+//! The pool as a whole: why a number is assigned or rejected, and how far the numbers reach.
 
 use super::words::words;
 
 words! {
-    /// Why a ride would get its number and not another one: the first of these that holds.
+    /// Reason why a ride gets its number and not another one: the first of these that applies.
     Preference {
         /// The two phones had it before, and may have it again.
         SamePair = "same_pair",
-        /// It is of the customer's country.
+        /// It is from the customer's country.
         CustomerCountry = "customer_country",
-        /// It is of the driver's country.
+        /// It is from the driver's country.
         DriverCountry = "driver_country",
-        /// None of those countries has one that is free.
+        /// None of those countries has a free number.
         Any = "any",
     }
 
-    /// Why a ride could not have a number: the first of these that holds, so that each number counts once.
+    /// Reason why a ride could not get a number: the first of these that applies, so that each number counts once.
     Rejection {
         /// It is draining or suspended.
         NotActive = "not_active",
@@ -23,11 +23,11 @@ words! {
         ProviderNotConfigured = "provider_not_configured",
         /// It lacks SMS or voice.
         NotCapable = "not_capable",
-        /// It is of another country than both people's phones, and only such may be used.
+        /// It is from neither phone's country, and only those countries may be used.
         OtherCountry = "other_country",
-        /// The customer's phone has contact over it.
+        /// The customer's phone has contact on it.
         HeldByCustomer = "held_by_customer",
-        /// The driver's phone has contact over it.
+        /// The driver's phone has contact on it.
         HeldByDriver = "held_by_driver",
         /// It cools down for the customer's phone.
         CoolingForCustomer = "cooling_for_customer",
@@ -35,20 +35,20 @@ words! {
         CoolingForDriver = "cooling_for_driver",
     }
 
-    /// How the pool stands, as the platform was told last.
+    /// Level of the pool, as last reported to the platform.
     PoolLevel {
         /// Enough numbers are free.
         Enough = "enough",
-        /// Fewer numbers are free for the busiest phone than there should be.
+        /// Fewer numbers are free for the busiest phone than the low-water mark.
         Low = "low",
-        /// A ride found none.
+        /// A ride found no free number.
         Depleted = "depleted",
     }
 }
 
 impl PoolLevel {
-    /// What the pool becomes when somebody looks and sees so many numbers free for the busiest phone; none if it stays as it
-    /// is. That a ride finds no number no look can tell, only that ride: see [`Depleted`](Self::Depleted).
+    /// Returns the new level if this many numbers are free for the busiest phone; `None` if the level stays the same.
+    /// It never returns [`Depleted`](Self::Depleted): only a ride that finds no number shows that.
     pub fn after_look(self, free_for_busiest: i64, low_water: u32) -> Option<Self> {
         let low_water = i64::from(low_water);
         match self {
@@ -59,36 +59,36 @@ impl PoolLevel {
     }
 }
 
-/// So many phones that hold so many numbers.
+/// Group of phones that hold the same number of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holders {
-    /// Numbers that each of them has contact over, or that cool down for it.
+    /// Numbers per phone: those on which it has contact, and those that cool down for it.
     pub held: i64,
-    /// Those of them that may be given to new rides.
+    /// Those of them that may be assigned to new rides.
     pub held_usable: i64,
-    /// How many phones.
+    /// Number of phones in the group.
     pub phones: i64,
 }
 
-/// How far usable numbers reach for phones that hold some of them already.
+/// How far usable numbers reach for phones that already hold some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// Most numbers that one phone holds.
     pub busiest_held: i64,
-    /// Usable numbers that are free for a new pair, at least, where both phones hold as many as the median phone.
+    /// Lower bound of the usable numbers that are free for a new pair, if both phones hold as many as the median phone.
     pub free_at_median: i64,
-    /// The same where one phone holds most of all and the other as many as the median one.
+    /// The same, if one phone holds the most of all and the other as many as the median phone.
     pub free_for_busiest: i64,
 }
 
 impl Reach {
-    /// For so many usable numbers, and all phones that hold any number. Two phones may hold the same number: what is free
-    /// is at least what is left when they do not.
+    /// Computes the reach of `usable` numbers for all phones that hold any. Two phones may hold the same number. The
+    /// results assume that they do not, so they are lower bounds.
     pub fn of(usable: i64, mut holders: Vec<Holders>) -> Self {
         holders.sort_by_key(|group| group.held_usable);
         let phones: i64 = holders.iter().map(|group| group.phones).sum();
         let mut counted = 0;
-        // The least count such that at least half of the phones hold no more.
+        // The smallest count such that at least half of the phones hold no more.
         let median = holders.iter().find(|group| {
             counted += group.phones;
             counted * 2 >= phones
@@ -103,21 +103,19 @@ impl Reach {
     }
 }
 
-/// The numbers of the pool, or of a part of it.
+/// Numbers of the pool, or of a part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Stock {
-    /// All of them.
     pub total: i64,
-    /// Those that may be given to new rides.
+    /// Numbers that may be assigned to new rides.
     pub usable: i64,
-    /// Those with an open contact window.
+    /// Numbers with an open contact window.
     pub open: i64,
-    /// Those without one that still cool down for somebody.
+    /// Numbers without an open window that still cool down for some phone.
     pub cooling: i64,
-    /// How far they reach.
     pub reach: Reach,
-    /// Most different people whom one phone has had contact with today, all of whose numbers it still holds: no fewer
-    /// numbers would have done.
+    /// Largest number of different people with whom one phone has had contact today and for whom it still holds a
+    /// number. Fewer numbers would not have been enough.
     pub needed_today: i64,
 }
 

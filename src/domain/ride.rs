@@ -1,4 +1,4 @@
-//! Rides: what they are, how they move, and how long contact lasts.
+//! Rides: their data, their transitions, and how long contact lasts.
 
 mod policy;
 
@@ -15,43 +15,36 @@ use super::{
 pub use policy::{ContactPolicy, Terms, TooLong, Window};
 
 words! {
-    /// Where a ride stands.
     RideStatus {
-        /// Agreed, not begun.
+        /// Agreed, not started.
         Scheduled = "scheduled",
         /// Under way.
         InProgress = "in_progress",
-        /// Done.
         Completed = "completed",
-        /// Called off.
         Cancelled = "cancelled",
     }
 
-    /// Who ended a ride.
+    /// Actor that ended a ride.
     EndedBy {
-        /// The platform said so.
+        /// The platform ended it.
         Platform = "platform",
-        /// Nobody did: the longest duration ran out.
+        /// Nobody ended it: its longest duration ran out.
         Timeout = "timeout",
     }
 
-    /// Why contact closed before its time though nobody asked for it.
+    /// Reason why contact closed early without anybody asking for it.
     CloseReason {
-        /// The number was suspended, and no other was free for the two.
+        /// The number was suspended, and no other was free for the two people.
         NumberSuspended = "number_suspended",
     }
 
-    /// What happened to a ride.
+    /// Event in the timeline of a ride.
     RideEventKind {
-        /// It was created.
         Created = "created",
         /// Its plan was changed.
         Updated = "updated",
-        /// It began.
         Started = "started",
-        /// It is over.
         Completed = "completed",
-        /// It was called off.
         Cancelled = "cancelled",
         /// Its contact window closed.
         ContactClosed = "contact_closed",
@@ -59,12 +52,12 @@ words! {
 }
 
 impl RideStatus {
-    /// The ride is over; what is left is its grace.
+    /// Checks whether the ride is over. Only its grace may be left.
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled)
     }
 
-    /// What the timeline says when a ride gets here.
+    /// Returns the timeline event of a ride that gets this status.
     pub fn event(self) -> RideEventKind {
         match self {
             Self::Scheduled => RideEventKind::Created,
@@ -75,93 +68,82 @@ impl RideStatus {
     }
 }
 
-/// Something that happened to a ride, for its timeline.
+/// Entry in the timeline of a ride.
 #[derive(Clone, Copy, Debug)]
 pub struct RideEvent {
-    /// What.
     pub event: RideEventKind,
-    /// When.
     pub at: Time,
 }
 
-/// Contact that a ride had left when the next ride of the same two people took its number over. However that one ends,
-/// these two keep it; another driver has nothing of it.
+/// Contact that a ride had left when the next ride of the same two people took over its number. These two keep it,
+/// however the next ride ends; another driver gets none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ContactFloor {
-    /// The end of that contact.
+    /// End of that contact.
     pub until: Time,
-    /// The ride that left it.
+    /// Ride that left it.
     pub from: RideId,
-    /// The end of contact of the next ride without it.
+    /// End of contact that the next ride would have without it.
     pub own: Time,
 }
 
-/// A ride.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Ride {
-    /// Its id.
     pub id: RideId,
-    /// Who rides.
     pub customer_id: PersonId,
-    /// Who drives.
     pub driver_id: PersonId,
-    /// The proxy number both see.
+    /// Proxy number that both people see.
     pub number_id: NumberId,
-    /// That number in clear; the platform's own.
+    /// That number in clear. It belongs to the platform.
     #[serde(with = "super::phone::exposed")]
     pub proxy_number: PhoneNumber,
-    /// Where it starts.
     pub start: Place,
-    /// Where it ends.
     pub destination: Place,
-    /// When it starts, with the offset the platform gave: notices show local time.
+    /// Start time, with the UTC offset that the platform gave: notices show local time.
     pub datetime: DateTime<FixedOffset>,
-    /// Where it stands.
     pub status: RideStatus,
-    /// Who ended it.
     pub ended_by: Option<EndedBy>,
-    /// When it ended.
     pub ended_at: Option<Time>,
-    /// When it is over though nobody says so.
+    /// When it ends automatically if nobody ends it.
     pub timeout_at: Time,
-    /// When contact closes, as things stand.
+    /// When contact closes, as currently planned.
     pub contact_until: Time,
-    /// Contact that a former ride of the same two people had left.
+    /// Contact that an earlier ride of the same two people had left.
     #[serde(default)]
     pub floor: Option<ContactFloor>,
-    /// Why contact closed before its time, if it did.
+    /// Reason why contact closed early, if it did.
     pub closed_reason: Option<CloseReason>,
-    /// Contact after the ride, in seconds, where it asked for its own.
+    /// Contact after the ride, in seconds, if it requested its own.
     pub grace_s: Option<i64>,
-    /// Its longest duration, in seconds, likewise.
+    /// Longest duration, in seconds, if it requested its own.
     pub max_duration_s: Option<i64>,
-    /// The platform's id, unique among rides.
+    /// The platform's ID, unique among rides.
     pub external_id: Option<ExternalId>,
-    /// Counts edits; the ETag.
+    /// Edit counter, used as the ETag.
     pub version: i64,
-    /// When it was created.
     pub created_at: Time,
-    /// When it was last edited.
+    /// Time of the last edit.
     pub updated_at: Time,
 }
 
-/// A status that cannot follow the present one.
+/// Error for a status that cannot follow the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a ride that is {from} cannot become {to}")]
 pub struct TransitionRefused {
-    /// The present status.
+    /// Current status.
     pub from: RideStatus,
-    /// The one asked for.
+    /// Requested status.
     pub to: RideStatus,
 }
 
 impl Ride {
-    /// Contact is open: the routing lookup compares in the same way, so no late worker can lengthen it.
+    /// Checks whether contact is open. The routing lookup compares in the same way, so a late worker cannot prolong
+    /// contact.
     pub fn contact_open(&self, now: Time) -> bool {
         now < self.contact_until
     }
 
-    /// Who plays this part.
+    /// Returns the person with this role.
     pub fn party(&self, role: Role) -> PersonId {
         match role {
             Role::Customer => self.customer_id,
@@ -169,7 +151,7 @@ impl Ride {
         }
     }
 
-    /// The policy for this ride, with its own lengths.
+    /// Returns the policy for this ride, with the lengths that it requested.
     pub fn policy(&self, policy: &ContactPolicy) -> ContactPolicy {
         policy.with(&Terms {
             grace: self.grace_s.map(Duration::seconds),
@@ -177,7 +159,7 @@ impl Ride {
         })
     }
 
-    /// Sets the end of contact, which must be open; at or before `now`, it closes at once.
+    /// Sets the end of contact, which must be open. If `until` is not after `now`, contact closes immediately.
     pub fn set_contact(&mut self, until: Time, now: Time, policy: &ContactPolicy) -> Result<(), TooLong> {
         let last = self.ended_at.unwrap_or(self.timeout_at).max(self.contact_until - policy.grace_limit);
         if until > last + policy.grace_limit {
@@ -188,8 +170,8 @@ impl Ride {
         Ok(())
     }
 
-    /// Gives the ride another driver. What the two before had left from a former ride is theirs and no longer the ride's,
-    /// nor is contact beyond what it could have been given without that. Answers what they had left.
+    /// Assigns another driver and returns the floor. The floor belongs to the previous pair: the ride loses it, and any
+    /// contact that would have been too long without the floor.
     pub fn pass_on(&mut self, driver: PersonId, policy: &ContactPolicy) -> Option<ContactFloor> {
         self.driver_id = driver;
         let floor = self.floor.take();
@@ -198,7 +180,7 @@ impl Ride {
         floor
     }
 
-    /// Moves to another status. The same status again changes nothing and is no error.
+    /// Moves to another status. The same status again changes nothing and is not an error.
     pub fn move_to(&mut self, to: RideStatus, now: Time, policy: &ContactPolicy) -> Result<(), TransitionRefused> {
         use RideStatus::{Cancelled, Completed, InProgress, Scheduled};
         match (self.status, to) {
@@ -219,8 +201,8 @@ impl Ride {
         }
     }
 
-    /// Ends a ride that nobody closed, as of the moment its longest duration ran out. Contact closes when it would have
-    /// anyway, so it does not matter how late somebody notices.
+    /// Ends a ride that nobody ended, as of the moment when its longest duration ran out. Contact closes when it would
+    /// have closed anyway, so it does not matter how late this runs.
     pub fn time_out(&mut self) {
         if !self.status.is_ended() {
             self.status = RideStatus::Completed;
@@ -229,7 +211,6 @@ impl Ride {
         }
     }
 
-    /// Plans the ride for another time.
     pub fn reschedule(&mut self, datetime: DateTime<FixedOffset>, timeout_at: Time, policy: &ContactPolicy) {
         self.datetime = datetime;
         self.timeout_at = timeout_at;
@@ -249,45 +230,34 @@ impl Ride {
     }
 }
 
-/// A ride to be made.
+/// Ride to create. Fields without a comment are those of [`Ride`].
 #[derive(Clone, Debug)]
 pub struct NewRide {
-    /// Who rides.
     pub customer: PersonRef,
-    /// Who drives.
     pub driver: PersonRef,
-    /// See [`Ride::start`].
     pub start: Place,
-    /// See [`Ride::destination`].
     pub destination: Place,
-    /// See [`Ride::datetime`].
     pub datetime: DateTime<FixedOffset>,
-    /// What it asks for in place of the usual lengths.
+    /// Lengths that it requests instead of the configured ones.
     pub terms: Terms,
-    /// See [`Ride::external_id`].
     pub external_id: Option<ExternalId>,
     /// Whether both people get the confirmation.
     pub notify: bool,
 }
 
-/// Edits of a ride: `None` leaves a field as it is, `Some(None)` clears it.
+/// Changes to a ride: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Clone, Debug, Default)]
 pub struct RidePatch {
-    /// Another customer; refused unless it is the present one.
+    /// Rejected unless it is the current customer.
     pub customer_id: Option<PersonId>,
-    /// Another driver, while the ride is not over.
+    /// Allowed while the ride is not over.
     pub driver_id: Option<PersonId>,
-    /// Another start.
     pub start: Option<Place>,
-    /// Another destination.
     pub destination: Option<Place>,
-    /// Another time.
     pub datetime: Option<DateTime<FixedOffset>>,
-    /// The next status.
     pub status: Option<RideStatus>,
-    /// Another id of the platform's, or none.
     pub external_id: Option<Option<ExternalId>>,
-    /// Keep it from both people that driver, time or place are others now.
+    /// Suppresses the notices to both people about a new driver, time or place.
     pub quiet: bool,
 }
 
@@ -380,7 +350,7 @@ mod tests {
         ride.set_contact(noon() + Duration::days(6), noon(), &POLICY).expect("later");
         ride.pass_on(PersonId(3), &POLICY);
         assert_eq!(ride.contact_until, noon() + Duration::days(6));
-        // Planned for another time, the ride would close then without what was left.
+        // After rescheduling, contact would close at this time without the floor.
         let mut ride = with_floor(noon() + Duration::days(30));
         let timeout_at = noon() + Duration::days(2);
         ride.reschedule((noon() + Duration::days(1)).fixed_offset(), timeout_at, &POLICY);

@@ -1,71 +1,70 @@
-//! How long contact lasts: the lengths that the configuration gives, and those that a single ride asks for.
+//! How long contact lasts: the configured lengths, and those that a single ride requests.
 
 use chrono::Duration;
 
 use crate::domain::clock::Time;
 
-/// How long things last. All values come from the configuration.
+/// Durations from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct ContactPolicy {
     /// Contact after a completed ride.
     pub grace: Duration,
     /// Contact after a cancelled ride.
     pub cancel_grace: Duration,
-    /// How long a number stays barred for both phones after contact closed.
+    /// Time for which a number stays barred for both phones after contact has closed.
     pub cool_down: Duration,
-    /// After this, a ride that nobody ended is over.
+    /// Time after which a ride that nobody ended is over.
     pub max_duration: Duration,
     /// How far ahead a ride may be planned.
     pub booking_horizon: Duration,
-    /// Longest grace that a single ride may ask for, and how far its contact may be extended.
+    /// Longest grace that a single ride may request, and how far its contact may be extended.
     pub grace_limit: Duration,
-    /// Longest duration that a single ride may ask for.
+    /// Longest duration that a single ride may request.
     pub max_duration_limit: Duration,
 }
 
-/// What a single ride asks for in place of the policy's lengths.
+/// Lengths that a single ride requests instead of the configured ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// In place of [`ContactPolicy::grace`]; contact after a cancelled ride is never longer.
+    /// Replaces [`ContactPolicy::grace`]. It never prolongs contact after a cancelled ride.
     pub grace: Option<Duration>,
-    /// In place of [`ContactPolicy::max_duration`].
+    /// Replaces [`ContactPolicy::max_duration`].
     pub max_duration: Option<Duration>,
 }
 
-/// When a binding routes, and until when it keeps others off its number.
+/// How long a binding routes contacts, and how long it bars its number for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The end of the contact window.
+    /// End of the contact window.
     pub contact_until: Time,
-    /// The end of the cool-down.
+    /// End of the cool-down.
     pub barred_until: Time,
 }
 
-/// A planned time that no ride can have.
+/// Error for a time for which no ride can be planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatetime {
-    /// Over before it would begin.
+    /// The ride would already be over.
     #[error("must not be further back than the longest duration of a ride")]
     TooOld,
-    /// Beyond the booking horizon.
     #[error("must not be further ahead than the booking horizon")]
     TooFarAhead,
 }
 
-/// Contact that would last too long.
+/// Error for contact that would last too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must not be later than the longest grace after the ride's longest duration, or after its end")]
 pub struct TooLong;
 
 impl ContactPolicy {
-    /// The policy for a ride with terms of its own.
+    /// Returns the policy for a ride with its own terms.
     pub fn with(&self, terms: &Terms) -> Self {
         let grace = terms.grace.unwrap_or(self.grace);
         let cancel_grace = terms.grace.map_or(self.cancel_grace, |grace| grace.min(self.cancel_grace));
         Self { grace, cancel_grace, max_duration: terms.max_duration.unwrap_or(self.max_duration), ..*self }
     }
 
-    /// When a ride planned for `datetime` times out, if it may be planned for then at all.
+    /// Returns when a ride planned for `datetime` times out, if it may be planned for that time at all.
     pub fn timeout_at(&self, datetime: Time, now: Time) -> Result<Time, BadDatetime> {
         if datetime > now + self.booking_horizon {
             return Err(BadDatetime::TooFarAhead);
@@ -74,12 +73,11 @@ impl ContactPolicy {
         if timeout_at < now { Err(BadDatetime::TooOld) } else { Ok(timeout_at) }
     }
 
-    /// How long contact can be open at most from now on, unless the ride gets another time.
+    /// Returns how long contact can be open at most from now on, unless the ride is rescheduled.
     pub fn longest_contact(&self) -> Duration {
         self.booking_horizon + self.max_duration_limit + self.grace_limit
     }
 
-    /// The window that closes at `contact_until`.
     pub fn window(&self, contact_until: Time) -> Window {
         Window { contact_until, barred_until: contact_until + self.cool_down }
     }
