@@ -1,27 +1,28 @@
-//! Which addresses are somebody's place on the public Internet.
+//! Classifies IP addresses: which of them are on the public Internet.
 //!
-//! Everything that IANA's registries of special-purpose addresses list is none, whatever they say of its reach: nobody is
-//! reached there by a public service, and most of it leads inside: to this machine, its network, its cloud's metadata.
-//! So does one address that no registry lists.
-//! (<https://www.iana.org/assignments/iana-ipv4-special-registry>, <https://www.iana.org/assignments/iana-ipv6-special-registry>)
+//! Every address in IANA's registries of special-purpose addresses counts as not public, even if the registry calls it
+//! globally reachable. No public service uses one, and most of them lead to internal targets: this machine, its
+//! network, its cloud's metadata service. The same applies to one address that no registry lists.
+//! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>)
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Networks of IPv4 that are not public: first address and length of the prefix.
+/// Non-public IPv4 networks: first address and prefix length.
 const SPECIAL_V4: [(Ipv4Addr, u32); 20] = [
     // This network.
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     // Private.
     (Ipv4Addr::new(10, 0, 0, 0), 8),
-    // Behind the NAT of a carrier.
+    // Carrier-grade NAT.
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     // Loopback.
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    // Link-local, with the metadata of clouds at 169.254.169.254.
+    // Link-local. The metadata service of clouds is at 169.254.169.254.
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     // Private.
     (Ipv4Addr::new(172, 16, 0, 0), 12),
-    // In no registry, and public by its looks: inside of Azure, the host of a machine, with its secrets.
+    // In no registry, and looks public. Inside Azure it leads to the virtual machine's host, which holds secrets.
     // (https://learn.microsoft.com/en-us/azure/virtual-network/what-is-ip-address-168-63-129-16)
     (Ipv4Addr::new(168, 63, 129, 16), 32),
     // IETF protocol assignments.
@@ -32,13 +33,13 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 20] = [
     (Ipv4Addr::new(192, 31, 196, 0), 24),
     // AMT.
     (Ipv4Addr::new(192, 52, 193, 0), 24),
-    // Relays of 6to4.
+    // 6to4 relays.
     (Ipv4Addr::new(192, 88, 99, 0), 24),
     // Private.
     (Ipv4Addr::new(192, 168, 0, 0), 16),
     // AS112.
     (Ipv4Addr::new(192, 175, 48, 0), 24),
-    // Benchmarks.
+    // Benchmarking.
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     // Documentation.
     (Ipv4Addr::new(198, 51, 100, 0), 24),
@@ -51,13 +52,13 @@ const SPECIAL_V4: [(Ipv4Addr, u32); 20] = [
     (Ipv4Addr::new(255, 255, 255, 255), 32),
 ];
 
-/// Networks inside of global unicast (2000::/3) that are not public all the same.
+/// Networks in global unicast (2000::/3) that are not public.
 const SPECIAL_V6: [(Ipv6Addr, u32); 5] = [
-    // IETF protocol assignments, Teredo and ORCHID among them.
+    // IETF protocol assignments, including Teredo and ORCHID.
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     // Documentation.
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    // 6to4, which wraps any address of IPv4.
+    // 6to4, which embeds any IPv4 address.
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     // AS112.
     (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
@@ -65,12 +66,11 @@ const SPECIAL_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Global unicast: all of IPv6 that is handed out.
+/// Global unicast: all IPv6 addresses that are allocated.
 const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-/// Addresses of IPv4 as networks without it see them (RFC 6052); `::ffff:0:0/96` holds those that a socket shows.
+/// IPv4 addresses as networks without IPv4 see them (RFC 6052). Sockets show IPv4 addresses as `::ffff:0:0/96` instead.
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// Whether this is an address on the public Internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -89,7 +89,7 @@ fn in_v6(address: Ipv6Addr, (network, prefix): (Ipv6Addr, u32)) -> bool {
     (address.to_bits() ^ network.to_bits()).leading_zeros() >= prefix
 }
 
-/// The address of IPv4 that this one stands for, where packets really go there.
+/// Returns the embedded IPv4 address, if packets really go there.
 fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., a, b, c, d] = address.octets();
     address.to_ipv4_mapped().or_else(|| in_v6(address, NAT64).then(|| Ipv4Addr::new(a, b, c, d)))
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn nothing_special_is_public() {
-        // Both registries, line by line: the first and the last address of each. And what a cloud keeps inside.
+        // First and last address of each entry in both registries, and internal addresses of clouds.
         let special = [
             ["0.0.0.0", "0.255.255.255"],
             ["10.0.0.0", "10.255.255.255"],

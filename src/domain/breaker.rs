@@ -1,7 +1,7 @@
-//! Whether a provider works, judged by what came of sends: a circuit breaker.
+//! Circuit breaker: whether a provider works, judged by the outcomes of sends.
 //!
-//! Closed, everything is sent. After some failures in a row it opens: nothing is sent but a probe every so often, and the
-//! first probe that succeeds closes it.
+//! While the breaker is closed, everything is sent. Several failures in a row open it. While it is open, only an
+//! occasional probe is sent, and the first probe that succeeds closes it.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,16 @@ use chrono::Duration;
 use super::{clock::Time, ids::MessageId, number::ProviderName, words::words};
 
 words! {
-    /// The state of a breaker.
     BreakerState {
-        /// The provider works: everything is sent.
+        /// Everything is sent.
         Closed = "closed",
-        /// It does not: everything waits.
+        /// Texts wait.
         Open = "open",
-        /// The next text, or the one under way, tries whether it works again.
+        /// The next text, or the one in flight, is a probe.
         HalfOpen = "half_open",
     }
 
-    /// Why a breaker is open.
+    /// Reason why a breaker is open.
     BreakerReason {
         /// Several sends in a row failed.
         ProviderUnavailable = "provider_unavailable",
@@ -29,38 +28,36 @@ words! {
     }
 }
 
-/// What a send says of its provider, whatever it says of the text.
+/// Condition of a provider as shown by one send, whatever the outcome for the text itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It answered as it should.
+    /// The provider answered as it should.
     Well,
-    /// It could not be reached, failed, or talked nonsense.
+    /// The provider was unreachable, failed, or gave an unintelligible answer.
     Ill,
-    /// It wants us to slow down, and otherwise works.
+    /// The provider works, but wants us to slow down.
     Throttling,
-    /// It refuses our credentials or our account: every other text would meet the same.
+    /// The provider refuses our credentials or our account, so every other text would fail too.
     RefusingUs,
 }
 
-/// A breaker that is open, or was.
+/// A breaker that is open, or has been.
 #[derive(Clone, Debug)]
 pub struct Breaker {
-    /// Of which provider.
     pub provider: ProviderName,
-    /// Nothing is sent but probes.
+    /// If set, only probes are sent.
     pub is_open: bool,
-    /// Why it is open. None where a version before opened it.
+    /// Reason why it is open. None if an earlier version of the service opened it.
     pub reason: Option<BreakerReason>,
-    /// Since when it has been as it is.
+    /// When it last opened or closed.
     pub since: Time,
     /// When the next probe is due.
     pub probe_at: Option<Time>,
-    /// Probes that failed.
+    /// Number of failed probes.
     pub probes: i32,
 }
 
 impl Breaker {
-    /// The state now.
     pub fn state(&self, now: Time) -> BreakerState {
         match self.probe_at {
             _ if !self.is_open => BreakerState::Closed,
@@ -69,52 +66,54 @@ impl Breaker {
         }
     }
 
-    /// Nothing has told for so long whether the provider works again: whoever needs it may try.
+    /// How long a probe may be overdue before the provider no longer counts as down: without a recent test, new rides
+    /// may try it.
     const UNTESTED: Duration = Duration::minutes(1);
 
-    /// The provider refuses us, and nobody has said otherwise.
+    /// Checks whether the breaker is open because the provider refuses our credentials or our account.
     pub fn is_refusing(&self) -> bool {
         self.is_open && self.reason == Some(BreakerReason::ProviderRefusedUs)
     }
 
-    /// New rides should have another provider: this one has been down for longer than `threshold`, and probes say that
-    /// it still is.
+    /// Checks whether new rides should use another provider: this one has been down for at least `threshold`, and
+    /// probes confirm that it still is.
     pub fn is_down(&self, threshold: Duration, now: Time) -> bool {
         let is_tested = self.probe_at.is_some_and(|probe_at| now < probe_at + Self::UNTESTED);
         self.is_open && self.since + threshold <= now && is_tested
     }
 }
 
-/// What is done about a provider that is down.
+/// Settings for a provider that is down.
 #[derive(Clone, Copy, Debug)]
 pub struct Failover {
     /// Failures in a row that open its breaker; 0 for never. A provider that refuses our credentials opens it anyway.
     pub breaker_failures: u32,
-    /// How long it is waited for before rides should have another.
+    /// Downtime after which rides should use another provider.
     pub after: Duration,
-    /// Whether live rides move then, too.
+    /// Whether live rides then move to another provider too.
     pub rebind: bool,
 }
 
-/// Until the first probe.
+/// Pause before the first probe.
 pub const FIRST_PROBE: Duration = Duration::seconds(5);
 const LONGEST: Duration = Duration::minutes(1);
 
-/// How long to wait after so many failed probes: doubling to a minute.
+/// Returns the pause after this many failed probes. It doubles up to one minute.
 pub fn probe_pause(probes: i32) -> Duration {
     (FIRST_PROBE * 2_i32.pow(probes.clamp(0, 10).unsigned_abs())).min(LONGEST)
 }
 
-/// Failures in a row, as one process saw them.
+/// Failures in a row, as seen by one process.
 #[derive(Debug, Default)]
 pub struct Streak {
     failures: u32,
-    /// Of different texts: one alone may be what the provider fails at. Two are all that must be told apart.
+    /// Different texts that failed, at most two. One text alone may itself be the cause of the failures; two are enough
+    /// to rule that out.
     texts: BTreeSet<MessageId>,
 }
 
 impl Streak {
-    /// Takes note of a send; `true` if the breaker should open: so many failures in a row, of more than one text.
+    /// Records a send. Returns `true` if the breaker should open: `most` failures in a row, of more than one text.
     pub fn saw(&mut self, health: Health, text: MessageId, most: u32) -> bool {
         match health {
             Health::Well => *self = Self::default(),

@@ -1,44 +1,42 @@
-//! API clients: the programs that may call us.
+//! API clients: the programs that may call the API.
 
 use aws_lc_rs::{constant_time, digest};
 use chrono::Duration;
 
 use super::{clock::Time, ids::ClientId, scope::Scopes, text::ClientName};
 
-/// Time for which a secret works after another one replaced it.
+/// How long a secret keeps working after it was rotated.
 pub const SECRET_OVERLAP: Duration = Duration::hours(24);
 
-/// An API client, without its secrets: only hashes of those are stored.
+/// API client without its secrets. Only hashes of them are stored.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Client {
-    /// Row id.
+    /// Row ID.
     pub id: ClientId,
-    /// What it signs in with.
+    /// OAuth client ID with which it signs in.
     pub client_id: String,
-    /// What operators call it.
     pub name: ClientName,
-    /// The most it may ask for.
+    /// Largest set of scopes that it may request.
     pub scopes: Scopes,
-    /// Version of its current secret: 1, and one more with each rotation.
+    /// Version of the current secret: 1, plus one for each rotation.
     pub secret_version: i32,
-    /// The secret of the version before works until then.
+    /// Time until which the previous secret works.
     pub former_secret_until: Option<Time>,
-    /// When it was made.
     pub created_at: Time,
-    /// When it was revoked; its tokens died with it.
+    /// When it was revoked. Its tokens became invalid at the same time.
     pub revoked_at: Option<Time>,
 }
 
 impl Client {
-    /// The client as it is shown at this time: a former secret that works no longer is not mentioned, even before its hash is
-    /// forgotten.
+    /// Returns the client as shown at this time. A previous secret that no longer works is left out, even before its
+    /// hash is deleted.
     pub fn shown_at(self, now: Time) -> Self {
         let former_secret_until = self.former_secret_until.filter(|until| *until > now && self.revoked_at.is_none());
         Self { former_secret_until, ..self }
     }
 
-    /// Whether the secret of this version works at this time. Tokens live no longer than the secret that they were
-    /// issued for.
+    /// Checks whether the secret of this version works at this time. A token lives no longer than the secret for which
+    /// it was issued.
     pub fn accepts(&self, secret_version: i32, now: Time) -> bool {
         let former = || self.former_secret_until.is_some_and(|until| until > now);
         self.revoked_at.is_none()
@@ -47,28 +45,26 @@ impl Client {
     }
 }
 
-/// SHA-256 of a secret. Secrets that we generate have 256 bits, so that no search finds one from its hash, and a slow
-/// hash would only cost us.
+/// SHA-256 of a secret. The secrets that we generate have 256 bits, so no search finds one from its hash. A slow hash
+/// would only cost us time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// The hash that no secret has, for all anybody knows.
+    /// Hash that, as far as anybody knows, no secret has.
     const NONE: Self = Self([0; 32]);
 
-    /// Hashes a secret.
     pub fn of(secret: &str) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
         Self(hash)
     }
 
-    /// From its bytes, if they are as many as a hash has.
+    /// Reads a stored hash; `None` if its length is wrong.
     pub fn from_stored(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -79,28 +75,26 @@ impl SecretHash {
     }
 }
 
-/// A client with the hashes of its secrets.
+/// Client with the hashes of its secrets.
 pub struct Credentials {
-    /// The client.
     pub client: Client,
-    /// Hash of its current secret.
+    /// Hash of the current secret.
     pub secret: SecretHash,
-    /// Hash of the one before, until it is forgotten.
+    /// Hash of the previous secret, until it is deleted.
     pub former_secret: Option<SecretHash>,
 }
 
-/// Which secret of a client somebody showed.
+/// Secret of a client that a caller presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownSecret {
-    /// Its version.
     pub version: i32,
-    /// End of the overlap, if it was replaced.
+    /// End of the overlap, if the secret was rotated.
     pub until: Option<Time>,
 }
 
 impl Credentials {
-    /// Checks a secret against those that the client can sign in with now. An unknown client has none, and it takes just
-    /// as long to say so.
+    /// Checks a secret against those with which the client can sign in now. An unknown client has none, but the check
+    /// takes just as long.
     pub fn check(stored: Option<&Self>, secret: &str, now: Time) -> Option<KnownSecret> {
         let shown = SecretHash::of(secret);
         let current = stored.map_or(SecretHash::NONE, |stored| stored.secret);
@@ -118,12 +112,11 @@ impl Credentials {
     }
 }
 
-/// Who makes a request, as its token says.
+/// Client that makes a request, according to its token.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The client.
     pub id: ClientId,
-    /// What this token may do.
+    /// Scopes of this token.
     pub scopes: Scopes,
 }
 
@@ -187,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The vector of FIPS 180-4.
+    /// Test vector of FIPS 180-4.
     #[test]
     fn a_hash_is_sha_256() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

@@ -1,19 +1,18 @@
-//! The only place that asks the machine what time it is.
+//! The only place that reads the machine's clock.
 
 use std::sync::Mutex;
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 
-/// A point in time, in UTC. Stored and compared to the millisecond.
+/// Point in time, in UTC. Stored and compared to the millisecond.
 pub type Time = DateTime<Utc>;
 
-/// Where the current time comes from.
+/// Source of the current time.
 pub trait Clock: Send + Sync {
-    /// The time now, cut to milliseconds so that a stored time equals the one it was made from.
+    /// Returns the current time, cut to milliseconds so that a stored time equals the one it was made from.
     fn now(&self) -> Time;
 }
 
-/// The machine's clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -23,16 +22,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move, for tests that span days.
+/// Clock that stands still until a test advances it, for tests that span days.
 pub struct ManualClock(Mutex<Time>);
 
 impl ManualClock {
-    /// A clock that shows `start`.
     pub fn at(start: Time) -> Self {
         Self(Mutex::new(to_millis(start)))
     }
 
-    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.time() += by;
     }
@@ -52,7 +49,7 @@ fn to_millis(time: Time) -> Time {
     time.duration_trunc(Duration::milliseconds(1)).unwrap_or(time)
 }
 
-/// The first whole millisecond at or after this time: whoever waits until then waits long enough.
+/// Returns the first whole millisecond at or after this time, so that waiting until then is long enough.
 pub fn to_next_milli(time: Time) -> Time {
     let cut = to_millis(time);
     if cut < time { cut + Duration::milliseconds(1) } else { cut }

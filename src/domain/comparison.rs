@@ -1,29 +1,29 @@
-//! Comparing something that a caller chose with something that is stored. A client that may not see phones could guess
-//! them that way, one comparison at a time, so how many it makes is limited.
+//! Comparisons between a value that a caller chose and a stored one. A client that may not see phones could use them to
+//! guess phones one at a time, so comparisons are limited.
 
 use chrono::Duration;
 
 use super::ids::{NumberId, PersonId};
 
-/// The stored side of a comparison.
+/// Stored side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StoredSide {
-    /// The phone of a person.
+    /// Phone of a person.
     Person(PersonId),
-    /// The phones that hold a number.
+    /// Phones that hold a number.
     Number(NumberId),
-    /// The phones of all people.
+    /// Phones of all people.
     Everybody,
-    /// The phones of all people, by way of the simulator.
+    /// Phones of all people, compared through the simulator.
     Simulator,
-    /// An earlier request under an idempotency key: this is a digest of operation and key, in hexadecimal.
+    /// Earlier request with an idempotency key. The string is a digest of operation and key, in hexadecimal.
     Request(String),
     /// The whole pool and everybody, in a dry run.
     DryRun,
 }
 
 impl StoredSide {
-    /// How many different things one client may compare with it.
+    /// Returns how many different values one client may compare with it.
     pub fn allowance(&self) -> Allowance {
         match self {
             Self::DryRun => Allowance { most: 10, within: Duration::minutes(1) },
@@ -45,25 +45,21 @@ impl std::fmt::Display for StoredSide {
     }
 }
 
-/// A limit: this many within this time.
+/// Rate limit: `most` comparisons `within` this time.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// How many.
     pub most: usize,
-    /// In which time.
     pub within: Duration,
 }
 
 impl Allowance {
-    /// The longest time that any subject's limit looks back.
+    /// Longest period of any limit.
     pub const LONGEST: Duration = Duration::hours(1);
 }
 
-/// One comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Comparison {
-    /// The stored side.
     pub subject: StoredSide,
-    /// Keyed digest of what the caller chose: equal for equal things, meaningless without the key.
+    /// Keyed digest of the caller's value: equal for equal values, meaningless without the key.
     pub digest: Vec<u8>,
 }

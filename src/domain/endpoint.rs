@@ -1,4 +1,4 @@
-//! Event endpoints: where the platform hears of its events, and how patient we are with each.
+//! Event endpoints: where the platform receives events, and how long we keep trying each endpoint.
 
 use chrono::Duration;
 
@@ -15,84 +15,77 @@ use super::{
 words! {
     /// Whether an endpoint gets events.
     EndpointStatus {
-        /// It does.
         Enabled = "enabled",
-        /// It does not; what happens meanwhile waits for it as long as the log keeps it.
+        /// Nothing is delivered. Events wait for the endpoint as long as the log keeps them.
         Disabled = "disabled",
     }
 
-    /// Why we disabled an endpoint.
+    /// Reason why we disabled an endpoint.
     DisabledReason {
-        /// Nothing but failure for days.
+        /// Every delivery failed for days.
         Failing = "failing",
     }
 
-    /// Where an event stands that an endpoint did not take at once.
+    /// State of an event that an endpoint did not accept on the first attempt.
     RetryState {
-        /// It is tried again.
+        /// Pending: the event is tried again.
         Owed = "owed",
-        /// It was given up.
+        /// Dead letter: the event was given up.
         Dead = "dead",
     }
 }
 
-/// Client that an endpoint belongs to.
+/// Client that owns an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EndpointOwner {
-    /// Row id.
+    /// Row ID.
     pub id: ClientId,
-    /// What it signs in with.
+    /// OAuth client ID with which it signs in.
     pub client_id: String,
-    /// It is not revoked, and may read texts.
+    /// Whether the client is not revoked and may read texts.
     pub reads_texts: bool,
 }
 
-/// An endpoint, without its secrets.
+/// Event endpoint without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EventEndpoint {
-    /// Row id.
     pub id: EndpointId,
-    /// Client that made or adopted it. None for an endpoint from before endpoints had owners.
+    /// Client that created or adopted it. None for an endpoint from before endpoints had owners.
     #[serde(default)]
     pub owner: Option<EndpointOwner>,
-    /// Where it is.
     pub url: TargetUrl,
-    /// What it is for.
     pub description: Option<Description>,
-    /// What it hears of; all if not said.
+    /// Event types that it gets; all if `None`.
     pub types: Option<Vec<EventType>>,
-    /// Events about texts bring the text along.
+    /// Whether events about texts include the text.
     pub include_text: bool,
-    /// Whether it gets events.
     pub status: EndpointStatus,
-    /// Why we disabled it, if we did.
+    /// Reason why we disabled it, if we did.
     pub disabled_reason: Option<DisabledReason>,
-    /// The first failure since it last took something.
+    /// First failure since the last success.
     pub failing_since: Option<Time>,
-    /// Places of the log that it has not been offered yet.
+    /// Log positions that it has not been offered yet.
     pub behind: i64,
-    /// Until then, the secret before the present one signs too.
+    /// Until then, the previous secret signs too.
     pub former_secret_until: Option<Time>,
-    /// Version of the editable part.
+    /// Version of the editable fields.
     pub version: i64,
-    /// When it was made.
     pub created_at: Time,
-    /// When it was last edited.
+    /// Time of the last edit.
     pub updated_at: Time,
 }
 
 impl EventEndpoint {
-    /// Belongs to this client.
     pub fn is_of(&self, client: ClientId) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.id == client)
     }
 
-    /// Events go out without the texts that it asks for, because its client may not read them (any more).
+    /// Checks whether texts are withheld: the endpoint asks for them, but its client may not read them (any more).
     pub fn is_text_withheld(&self) -> bool {
         self.include_text && !self.owner.as_ref().is_some_and(|owner| owner.reads_texts)
     }
 
-    /// Becomes `after`, and more texts, or the same ones elsewhere, may be posted than before.
+    /// Checks whether a change to `after` may post more texts, or the same texts to another URL.
     pub fn leads_texts_elsewhere(&self, after: &Self) -> bool {
         let is_enabled_again = after.status == EndpointStatus::Enabled && self.status != EndpointStatus::Enabled;
         let is_changed = (&self.url, &self.types, self.include_text) != (&after.url, &after.types, after.include_text);
@@ -100,73 +93,58 @@ impl EventEndpoint {
     }
 }
 
-/// An endpoint to be made.
 pub struct NewEndpoint {
-    /// Where it is.
     pub url: TargetUrl,
-    /// What it is for.
     pub description: Option<Description>,
-    /// What it hears of; all if not said.
+    /// Event types that it gets; all if `None`.
     pub types: Option<Vec<EventType>>,
-    /// Events about texts bring the text along.
+    /// Whether events about texts include the text.
     pub include_text: bool,
 }
 
-/// Changes of an endpoint.
+/// Changes to an endpoint: `None` leaves a field unchanged. `Some(None)` removes the description or selects all types.
 pub struct EndpointPatch {
-    /// Somewhere else.
     pub url: Option<TargetUrl>,
-    /// Another description, or none.
     pub description: Option<Option<Description>>,
-    /// Other types, or all.
     pub types: Option<Option<Vec<EventType>>>,
-    /// Whether events about texts bring the text along.
     pub include_text: Option<bool>,
-    /// Whether it gets events.
     pub status: Option<EndpointStatus>,
 }
 
-/// One attempt to deliver an event.
+/// Attempt to deliver an event.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Row id.
     pub id: i64,
-    /// Where to.
     pub endpoint_id: EndpointId,
-    /// What.
     pub event_id: EventId,
-    /// When.
     pub at: Time,
-    /// Status of the answer, if there was one.
+    /// Status of the response, if there was one.
     pub status: Option<u16>,
-    /// Why the event was not taken, unless it was.
+    /// Reason why the event was not accepted; `None` if it was.
     pub failure: Option<PostFailure>,
-    /// How long it took, in milliseconds.
     pub duration_ms: i64,
 }
 
-/// An event that an endpoint did not take at once, or is to get again.
+/// Event that an endpoint did not accept on the first attempt, or that is to be delivered again.
 #[derive(Clone, Debug)]
 pub struct Retry {
-    /// What.
     pub event_id: EventId,
-    /// Whether it is tried again.
     pub state: RetryState,
-    /// How often it was tried.
     pub attempts: i32,
-    /// When it was first tried, or asked for again.
+    /// Time of the first attempt, or of the request to deliver the event again.
     pub first_at: Time,
-    /// When it is tried next, or was to be.
+    /// Time at which the next attempt is, or was, due.
     pub due_at: Time,
 }
 
-/// Pauses behind the first attempts to deliver an event, in seconds; together 27 hours and 42 minutes.
+/// Pauses after the first attempts to deliver an event, in seconds; 27 hours and 42 minutes in total.
 const PAUSES: [i64; 10] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 43_200];
-/// An event is not given up sooner after its first attempt, however often it was tried.
+/// Shortest time after the first attempt before an event is given up, however often it was tried.
 const AT_LEAST: Duration = Duration::hours(24);
 
-/// How long to wait after the `attempts`th failed attempt (from 1) to deliver an event that was first tried so long ago:
-/// from seconds to half a day, each a tenth shorter or longer (`jitter` is from 0 to 1). `None`: it is given up.
+/// Returns the pause after the `attempts`th failed attempt (from 1) to deliver an event that was first tried `age` ago.
+/// Pauses grow from seconds to half a day, each a tenth shorter or longer (`jitter` is from 0 to 1). `None` means that
+/// the event is given up.
 pub fn retry_pause(attempts: i32, age: Duration, jitter: f64) -> Option<Duration> {
     let at = usize::try_from(attempts.max(1) - 1).unwrap_or_default();
     let pause = match PAUSES.get(at) {
@@ -184,29 +162,29 @@ fn jittered(pause: Duration, jitter: f64) -> Duration {
     Duration::milliseconds(millis)
 }
 
-/// So many failures in a row close the gate of an endpoint.
+/// Failures in a row that close the gate of an endpoint.
 const GATE: i32 = 5;
-/// The first pause of a closed gate; it doubles with each failure, up to the longest.
+/// First pause of a closed gate. It doubles with each failure, up to the longest pause.
 const FIRST_PAUSE: Duration = Duration::seconds(30);
 const LONGEST_PAUSE: Duration = Duration::hours(1);
-/// Of one that answers: it is alive, so that what it refuses may be the events and not all events.
+/// Longest pause of an endpoint that answers. It is alive, and may be refusing only certain events.
 const LONGEST_IF_ANSWERED: Duration = Duration::minutes(1);
-/// After so long of nothing but failure, an endpoint is disabled; and after so many, or a rare failure would do it to an
-/// endpoint that seldom hears anything.
+/// An endpoint is disabled after failing for this long and this many times. Without the minimum count, a rare failure
+/// could disable an endpoint that seldom gets an event.
 const HOPELESS_AFTER: Duration = Duration::days(5);
 const HOPELESS_FAILURES: i32 = 20;
 
-/// How an endpoint does.
+/// Delivery health of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Failures since it last took something.
+    /// Failures since the last success.
     pub failures: i32,
-    /// The first of them.
+    /// Time of the first of these failures.
     pub failing_since: Option<Time>,
 }
 
 impl Health {
-    /// After these attempts, in order: was each taken?
+    /// Returns the health after these attempts, in order. Each item says whether the endpoint accepted the event.
     pub fn after(self, taken: impl IntoIterator<Item = bool>, now: Time) -> Self {
         taken.into_iter().fold(self, |health, taken| match taken {
             true => Self::default(),
@@ -216,18 +194,18 @@ impl Health {
         })
     }
 
-    /// The last attempt failed: it is tried with one event at a time.
+    /// Checks whether the last attempt failed. A failing endpoint is tried with one event at a time.
     pub fn is_failing(self) -> bool {
         self.failures > 0
     }
 
-    /// It is left alone, but for one event now and then.
+    /// Checks whether the gate is closed, so that the endpoint gets only a single event now and then.
     pub fn is_gated(self) -> bool {
         self.failures >= GATE
     }
 
-    /// How long it is left alone now; `None` if its gate is open. Shorter if there `was_answer` to what failed last. A tenth
-    /// shorter or longer, by `jitter` from 0 to 1.
+    /// Returns how long the gate stays closed now; `None` if it is open. The pause is shorter if the last failed
+    /// attempt got an answer (`was_answer`). `jitter`, from 0 to 1, makes it a tenth shorter or longer.
     pub fn gate(self, was_answer: bool, jitter: f64) -> Option<Duration> {
         let doublings = (self.failures - GATE).clamp(0, 10).unsigned_abs();
         let longest = if was_answer { LONGEST_IF_ANSWERED } else { LONGEST_PAUSE };
@@ -235,7 +213,7 @@ impl Health {
         self.is_gated().then(|| jittered(pause, jitter))
     }
 
-    /// It is time to give it up.
+    /// Checks whether the endpoint has failed for so long and so often that it must be disabled.
     pub fn is_hopeless(self, now: Time) -> bool {
         let for_long = self.failing_since.is_some_and(|since| now - since >= HOPELESS_AFTER);
         for_long && self.failures >= HOPELESS_FAILURES

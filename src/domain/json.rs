@@ -1,15 +1,15 @@
-//! Reading JSON that others wrote: providers, and whoever answers a question of ours.
+//! Reads JSON written by others: by providers, and by the platform when it answers a question.
 //!
 //! RFC 8259 lets a parser accept more than the grammar. This one does, because a text must not be lost over half an
-//! emoji, and a field that nobody reads must not cost the fields that somebody does:
-//! - a byte order mark in front is skipped, and bytes that are not UTF-8 become U+FFFD;
+//! emoji, and a field that nobody reads must not invalidate the fields that somebody does read:
+//! - a leading byte order mark is skipped, and bytes that are not UTF-8 become U+FFFD;
 //! - in strings, half a surrogate pair and an escape without its digits become U+FFFD, a backslash before any other
-//!   character is dropped, and control characters are taken as they are;
-//! - what is no JSON value, such as `NaN` or a number out of range, becomes null, and so does what is nested deeper than
-//!   anybody reads;
-//! - of a name that is there twice the last value counts.
+//!   character is dropped, and control characters are kept as they are;
+//! - an invalid value, such as `NaN` or a number out of range, becomes null, and so does a value that is nested deeper
+//!   than anybody reads;
+//! - if a name occurs twice, the last value counts.
 //!
-//! What is left open or is out of order is still an error.
+//! Unclosed and misplaced tokens are still errors.
 
 use std::{borrow::Cow, fmt};
 
@@ -19,19 +19,18 @@ use serde::{
 };
 use serde_json::Value;
 
-/// How deep arrays and objects are read: as deep as `serde_json` would.
+/// Maximum depth of arrays and objects: the same as in `serde_json`.
 const MAX_DEPTH: usize = 127;
 
-/// In place of what cannot be a character.
+/// Replacement for anything that cannot be a character.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// Reads a document.
 pub fn read<T: DeserializeOwned>(document: &[u8]) -> serde_json::Result<T> {
-    // By way of a value, because types refuse a name that is there twice.
+    // Read a value first, because types reject a name that occurs twice.
     serde_json::from_value(serde_json::from_str(&mended(&text_of(document)))?)
 }
 
-/// Reads all members of an object, in order, for a reader to whom it matters that a name is there twice.
+/// Reads all members of an object, in order, for callers to which duplicate names matter.
 pub fn read_members(document: &[u8]) -> serde_json::Result<Vec<(String, Value)>> {
     let Members(members) = serde_json::from_str(&mended(&text_of(document)))?;
     Ok(members)
@@ -67,7 +66,7 @@ fn text_of(document: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document))
 }
 
-/// The same document in terms that `serde_json` reads; unchanged if it reads it already.
+/// Rewrites a document so that `serde_json` can read it. A document that it can read already is unchanged.
 fn mended(text: &str) -> Cow<'_, str> {
     let mut mender = Mender { text, out: String::new(), copied: 0, at: 0 };
     let mut depth = 0;
@@ -90,14 +89,14 @@ fn mended(text: &str) -> Cow<'_, str> {
     mender.finish()
 }
 
-/// White space and what separates values.
+/// Checks for white space and for separators between values.
 fn is_between(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':')
 }
 
 struct Mender<'a> {
     text: &'a str,
-    /// What was read, as far as it was copied.
+    /// Mended text of everything before `copied`.
     out: String,
     copied: usize,
     at: usize,
@@ -108,7 +107,7 @@ impl<'a> Mender<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Puts something in place of the next `length` bytes.
+    /// Replaces the next `length` bytes.
     fn replace(&mut self, length: usize, with: &str) {
         self.out.push_str(&self.text[self.copied..self.at]);
         self.out.push_str(with);
@@ -124,7 +123,7 @@ impl<'a> Mender<'a> {
         Cow::Owned(self.out)
     }
 
-    /// Passes a string.
+    /// Moves past a string and mends it.
     fn string(&mut self) {
         self.at += 1;
         while let Some(byte) = self.peek() {
@@ -153,13 +152,13 @@ impl<'a> Mender<'a> {
         }
     }
 
-    /// The code unit that is escaped here, if one is.
+    /// Returns the code unit that is escaped here, if there is one.
     fn code_unit(&self, at: usize) -> Option<u16> {
         let digits = self.text.as_bytes().get(at..at + 6)?.strip_prefix(b"\\u")?;
         digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)? as u16))
     }
 
-    /// Passes what is nested too deep.
+    /// Replaces a value that is nested too deeply with null.
     fn nested(&mut self) {
         let rest = &self.text.as_bytes()[self.at..];
         let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
@@ -178,7 +177,7 @@ impl<'a> Mender<'a> {
         self.replace(length, "null");
     }
 
-    /// Passes a number, a literal, or neither.
+    /// Moves past a number or literal. Replaces anything else with null.
     fn token(&mut self) {
         let rest = &self.text[self.at..];
         let is_end = |byte: u8| is_between(byte) || matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
@@ -311,7 +310,7 @@ mod tests {
         })
     }
 
-    /// Everything outside of ASCII as `\u`, as some write it.
+    /// Writes everything outside ASCII as `\u`, as some systems do.
     fn escaped(document: &str) -> String {
         document.chars().fold(String::new(), |mut out, c| {
             if c.is_ascii() {

@@ -1,16 +1,16 @@
-//! What we demand of every signed token (JWT), ours or a provider's, that the library does not check.
+//! Checks on every signed token (JWT), ours or a provider's, that the library does not make.
 
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::IgnoredAny;
 
-/// Longest token that is read at all, in bytes. None of those that we know is half as long.
+/// Maximum length of a token, in bytes. No token that we know is half as long.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Whether a token has a size and a header that we can answer for: it goes to the library only then.
+/// Checks the size and the header of a token. The library gets only tokens that pass.
 ///
-/// With `crit`, a header names extensions that its reader must understand or else refuse the token (RFC 7515, section
+/// A header with `crit` names extensions that its reader must understand or else reject the token (RFC 7515, section
 /// 4.1.11). We understand none.
 pub fn is_readable(token: &str) -> bool {
     if token.len() > MAX_BYTES {

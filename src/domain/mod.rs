@@ -1,7 +1,7 @@
-//! What Maskline talks about, as types: phones, people, numbers, rides, texts, calls.
+//! Domain types: phones, people, numbers, rides, texts and calls.
 //!
-//! Pure: no I/O, no framework, no configuration. Everything here can be decided from its arguments,
-//! and time is one of them. Nothing in this room may know a database, a web framework or a provider.
+//! Pure: no I/O, no framework, no configuration. Every decision depends only on its arguments, and the current time is
+//! one of them. This module must not depend on a database, a web framework or a provider.
 
 pub mod address;
 pub mod breaker;

@@ -1,8 +1,8 @@
-//! Where a request comes from: the caller's address, past the proxies that we trust to name it.
+//! Origin of a request: the caller's address, as reported by the proxies that we trust.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A network of addresses, in IPv4 or IPv6; one address is a network too.
+/// IPv4 or IPv6 network; a single address is a network too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     first: IpAddr,
@@ -10,8 +10,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or a single address. Bits behind the prefix do not count, and IPv4 inside
-    /// IPv6 (`::ffff:10.0.0.0/104`) is IPv4.
+    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or a single address. Bits after the prefix are ignored, and IPv4 inside
+    /// IPv6 (`::ffff:10.0.0.0/104`) counts as IPv4.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -37,14 +37,13 @@ impl Network {
         Some(Self { first: cut(canonical, prefix), prefix })
     }
 
-    /// Whether an address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && cut(address, self.prefix) == self.first
     }
 }
 
-/// The first address of the network of this prefix around an address.
+/// Returns the first address of the network with this prefix around an address.
 fn cut(address: IpAddr, prefix: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
@@ -58,7 +57,8 @@ fn cut(address: IpAddr, prefix: u32) -> IpAddr {
     }
 }
 
-/// What one subscriber has: an address of IPv4, or a /64 of IPv6, in which everybody can choose addresses at will.
+/// Returns the network of one subscriber: an IPv4 address, or an IPv6 /64, in which a subscriber can choose addresses
+/// at will.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -66,12 +66,12 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Proxies in front of the service whose word on the caller's address counts (`TRUSTED_PROXIES`).
+/// Proxies in front of the service that we trust to report the caller's address (`TRUSTED_PROXIES`).
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
-    /// Reads addresses and networks with commas between them.
+    /// Reads a comma-separated list of addresses and networks.
     pub fn parse(list: &str) -> Option<Self> {
         list.split(',').map(|entry| Network::parse(entry.trim())).collect::<Option<_>>().map(Self)
     }
@@ -80,12 +80,12 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The address of the caller of a request that came from `peer` with these values of `X-Forwarded-For`, in the order
-    /// of their headers.
+    /// Returns the caller's address for a request that came from `peer` with these values of `X-Forwarded-For`, in the
+    /// order of their headers.
     ///
-    /// Each proxy puts the address that it was asked from behind those that it was told, so the list is read from its
-    /// end for as long as trusted proxies wrote it. What is further to the left, anybody may have made up. Where a proxy
-    /// wrote something that is no address, the proxy itself is as far as we know.
+    /// Each proxy appends the address that called it. So the list is read from its end, for as long as trusted proxies
+    /// wrote it; anybody may have made up the entries further left. If a proxy wrote something that is not an address,
+    /// the result is the address of that proxy.
     pub fn caller<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
         let mut caller = peer.to_canonical();
         let entries = forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -102,7 +102,7 @@ impl TrustedProxies {
     }
 }
 
-/// The address in an entry of `X-Forwarded-For`, which some proxies write with a port, in brackets, or with a zone.
+/// Reads an entry of `X-Forwarded-For`. Some proxies write the address with a port, in brackets, or with a zone.
 fn entry_address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?;
     let (host, port) = match text.strip_prefix('[') {
@@ -211,7 +211,7 @@ mod tests {
             (&["203.0.113.9,198.51.100.1,2001:db8:1::7,10.2.2.2"], "198.51.100.1"),
             (&["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
             (&["203.0.113.9, 198.51.100.1", "10.2.2.2, 10.3.3.3"], "198.51.100.1"),
-            // Nobody but proxies: the first of them.
+            // Only proxies: the first of them.
             (&["10.2.2.2, 10.3.3.3"], "10.2.2.2"),
             (&["198.51.100.1 , , ,", "", ","], "198.51.100.1"),
             (&["\t198.51.100.1\t"], "198.51.100.1"),
@@ -223,7 +223,7 @@ mod tests {
             (&["fe80::1%eth0"], "fe80::1"),
             (&["::ffff:198.51.100.1"], "198.51.100.1"),
             (&["198.51.100.1, ::ffff:10.2.2.2"], "198.51.100.1"),
-            // What is no address ends the list: the proxy that wrote it is as far as we know.
+            // An entry that is not an address ends the list: the result is the proxy that wrote it.
             (&["198.51.100.1, unknown"], "10.0.0.1"),
             (&["198.51.100.1, unknown, 10.2.2.2"], "10.2.2.2"),
             (&["unknown, 198.51.100.1"], "198.51.100.1"),

@@ -12,21 +12,21 @@ use http::{
 use super::words::words;
 
 words! {
-    /// Why a request failed.
+    /// Reason why a request failed.
     PostFailure {
-        /// No complete response in time.
+        /// No complete response arrived in time.
         Timeout = "timeout",
-        /// Nobody listens there.
+        /// Nothing listens at the address.
         ConnectionRefused = "connection_refused",
-        /// No connection, or it broke.
+        /// The connection could not be made, or broke.
         Unreachable = "unreachable",
-        /// No secure connection: the certificate, as a rule.
+        /// No secure connection, usually because of the certificate.
         Tls = "tls",
-        /// The name has no address.
+        /// The host name has no address.
         Dns = "dns",
-        /// It leads to an address that is not on the public Internet.
+        /// The URL leads to an address that is not on the public Internet.
         BlockedAddress = "blocked_address",
-        /// A response other than 2xx.
+        /// The response status is not 2xx.
         HttpStatus = "http_status",
     }
 }

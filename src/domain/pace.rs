@@ -1,35 +1,35 @@
-//! How fast texts may go out: a pure function of what went out before.
+//! Rate limit of outgoing texts: a pure function of what was sent before.
 
 use chrono::Duration;
 
 use super::clock::Time;
 
-/// At most so many texts in any stretch of time of this length.
+/// Rate limit: at most `count` texts in any period of length `per`.
 ///
-/// A sixth of them may go out at once; the others follow evenly. This is the generic cell rate algorithm (ITU-T I.371): one
-/// time, until which what went out has spent the allowance, is all that must be remembered.
+/// A sixth of them may be sent at once; the others follow evenly. This is the generic cell rate algorithm (ITU-T
+/// I.371). Its only state is a time: until then, past texts have used up the allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     count: i32,
     per: Duration,
 }
 
-/// A moment for one text.
+/// Reservation for one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// When it may go out.
+    /// When the text may be sent.
     pub at: Time,
-    /// Until when the allowance is spent then.
+    /// Time until which the allowance is then used up.
     pub spent_until: Time,
 }
 
 impl Pace {
-    /// So many a minute, at least one.
+    /// Allows `count` texts a minute, at least one.
     pub fn per_minute(count: u32) -> Self {
         Self::new(count, Duration::minutes(1))
     }
 
-    /// So many a second, at least one.
+    /// Allows `count` texts a second, at least one.
     pub fn per_second(count: u32) -> Self {
         Self::new(count, Duration::seconds(1))
     }
@@ -42,20 +42,21 @@ impl Pace {
         (self.count / 6).max(1)
     }
 
-    /// Between two texts once the burst is spent, rounded up. In any stretch there are then at most the burst and as many as
-    /// follow evenly: together the count.
+    /// Returns the gap between two texts after the burst, rounded up. Any period then holds at most the burst and the
+    /// texts that follow evenly: together `count`.
     fn interval(self) -> Duration {
         let following = i64::from(self.count - self.burst() + 1);
         let micros = self.per.num_microseconds().unwrap_or(i64::MAX);
         Duration::microseconds(micros.saturating_add(following - 1) / following)
     }
 
-    /// Whether this much can be spent where nobody reserves ahead. More was written down by a clock that is ahead of ours.
+    /// Checks whether `spent_until` is possible for a limit on which nobody reserves ahead. If it is later, a replica
+    /// whose clock is ahead of ours wrote it.
     pub fn is_spent_at_once(self, spent_until: Time, now: Time) -> bool {
         spent_until <= now + self.per
     }
 
-    /// The first moment from `now` on at which another text may go out.
+    /// Reserves the first time from `now` on at which another text may be sent.
     pub fn reserve(self, spent_until: Option<Time>, now: Time) -> Slot {
         let interval = self.interval();
         let start = spent_until.unwrap_or(now).max(now);
@@ -64,22 +65,20 @@ impl Pace {
     }
 }
 
-/// How fast one provider takes texts.
+/// Rate limits of one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throughput {
-    /// From one number, in a minute.
+    /// Texts from one number in a minute.
     pub texts_per_minute: u32,
-    /// From all numbers of the account together, in a second; none if nothing but its numbers limits it.
+    /// Texts from all numbers of the account together in a second; none if only the limits of its numbers apply.
     pub texts_per_second: Option<u32>,
 }
 
 impl Throughput {
-    /// The pace of one number.
     pub fn of_number(self) -> Pace {
         Pace::per_minute(self.texts_per_minute)
     }
 
-    /// The pace of the account.
     pub fn of_account(self) -> Option<Pace> {
         self.texts_per_second.map(Pace::per_second)
     }

@@ -1,4 +1,4 @@
-//! Lists by id, a page at a time.
+//! Pages of a list that is ordered by ID.
 
 /// Direction of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -10,28 +10,26 @@ pub enum Order {
     Descending,
 }
 
-/// Which part of a list is asked for.
+/// Requested part of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
-    /// At most so many items, from 1 to 200.
+    /// Maximum number of items, from 1 to 200.
     pub limit: u64,
-    /// The id of the last item seen.
+    /// ID of the last item of the previous page.
     pub after: Option<i64>,
-    /// Direction.
     pub order: Order,
 }
 
-/// A part of a list.
+/// Part of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The items.
     pub items: Vec<T>,
-    /// The id to go on after, if there is more.
+    /// ID to continue after; none on the last page.
     pub next: Option<i64>,
 }
 
 impl<T> Page<T> {
-    /// From up to `limit + 1` items: one more than asked for tells that there is more.
+    /// Cuts a page from up to `limit + 1` items: the extra item shows that there is another page.
     pub fn cut(mut items: Vec<T>, request: &PageRequest, id: impl Fn(&T) -> i64) -> Self {
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
@@ -40,7 +38,7 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
-    /// The same page of other items.
+    /// Converts the items of a page.
     pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(each).collect(), next: self.next }
     }

@@ -1,8 +1,8 @@
-//! The other processes on the same database, and which of them are dead.
+//! Detects which of the other processes on the same database are dead.
 //!
-//! Each process renews a counter in a row of its own, and reads those of the others. Only this process's monotonic clock
-//! takes part, and only time between two reads that succeeded counts as silence: clocks that differ, and a database that
-//! is away, kill nobody.
+//! Each process renews a counter in its own row and reads the counters of the others. Only this process's monotonic
+//! clock is used, and only time between two successful reads counts as silence. So a process does not look dead because
+//! clocks differ or the database is away.
 
 use std::{
     collections::HashMap,
@@ -11,25 +11,25 @@ use std::{
 
 use super::ids::ProcessId;
 
-/// How often a process renews its counter and reads those of the others.
+/// Interval at which a process renews its counter and reads those of the others.
 pub const RENEW_EVERY: Duration = Duration::from_millis(250);
-/// A process that has not renewed its counter for this long begins no send, and breaks off those under way.
+/// A process that has not renewed its counter for this long begins no send, and aborts those in flight.
 pub const HOLDS_FOR: Duration = Duration::from_secs(3);
-/// A process whose counter stood still for this long is dead: it has broken off everything by then.
+/// A process whose counter stood still for this long is dead: it has aborted everything by then.
 const SILENCE: Duration = Duration::from_millis(3300);
-/// The most that counts as silence between two reads: whoever reads so late was paused, and cannot know what else was.
+/// Longest silence that counts between two reads. A process that reads later than this was paused itself, and cannot
+/// know whether others were paused too.
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 
-/// A counter as it was read.
+/// Counter value, as read from the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counter {
-    /// Whose it is.
+    /// Process that owns the counter.
     pub process: ProcessId,
-    /// Its value.
     pub value: i64,
 }
 
-/// What this process knows of the others.
+/// Knowledge of this process about the others.
 #[derive(Debug, Default)]
 pub struct Peers {
     seen: HashMap<ProcessId, Sighting>,
@@ -40,16 +40,17 @@ pub struct Peers {
 #[derive(Debug)]
 struct Sighting {
     value: i64,
-    /// How long the counter has had this value, for certain.
+    /// Time for which the counter has certainly had this value.
     silence: Duration,
 }
 
 impl Peers {
-    /// Takes in the counters of all others, which were read from `began` to `ended`; answers which processes are dead.
+    /// Records the counters of all other processes, which were read from `began` to `ended`. Returns the dead
+    /// processes.
     pub fn saw(&mut self, counters: &[Counter], began: Instant, ended: Instant) -> Vec<Counter> {
         let last = self.last_read.replace(ended);
         let until = |end: Instant| last.map_or(Duration::ZERO, |last| end.saturating_duration_since(last));
-        // A counter that has not changed had not changed when the read began; what it did while it ran is unknown.
+        // A counter that has not changed had not changed when the read began. What happened during the read is unknown.
         let (certain, elapsed) = (until(began).min(LONGEST_GAP), until(ended).min(LONGEST_GAP));
         self.seen.retain(|process, _| counters.iter().any(|counter| counter.process == *process));
         let mut dead = Vec::new();
@@ -70,7 +71,7 @@ impl Peers {
         dead
     }
 
-    /// A read or a renewal failed. What was silence before is forgotten: with the database away, nobody can renew.
+    /// Forgets all silence after a failed read or renewal: while the database is away, nobody can renew.
     pub fn missed(&mut self) {
         *self = Self::default();
     }
@@ -92,7 +93,8 @@ mod tests {
             Self { peers: Peers::default(), now: Instant::now() }
         }
 
-        /// Reads this value after `pause` milliseconds, which takes `took` more; answers whether the process is dead.
+        /// Reads this value after `pause` milliseconds; the read takes `took` more. Returns whether the process is
+        /// dead.
         fn reads(&mut self, value: i64, pause: u64, took: u64) -> bool {
             let began = self.now + Duration::from_millis(pause);
             self.now = began + Duration::from_millis(took);

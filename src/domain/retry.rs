@@ -1,20 +1,20 @@
-//! When to try again: a pure function of how often we tried.
+//! Pauses between attempts to send a text: a pure function of the number of attempts.
 
 use chrono::Duration;
 
-/// Tries after which a text is given up as failed. With the gaps of [`pause`] that is after 45 to 92 minutes.
+/// Attempts after which a text fails. With the pauses of [`pause`], that is after 45 to 92 minutes.
 pub const MAX_ATTEMPTS: i32 = 16;
 
-/// A send of unknown outcome is tried again as late as one that was tried so many times more: a delivery report may
-/// settle it first, and every repeat may be a second text on the phone.
+/// Extra attempts with which a send of unknown outcome backs off. A delivery report may settle it first, and every
+/// repeat may be a second text on the phone.
 pub const DOUBT: i32 = 7;
 
 const FIRST: Duration = Duration::seconds(1);
 const LONGEST: Duration = Duration::minutes(15);
 
-/// How long to wait after the `attempt`th try (from 1): doubling from a second to a quarter of an hour, of which the
-/// upper half is jittered so that a crowd of texts does not come back together. `jitter` is from 0 to 1. A provider
-/// that names its own pause (`Retry-After`) is not asked earlier than it said, or than in an hour.
+/// Returns the pause after the `attempt`th attempt (from 1): it doubles from a second to a quarter of an hour. The
+/// upper half of the pause is jittered, so that many texts do not come back together; `jitter` is from 0 to 1. If a
+/// provider names its own pause (`Retry-After`), the next attempt waits for it, but not for more than an hour.
 pub fn pause(attempt: i32, jitter: f64, asked_for: Option<Duration>) -> Duration {
     let doublings = attempt.clamp(1, 20) - 1;
     let full = (FIRST * 2_i32.pow(doublings.unsigned_abs())).min(LONGEST);

@@ -1,49 +1,33 @@
-//! What an API client may do.
+//! Permissions of API clients.
 
 use std::collections::BTreeSet;
 
 use super::words::words;
 
 words! {
-    /// One right.
+    /// Permission of an API client. [`Scope::meaning`] describes each of them.
     Scope {
-        /// Read customers.
         CustomersRead = "customers:read",
-        /// Create, change and delete customers.
         CustomersWrite = "customers:write",
-        /// Read drivers.
         DriversRead = "drivers:read",
-        /// Create, change and delete drivers.
         DriversWrite = "drivers:write",
-        /// Read numbers, the pool and the providers.
         NumbersRead = "numbers:read",
-        /// Create, change and delete numbers.
         NumbersWrite = "numbers:write",
-        /// Read rides and their timelines.
         RidesRead = "rides:read",
-        /// Create, change and delete rides.
         RidesWrite = "rides:write",
-        /// Read the texts themselves.
         MessagesRead = "messages:read",
-        /// Send texts on behalf of the platform.
         MessagesWrite = "messages:write",
-        /// Read calls.
         CallsRead = "calls:read",
-        /// See people's numbers unmasked, and search by them.
         PhoneNumbersReveal = "phone_numbers:reveal",
-        /// Read events, see all event endpoints, and manage one's own.
         EventsManage = "events:manage",
-        /// Change and adopt event endpoints of other clients.
         EventsAdmin = "events:admin",
-        /// Manage API clients.
         ClientsManage = "clients:manage",
-        /// Act as a phone in the simulator.
         SimulatorUse = "simulator:use",
     }
 }
 
 impl Scope {
-    /// What it allows, for the documentation.
+    /// Describes the permission, for the documentation.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::CustomersRead => "Read customers.",
@@ -68,38 +52,34 @@ impl Scope {
     }
 }
 
-/// Several rights.
+/// Set of permissions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Scopes(BTreeSet<Scope>);
 
 impl Scopes {
-    /// Every right there is.
     pub fn all() -> Self {
         Self(Scope::ALL.iter().copied().collect())
     }
 
-    /// From words with spaces between them (RFC 6749, section 3.3); `None` if one is unknown.
+    /// Parses space-separated names (RFC 6749, section 3.3); `None` if one is unknown.
     pub fn parse(words: &str) -> Option<Self> {
         words.split_ascii_whitespace().map(Scope::parse).collect::<Option<_>>().map(Self)
     }
 
-    /// Includes this one.
     pub fn has(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
 
-    /// Includes all of the others.
     pub fn covers(&self, others: &Self) -> bool {
         others.0.is_subset(&self.0)
     }
 
-    /// None at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// In order.
+    /// Iterates over the permissions in order.
     pub fn iter(&self) -> impl Iterator<Item = Scope> {
         self.0.iter().copied()
     }

@@ -1,4 +1,4 @@
-//! Signatures of what we post to the platform, after Standard Webhooks (<https://www.standardwebhooks.com>).
+//! Signatures of our posts to the platform, following Standard Webhooks (<https://www.standardwebhooks.com>).
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -6,34 +6,33 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::clock::Time;
 
-/// What a secret begins with when it is spelled.
+/// Prefix of a secret in text form.
 const PREFIX: &str = "whsec_";
 
-/// A secret that signs.
+/// Secret that signs our posts.
 #[derive(Clone, Debug)]
 pub struct WebhookSecret(SecretSlice<u8>);
 
 impl WebhookSecret {
-    /// How long a new one is, in bytes.
+    /// Length of a new secret, in bytes.
     pub const BYTES: usize = 32;
 
-    /// From its bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes.into())
     }
 
-    /// From how it is spelled, if it is long enough to be one and not longer than any needs to be.
+    /// Parses the text form. Rejects a secret that is too short, or longer than any secret needs to be.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text.strip_prefix(PREFIX)?).ok()?;
         (24..=64).contains(&bytes.len()).then(|| Self::from_bytes(bytes))
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the secret.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
 
-    /// `whsec_` and the bytes in base64.
+    /// Returns the text form: `whsec_` and the bytes in base64.
     pub fn spell(&self) -> SecretString {
         format!("{PREFIX}{}", STANDARD.encode(self.expose())).into()
     }
@@ -44,7 +43,8 @@ impl WebhookSecret {
     }
 }
 
-/// The headers of a post: its id, when it is made, and a signature over both and the body by each secret that lives.
+/// Returns the headers of a post: its ID, its time, and a signature over both and the body by each of the valid
+/// secrets.
 pub fn headers(secrets: &[WebhookSecret], id: String, at: Time, body: &[u8]) -> [(&'static str, String); 3] {
     let timestamp = at.timestamp().to_string();
     let content = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// The vector of the specification's own libraries.
+    /// Test vector of the specification's own libraries.
     #[test]
     fn signs_as_the_specification_does() {
         let secret = WebhookSecret::from_bytes(STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("base64"));

@@ -1,5 +1,5 @@
-//! Where events may be delivered: the addresses that a caller of ours can name, without making us knock at doors that only
-//! we can reach.
+//! URLs that events may be delivered to. A caller must not be able to make us connect to addresses that only we can
+//! reach.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,12 @@ use url::{Host, Url};
 
 use super::address;
 
-/// Why an address is refused.
+/// Reason why a URL is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Not an address of the web.
+    /// Not a web URL.
     #[error("must be an absolute https address, such as https://platform.example.com/maskline-events")]
     Malformed,
-    /// Over the limit.
     #[error("must not be longer than {max} characters", max = TargetUrl::MAX_CHARS)]
     TooLong,
     /// `user:password@`.
@@ -25,21 +24,20 @@ pub enum InvalidTarget {
     /// Plain http.
     #[error("must be https")]
     Insecure,
-    /// Not on the public Internet.
     #[error("must be on the public Internet")]
     NotPublic,
 }
 
-/// An address that events can be posted to, well-formed; [`TargetPolicy::admit`] says whether it may be.
+/// Well-formed URL that events can be posted to. [`TargetPolicy::admit`] decides whether they may be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct TargetUrl(String);
 
 impl TargetUrl {
-    /// Longest accepted value, in characters.
+    /// Maximum length, in characters.
     pub const MAX_CHARS: usize = 2000;
 
-    /// Checks and normalises: what is looked at here is what is called later.
+    /// Checks and normalises a URL, so that the URL checked here is the one called later.
     pub fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let url = Url::parse(text).map_err(|_| InvalidTarget::Malformed)?;
         if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
@@ -57,26 +55,25 @@ impl TargetUrl {
         Ok(Self(url.into()))
     }
 
-    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A value that was checked before it was stored.
+    /// Wraps a value that was checked before it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 }
 
-/// Which targets this installation allows.
+/// Targets that this installation allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetPolicy {
-    /// This machine too, even without TLS (`EVENTS_ALLOW_LOOPBACK`).
+    /// Whether this machine is allowed too, even without TLS (`EVENTS_ALLOW_LOOPBACK`).
     pub allow_loopback: bool,
 }
 
 impl TargetPolicy {
-    /// Whether events may be posted to this address. A name is looked at again when it is resolved.
+    /// Checks whether events may be posted to this URL. A host name is checked again when it is resolved.
     pub fn admit(self, target: &TargetUrl) -> Result<(), InvalidTarget> {
         let url = Url::parse(&target.0).map_err(|_| InvalidTarget::Malformed)?;
         let (is_allowed, is_here) = match url.host() {
@@ -95,13 +92,13 @@ impl TargetPolicy {
         }
     }
 
-    /// Whether a connection may be made to this address.
+    /// Checks whether we may connect to this address.
     pub fn admits(self, address: IpAddr) -> bool {
         address::is_public(address) || (self.allow_loopback && address.is_loopback())
     }
 }
 
-/// The names of this machine (RFC 6761).
+/// Checks for the names of this machine (RFC 6761).
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost" || name.ends_with(".localhost")

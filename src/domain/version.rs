@@ -1,11 +1,11 @@
-//! Versions of records, with which callers keep concurrent edits apart.
+//! Versions of records, which prevent lost updates by concurrent edits.
 
 use super::error::{Error, Result};
 
-/// The versions that an edit was made for (`If-Match`).
+/// Versions for which an edit was made (`If-Match`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedVersion {
-    /// Whichever is current.
+    /// Whatever version is current.
     Any,
     /// One of these; none if the list is empty.
     OneOf(Vec<i64>),

@@ -1,6 +1,6 @@
-//! Enums whose variants are words of the API and of the database: one spelling for both.
+//! Enums whose variants have one spelling in both the API and the database.
 
-/// Declares an enum with its words: `as_str`, `parse`, `ALL`, `Display`.
+/// Declares a string enum with `as_str`, `parse`, `ALL` and `Display`.
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {$(
         $(#[$doc])*
@@ -8,16 +8,14 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
-            /// Every value, in declaration order.
+            /// All values, in declaration order.
             #[allow(dead_code, reason = "not every word list is listed")]
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
 
-            /// The value that is spelled so.
             #[allow(dead_code, reason = "not every word list is read back")]
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
