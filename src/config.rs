@@ -59,7 +59,7 @@ pub struct Config {
     pub migrate_on_start: bool,
 }
 
-/// What use cases and the API read while the service runs: a new setting is a field here, a line in [`Reader::settings`]
+/// What use cases and the API read while the service runs: a new setting is a field here, a line in `Reader::settings`
 /// and one in `.env.example`.
 #[derive(Clone)]
 pub struct Settings {

@@ -13,6 +13,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
 }
 
+/// Clock of the machine.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -26,10 +27,12 @@ impl Clock for SystemClock {
 pub struct ManualClock(Mutex<Time>);
 
 impl ManualClock {
+    /// A clock that stands at this time.
     pub fn at(start: Time) -> Self {
         Self(Mutex::new(to_millis(start)))
     }
 
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         *self.time() += by;
     }
