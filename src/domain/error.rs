@@ -72,6 +72,17 @@ impl Conflict {
     }
 }
 
+/// What is wrong with a well-formed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// Fields are missing, unknown, repeated or wrong.
+    Fields,
+    /// Customer and driver have the same phone.
+    SamePhone,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+}
+
 words! {
     /// The limit that left no number for a ride.
     PoolLimit {
@@ -128,8 +139,8 @@ pub enum Error {
     #[error("pool depleted: {0}")]
     PoolDepleted(PoolLimit),
     /// Well-formed and wrong: every wrong field at once.
-    #[error("invalid: {0}")]
-    Invalid(&'static str, Vec<FieldError>),
+    #[error("invalid: {0:?}")]
+    Invalid(Invalid, Vec<FieldError>),
     /// The version asked for (`If-Match`) is not the present one.
     #[error("stale version")]
     Stale,
@@ -171,7 +182,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// One wrong field.
     pub fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
-        Self::Invalid("invalid_request", vec![FieldError::new(pointer, detail)])
+        Self::Invalid(Invalid::Fields, vec![FieldError::new(pointer, detail)])
     }
 
     /// Something that should not have happened.

@@ -8,7 +8,10 @@ use poem_openapi::{
     registry::{MetaOAuthFlow, MetaOAuthFlows, MetaOAuthScope, MetaSecurityScheme, Registry},
 };
 
-use super::{fields::Strays, problem::Problem};
+use super::{
+    fields::Strays,
+    problem::{Code, Problem},
+};
 use crate::{
     domain::{client::Caller, scope::Scope},
     service,
@@ -120,14 +123,14 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        let token = bearer(request).ok_or_else(|| Problem::of("unauthorized"))?;
+        let token = bearer(request).ok_or_else(|| Problem::of(Code::Unauthorized))?;
         let ctx = super::ctx(request);
         let caller = service::auth::authenticate(ctx, token).await.map_err(Problem::from)?;
         if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
             return Err(Problem::missing_scope(missing.as_str()).into());
         }
         if let Some(strays) = request.data::<Strays>().filter(|strays| strays.are_all && !strays.errors.is_empty()) {
-            return Err(Problem::of("invalid_parameter").with_errors(strays.errors.clone()).into());
+            return Err(Problem::of(Code::InvalidParameter).with_errors(strays.errors.clone()).into());
         }
         Ok(Self { caller, right: PhantomData })
     }

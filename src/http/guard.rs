@@ -17,7 +17,15 @@ use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::timeout};
 use tracing::Instrument as _;
 
-use super::{etag, fields::Strays, names, pages::PATHS, problem::Problem, reply, server::Exchange};
+use super::{
+    etag,
+    fields::Strays,
+    names,
+    pages::PATHS,
+    problem::{Code, Problem},
+    reply,
+    server::Exchange,
+};
 use crate::domain::error::FieldError;
 
 /// Largest body, in bytes.
@@ -157,7 +165,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
         async {
             let mut response = match known {
                 // The framework would answer it as GET.
-                Some(_) if request.method() == Method::HEAD => Problem::of("method_not_allowed").into_response(),
+                Some(_) if request.method() == Method::HEAD => Problem::of(Code::MethodNotAllowed).into_response(),
                 _ => self.answer(request, operation).await,
             };
             if response.status() == StatusCode::METHOD_NOT_ALLOWED {
@@ -185,7 +193,7 @@ impl<E: Endpoint> Guarded<E> {
     async fn answer(&self, mut request: Request, operation: Option<&Operation>) -> Response {
         if !names_host(&request) {
             let error = FieldError::new("Host", "must be there once, as a host and perhaps a port");
-            return Problem::of("invalid_parameter").with_errors(vec![error]).into_response();
+            return Problem::of(Code::InvalidParameter).with_errors(vec![error]).into_response();
         }
         if let Some(operation) = operation.filter(|_| request.uri().path().starts_with("/v1/")) {
             let mut errors = unknown_parameters(&request, operation);
@@ -197,8 +205,8 @@ impl<E: Endpoint> Guarded<E> {
         }
         match timeout(PATIENCE, read(request.take_body())).await {
             Ok(Ok(Some(body))) => request.set_body(body),
-            Ok(Ok(None)) => return Problem::of("body_too_large").into_response(),
-            Ok(Err(_)) | Err(_) => return Problem::of("malformed_body").into_response(),
+            Ok(Ok(None)) => return Problem::of(Code::BodyTooLarge).into_response(),
+            Ok(Err(_)) | Err(_) => return Problem::of(Code::MalformedBody).into_response(),
         }
         // Whether the process is alive has to be said however busy it is, and takes no time.
         let is_spare = operation.is_some_and(|operation| operation.id == "live");

@@ -89,7 +89,7 @@ pub fn routes(
         .nest("/", api)
         .data(Arc::clone(ctx))
         .catch_all_error(async |error| problem::Problem::of_framework(&error).into_response())
-        .with(CatchPanic::new().with_handler(|_| problem::Problem::of("internal").into_response()))
+        .with(CatchPanic::new().with_handler(|_| problem::Problem::of(problem::Code::Internal).into_response()))
         .with(guard)
         .with(below_prefix)
 }

@@ -16,49 +16,72 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        error::{Conflict, Error, FieldError, PoolLimit},
+        error::{Conflict, Error, FieldError, Invalid, PoolLimit},
         ids::RideId,
     },
     service::NotReady,
 };
 
-/// Every code that is not a [`Conflict`], with its status and meaning: the table in the documentation.
-pub(super) const CODES: &[(&str, u16, &str)] = &[
-    ("malformed_json", 400, "The body is not JSON."),
-    ("malformed_body", 400, "The body does not arrive whole, or is not what its type says."),
-    (
-        "invalid_parameter",
-        400,
-        "A query parameter or header is unknown or does not have its form: `errors` names each, and wrong fields too.",
-    ),
-    ("unauthorized", 401, "There is no valid access token."),
-    ("missing_scope", 403, "The token lacks a scope that this request needs."),
-    ("not_found", 404, "There is no such thing, or no longer."),
-    ("method_not_allowed", 405, "The path does not take this method."),
-    ("stale_version", 412, "`If-Match` names another version than the present one."),
-    ("body_too_large", 413, "The body is over 64 KiB."),
-    (
-        "unsupported_media_type",
-        415,
-        "The body's content type is not the one that this operation takes, or it has a `Content-Encoding`.",
-    ),
-    ("invalid_request", 422, "Fields are missing, unknown, repeated or wrong: `errors` names each."),
-    ("same_phone", 422, "Customer and driver have the same phone number."),
-    ("idempotency_key_reused", 422, "The idempotency key was used for another request."),
-    ("busy", 429, "Too much at once. Come back after `Retry-After` seconds."),
-    (
-        "rate_limited",
-        429,
+/// Declares [`Code`] with the table of its codes, statuses and meanings.
+macro_rules! codes {
+    ($($code:ident = $text:literal, $status:ident, $meaning:literal;)+) => {
+        /// A code that is not a [`Conflict`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Code { $($code),+ }
+
+        impl Code {
+            pub(super) const ALL: &'static [Self] = &[$(Self::$code),+];
+
+            pub(super) fn as_str(self) -> &'static str {
+                match self { $(Self::$code => $text),+ }
+            }
+
+            pub(super) fn status(self) -> StatusCode {
+                match self { $(Self::$code => StatusCode::$status),+ }
+            }
+
+            /// A sentence for the document and for an answer that knows no better.
+            pub(super) fn meaning(self) -> &'static str {
+                match self { $(Self::$code => $meaning),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedJson = "malformed_json", BAD_REQUEST, "The body is not JSON.";
+    MalformedBody = "malformed_body", BAD_REQUEST, "The body does not arrive whole, or is not what its type says.";
+    InvalidParameter = "invalid_parameter", BAD_REQUEST,
+        "A query parameter or header is unknown or does not have its form: `errors` names each, and wrong fields too.";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "There is no valid access token.";
+    MissingScope = "missing_scope", FORBIDDEN, "The token lacks a scope that this request needs.";
+    NotFound = "not_found", NOT_FOUND, "There is no such thing, or no longer.";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method.";
+    StaleVersion = "stale_version", PRECONDITION_FAILED, "`If-Match` names another version than the present one.";
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is over 64 KiB.";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
+        "The body's content type is not the one that this operation takes, or it has a `Content-Encoding`.";
+    InvalidRequest = "invalid_request", UNPROCESSABLE_ENTITY, "Fields are missing, unknown, repeated or wrong: `errors` names each.";
+    SamePhone = "same_phone", UNPROCESSABLE_ENTITY, "Customer and driver have the same phone number.";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request.";
+    Busy = "busy", TOO_MANY_REQUESTS, "Too much at once. Come back after `Retry-After` seconds.";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS,
         "The client has used up a limit: without `phone_numbers:reveal` it may compare 10 different phone numbers an hour \
-         with each person, and make 10 dry runs a minute. Come back after `Retry-After` seconds.",
-    ),
-    ("internal", 500, "Our fault. The request id finds it in the log."),
-    (
-        "unavailable",
-        503,
-        "The database does not answer or takes no writes, or this process is not ready or has too much to do.",
-    ),
-];
+         with each person, and make 10 dry runs a minute. Come back after `Retry-After` seconds.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Our fault. The request id finds it in the log.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE,
+        "The database does not answer or takes no writes, or this process is not ready or has too much to do.";
+}
+
+impl From<Invalid> for Code {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Fields => Self::InvalidRequest,
+            Invalid::SamePhone => Self::SamePhone,
+            Invalid::IdempotencyKeyReused => Self::IdempotencyKeyReused,
+        }
+    }
+}
 
 /// An error on its way out.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -104,19 +127,16 @@ struct Field<'a> {
 }
 
 impl Problem {
-    /// One of [`CODES`].
-    pub(super) fn of(code: &'static str) -> Self {
-        let (_, status, detail) = CODES.iter().find(|(known, ..)| *known == code).unwrap_or(&("internal", 500, ""));
-        let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let challenge = (status == StatusCode::UNAUTHORIZED).then_some("Bearer");
+    pub(super) fn of(code: Code) -> Self {
+        let status = code.status();
         Self {
             status,
-            code,
-            detail: (*detail).to_owned(),
+            code: code.as_str(),
+            detail: code.meaning().to_owned(),
             errors: Vec::new(),
             more: None,
             retry_after: None,
-            challenge,
+            challenge: (status == StatusCode::UNAUTHORIZED).then_some("Bearer"),
         }
     }
 
@@ -126,22 +146,22 @@ impl Problem {
     }
 
     pub(super) fn missing_scope(scope: &'static str) -> Self {
-        Self { detail: format!("This request needs the scope {scope}."), ..Self::of("missing_scope") }
+        Self { detail: format!("This request needs the scope {scope}."), ..Self::of(Code::MissingScope) }
     }
 
     pub(super) fn invalid_token() -> Self {
-        Self { challenge: Some(r#"Bearer error="invalid_token""#), ..Self::of("unauthorized") }
+        Self { challenge: Some(r#"Bearer error="invalid_token""#), ..Self::of(Code::Unauthorized) }
     }
 
     pub(super) fn not_ready(why: NotReady) -> Self {
         let more = Some(Box::new(More::Reason(why)));
-        Self { detail: why.detail().to_owned(), more, retry_after: Some(1), ..Self::of("unavailable") }
+        Self { detail: why.detail().to_owned(), more, retry_after: Some(1), ..Self::of(Code::Unavailable) }
     }
 
     /// As many requests as can be are being worked on.
     pub(super) fn too_many_requests() -> Self {
         let detail = "This process has too many requests to work on.".to_owned();
-        Self { detail, retry_after: Some(1), ..Self::of("unavailable") }
+        Self { detail, retry_after: Some(1), ..Self::of(Code::Unavailable) }
     }
 
     fn conflict(conflict: Conflict, more: Option<More>) -> Self {
@@ -151,7 +171,7 @@ impl Problem {
             code: conflict.as_str(),
             detail,
             more: more.map(Box::new),
-            ..Self::of("internal")
+            ..Self::of(Code::Internal)
         }
     }
 
@@ -163,22 +183,22 @@ impl Problem {
         let is_body = |wanted: fn(&ReadBodyError) -> bool| error.downcast_ref::<ReadBodyError>().is_some_and(wanted);
         let no_such_path = error.is::<NotFoundError>() || error.is::<ParsePathError>() || error.is::<UndecodablePath>();
         let code = if no_such_path {
-            "not_found"
+            Code::NotFound
         } else if error.is::<MethodNotAllowedError>() {
-            "method_not_allowed"
+            Code::MethodNotAllowed
         } else if error.is::<AuthorizationError>() {
-            "unauthorized"
+            Code::Unauthorized
         } else if error.is::<ContentTypeError>() {
-            "unsupported_media_type"
+            Code::UnsupportedMediaType
         } else if is_body(|cause| matches!(cause, ReadBodyError::PayloadTooLarge)) {
-            "body_too_large"
+            Code::BodyTooLarge
         } else if is_body(|_| true) {
-            "malformed_body"
+            Code::MalformedBody
         } else if error.status().is_client_error() {
-            "invalid_parameter"
+            Code::InvalidParameter
         } else {
-            tracing::error!(status = error.status().as_u16(), "an error nobody foresaw");
-            "internal"
+            tracing::error!(status = error.status().as_u16(), "unexpected framework error");
+            Code::Internal
         };
         Self::of(code)
     }
@@ -187,38 +207,38 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self::of("not_found"),
+            Error::NotFound => Self::of(Code::NotFound),
             Error::Conflict(conflict) => Self::conflict(conflict, None),
             Error::Conflicts(conflict, errors) => Self::conflict(conflict, None).with_errors(errors),
             Error::NumberInUse(rides) => Self::conflict(Conflict::NumberInUse, Some(More::OpenRides(rides))),
             Error::PhoneBarred(rides) => Self::conflict(Conflict::PhoneBarred, Some(More::Rides(rides))),
             Error::PoolDepleted(limit) => Self::conflict(Conflict::NumberPoolDepleted, Some(More::Limit(limit))),
-            Error::Invalid(code, errors) => Self::of(code).with_errors(errors),
-            Error::Stale => Self::of("stale_version"),
+            Error::Invalid(invalid, errors) => Self::of(invalid.into()).with_errors(errors),
+            Error::Stale => Self::of(Code::StaleVersion),
             Error::Unauthorized => Self::invalid_token(),
             Error::Outranked => Self {
                 detail: "Your token lacks a scope that this client has.".to_owned(),
-                ..Self::of("missing_scope")
+                ..Self::of(Code::MissingScope)
             },
             Error::MissingScope(scope) => Self::missing_scope(scope.as_str()),
             Error::Busy { retry_after } => {
-                Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of("busy") }
+                Self { retry_after: Some(retry_after.num_seconds().max(1)), ..Self::of(Code::Busy) }
             }
             Error::Limited { retry_after } => {
                 let seconds = (retry_after.num_milliseconds().max(1) + 999) / 1000;
-                Self { retry_after: Some(seconds), ..Self::of("rate_limited") }
+                Self { retry_after: Some(seconds), ..Self::of(Code::RateLimited) }
             }
             Error::Uncounted(_) => {
                 tracing::error!("a use case left comparisons uncounted");
-                Self::of("internal")
+                Self::of(Code::Internal)
             }
             Error::Unavailable(cause) => {
                 tracing::error!(%cause, "a request failed");
-                Self { retry_after: Some(1), ..Self::of("unavailable") }
+                Self { retry_after: Some(1), ..Self::of(Code::Unavailable) }
             }
             Error::Internal(cause) => {
                 tracing::error!(%cause, "a request failed");
-                Self::of("internal")
+                Self::of(Code::Internal)
             }
         }
     }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{
     etag,
     fields::{Checked, Nullable, Parameters},
-    problem::{Answer, Problem},
+    problem::{Answer, Code, Problem},
     scalars::{Cursor, Limit, SortOrder},
 };
 use crate::{
@@ -242,7 +242,7 @@ pub(super) fn request_id(
 ) -> Answer<RequestId> {
     if key.as_ref().is_some_and(|key| !is_idempotency_key(key)) {
         let wrong = FieldError::new("Idempotency-Key", IDEMPOTENCY_KEY_RULE);
-        return Err(Problem::of("invalid_parameter").with_errors(vec![wrong]));
+        return Err(Problem::of(Code::InvalidParameter).with_errors(vec![wrong]));
     }
     let fingerprint = once::fingerprint(ctx, &[scope.as_bytes(), b"\n", canonical].concat());
     Ok(RequestId { caller: caller.clone(), operation, key, fingerprint })

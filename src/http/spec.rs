@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Api, auth, problem::CODES};
+use super::{Api, auth, problem::Code};
 use crate::domain::error::Conflict;
 
 /// Title of the document.
@@ -262,8 +262,8 @@ fn statuses(path: &str, method: &str, operation: &Value, secured: bool) -> Vec<u
 /// Codes and meanings, by status.
 fn codes() -> BTreeMap<u16, Vec<(&'static str, &'static str)>> {
     let mut codes: BTreeMap<u16, Vec<_>> = BTreeMap::new();
-    for (code, status, meaning) in CODES {
-        codes.entry(*status).or_default().push((*code, *meaning));
+    for code in Code::ALL {
+        codes.entry(code.status().as_u16()).or_default().push((code.as_str(), code.meaning()));
     }
     let conflicts = Conflict::ALL.iter().map(|conflict| (conflict.as_str(), conflict.detail()));
     codes.insert(409, conflicts.collect());

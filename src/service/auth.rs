@@ -9,7 +9,7 @@ use super::{Context, Once, RequestId, chance, once::write_once, tokens::NewToken
 use crate::{
     domain::{
         client::{Caller, Client, Credentials, SECRET_OVERLAP, SecretHash},
-        error::{Conflict, Error, FieldError, Result},
+        error::{Conflict, Error, FieldError, Invalid, Result},
         ids::ClientId,
         page::{Page, PageRequest},
         scope::Scopes,
@@ -138,7 +138,7 @@ pub async fn create_client(
     scopes: &Scopes,
 ) -> Result<WithSecret> {
     if let Some(wrong) = wrong_scopes(caller, scopes) {
-        return Err(Error::Invalid("invalid_request", vec![wrong]));
+        return Err(Error::Invalid(Invalid::Fields, vec![wrong]));
     }
     let (client_id, secret) = (chance::name("client_"), chance::secret("msk_"));
     let (now, client_id, hash) = (ctx.now(), &client_id, SecretHash::of(&secret));

@@ -9,7 +9,7 @@ use crate::{
         client::Caller,
         clock::Time,
         endpoint::{Attempt, EndpointPatch, EndpointStatus, EventEndpoint, NewEndpoint, Retry, RetryState},
-        error::{Conflict, Error, FieldError, Result},
+        error::{Conflict, Error, FieldError, Invalid, Result},
         ids::{EndpointId, EventId},
         page::{Page, PageRequest},
         scope::Scope,
@@ -71,7 +71,7 @@ pub fn wrong_target(ctx: &Context, url: &TargetUrl) -> Option<FieldError> {
 }
 
 fn admit_target(ctx: &Context, url: &TargetUrl) -> Result<()> {
-    wrong_target(ctx, url).map_or(Ok(()), |wrong| Err(Error::Invalid("invalid_request", vec![wrong])))
+    wrong_target(ctx, url).map_or(Ok(()), |wrong| Err(Error::Invalid(Invalid::Fields, vec![wrong])))
 }
 
 /// The endpoint with this id.

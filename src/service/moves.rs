@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{
         clock::Time,
-        error::{Error, FieldError, PoolLimit, Result},
+        error::{Error, FieldError, Invalid, PoolLimit, Result},
         ids::{PersonId, RideId},
         notice::About,
         number::{NumberStatus, ProviderName},
@@ -85,7 +85,7 @@ pub(super) async fn change_driver(
     let Pair { customer, driver } = &request.pair;
     if customer == driver {
         let same = FieldError::new("/driver_id", "has the same phone number as the other party");
-        return Err(Error::Invalid("same_phone", vec![same]));
+        return Err(Error::Invalid(Invalid::SamePhone, vec![same]));
     }
     if let Some((former, until)) = lock_former(ctx, tx, &after, next, floor).await?
         && let Some(moved) = leave_number_to(ctx, tx, &former, until, &after, &request).await?

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         comparison::StoredSide,
-        error::{Conflict, Error, FieldError, Result},
+        error::{Conflict, Error, FieldError, Invalid, Result},
         event::{EventData, EventType},
         ids::NumberId,
         number::{NewNumber, Number, NumberPatch, NumberStatus, ProviderName},
@@ -29,7 +29,7 @@ use crate::{
 /// Adds a number to the pool. Its provider must be configured.
 pub async fn create(ctx: &Context, request: &RequestId, new: &NewNumber) -> Result<Once<Number>> {
     if let Some(wrong) = wrong_provider(ctx, "/provider", Some(&new.provider)) {
-        return Err(Error::Invalid("invalid_request", vec![wrong]));
+        return Err(Error::Invalid(Invalid::Fields, vec![wrong]));
     }
     let now = ctx.now();
     let owner = &ctx.store.phone_index(&new.phone);
@@ -73,7 +73,7 @@ pub fn wrong_batch<'a>(
 pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
     let wrong = wrong_batch(ctx, new.iter().map(|number| (Some(&number.phone), Some(&number.provider))));
     if !wrong.is_empty() {
-        return Err(Error::Invalid("invalid_request", wrong));
+        return Err(Error::Invalid(Invalid::Fields, wrong));
     }
     let now = ctx.now();
     write_once(ctx, request, |tx| async move {

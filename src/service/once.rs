@@ -10,7 +10,7 @@ use crate::{
     domain::{
         client::Caller,
         comparison::{Comparison, StoredSide},
-        error::{Error, FieldError, Result},
+        error::{Error, FieldError, Invalid, Result},
     },
     store::{
         Tx,
@@ -80,7 +80,7 @@ where
                     Ok(Once { value: serde_json::from_slice(&kept).map_err(Error::internal)?, repeated: true })
                 }
                 Taken::Misused => Err(Error::Invalid(
-                    "idempotency_key_reused",
+                    Invalid::IdempotencyKeyReused,
                     vec![FieldError::new("Idempotency-Key", "was used for another request")],
                 )),
             }

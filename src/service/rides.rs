@@ -19,7 +19,7 @@ use crate::{
     domain::{
         client::Caller,
         clock::Time,
-        error::{Conflict, Error, FieldError, Result},
+        error::{Conflict, Error, FieldError, Invalid, Result},
         ids::RideId,
         notice::About,
         page::{Page, PageRequest},
@@ -92,7 +92,7 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result
                 unknown("/driver_id", driver.is_none()),
                 timeout_at.err().map(|bad| FieldError::new("/datetime", bad)),
             ];
-            return Err(Error::Invalid("invalid_request", wrong.into_iter().flatten().chain(too_long).collect()));
+            return Err(Error::Invalid(Invalid::Fields, wrong.into_iter().flatten().chain(too_long).collect()));
         }
     };
     let parties = Parties { customer, driver };
@@ -100,7 +100,7 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result
     if number.pair.customer == number.pair.driver {
         let same = |pointer: String| FieldError::new(pointer, "has the same phone number as the other party");
         let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
-        return Err(Error::Invalid("same_phone", wrong));
+        return Err(Error::Invalid(Invalid::SamePhone, wrong));
     }
     let contact = Contact { until: timeout_at + policy.grace, floor: None };
     Ok(Admitted { parties, number, timeout_at, contact })

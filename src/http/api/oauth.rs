@@ -19,7 +19,7 @@ use crate::{
         auth::authorization,
         fields::{is_encoded, view},
         origin,
-        problem::{Answer, Problem},
+        problem::{Answer, Code, Problem},
     },
     service::{
         Context, auth,
@@ -146,7 +146,7 @@ impl<'a> ApiExtractor<'a> for TokenRequest {
         let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") || is_encoded(request) {
-            return Err(Problem::of("unsupported_media_type").into());
+            return Err(Problem::of(Code::UnsupportedMediaType).into());
         }
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
         let form = url::form_urlencoded::parse(&bytes).into_owned().take(MOST_FIELDS + 1).collect();

@@ -25,7 +25,7 @@ use crate::{
     http::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
         fields::{Body, Checked, Clear, Draft, Inner, Keep, Parameters, request_body},
-        problem::{Answer, Problem},
+        problem::{Answer, Code, Problem},
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
     },
@@ -237,7 +237,7 @@ impl RidesApi {
             }
         }
         let people = (person(body.customer_id, body.customer), person(body.driver_id, body.driver));
-        let (Some(customer), Some(driver)) = people else { return Err(Problem::of("invalid_request")) };
+        let (Some(customer), Some(driver)) = people else { return Err(Problem::of(Code::InvalidRequest)) };
         let new = NewRide {
             customer,
             driver,

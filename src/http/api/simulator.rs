@@ -10,7 +10,7 @@ use crate::{
     http::{
         auth::{Allowed, SimulatorUse},
         fields::{Body, Nullable, request_body, view},
-        problem::{Answer, Problem},
+        problem::{Answer, Code, Problem},
         reply::{Accepted, Found},
         scalars::{ShownPhone, Timestamp},
     },
@@ -172,7 +172,7 @@ impl SimulatorApi {
         phone_number: Path<String>,
     ) -> Answer<Found<Screen>> {
         let simulator = self.simulator()?;
-        let phone = PhoneNumber::parse(&phone_number.0).map_err(|_| Problem::of("not_found"))?;
+        let phone = PhoneNumber::parse(&phone_number.0).map_err(|_| Problem::of(Code::NotFound))?;
         simulator.admit(&allowed.caller, &phone).await?;
         let entries = simulator.screen(&phone).await?;
         // Rides of other providers can be moved to numbers of the simulator, and their texts then come here.

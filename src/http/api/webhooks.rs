@@ -17,7 +17,7 @@ use crate::{
     domain::outbound::Receiver,
     http::{
         prefix::Arrived,
-        problem::{Answer, Problem},
+        problem::{Answer, Code, Problem},
     },
     outbound::Outbound,
     provider::{Endpoint, WebhookRequest, WebhookResponse},
@@ -65,7 +65,7 @@ pub(in crate::http) struct WebhooksApi {
 
 impl WebhooksApi {
     async fn take(&self, provider: &str, endpoint: Endpoint, request: &Request, body: Body) -> Answer<Dialect> {
-        let body = body.into_bytes().await.map_err(|_| Problem::of("malformed_body"))?;
+        let body = body.into_bytes().await.map_err(|_| Problem::of(Code::MalformedBody))?;
         // The host, and a path before ours, are ours to know, never the request's to say.
         let path = Arrived::of(request);
         let request = WebhookRequest {
@@ -75,9 +75,9 @@ impl WebhooksApi {
             body,
         };
         let mut intake = Intake::open(&self.ctx, provider, endpoint, &request).map_err(|why| match why {
-            NoIntake::NotConfigured => Problem::of("unauthorized"),
-            NoIntake::Unknown => Problem::of("not_found"),
-            NoIntake::WrongMethod => Problem::of("method_not_allowed"),
+            NoIntake::NotConfigured => Problem::of(Code::Unauthorized),
+            NoIntake::Unknown => Problem::of(Code::NotFound),
+            NoIntake::WrongMethod => Problem::of(Code::MethodNotAllowed),
         })?;
         while let Some(question) = intake.next_question().await {
             let answer = self.outbound.send(Receiver::Interceptor, question).await;

@@ -10,7 +10,10 @@ use serde_json::Value;
 use super::{Field, FromFields, Inner, Parameters, Strays};
 use crate::{
     domain::error::FieldError,
-    http::{json, problem::Problem},
+    http::{
+        json,
+        problem::{Code, Problem},
+    },
 };
 
 /// A JSON body, read whole.
@@ -53,7 +56,7 @@ impl<T> Draft<T> {
         parameters.finish_with(wrong)?;
         // Keys are sorted by the map: one request, one form.
         let canonical = self.given.to_string().into_bytes();
-        value.map(|value| Body { value, canonical }).ok_or_else(|| Problem::of("invalid_request"))
+        value.map(|value| Body { value, canonical }).ok_or_else(|| Problem::of(Code::InvalidRequest))
     }
 }
 
@@ -84,11 +87,11 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Draft<T> {
     ) -> poem::Result<Self> {
         let strays = || Strays::of(request);
         if !is_json(request.header(header::CONTENT_TYPE)) || is_encoded(request) {
-            return Err(Problem::of("unsupported_media_type").with_errors(strays()).into());
+            return Err(Problem::of(Code::UnsupportedMediaType).with_errors(strays()).into());
         }
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
         let Some((given, repeated)) = json::parse(&bytes) else {
-            return Err(Problem::of("malformed_json").with_errors(strays()).into());
+            return Err(Problem::of(Code::MalformedJson).with_errors(strays()).into());
         };
         let read = Inner::read_whole(given.clone()).map(|Inner(value)| value);
         let read = match (read, repeated.is_empty()) {

@@ -10,7 +10,10 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{Field, delegate_type};
-use crate::{domain::error::FieldError, http::problem::Problem};
+use crate::{
+    domain::error::FieldError,
+    http::problem::{Code, Problem},
+};
 
 /// A query parameter that is checked by the handler together with the others.
 pub(in crate::http) struct Checked<T>(Result<T, String>);
@@ -80,15 +83,15 @@ impl Parameters {
 
     /// All of them were right, or this is what to answer.
     pub(in crate::http) fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::of("invalid_parameter").with_errors(self.0)) }
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::of(Code::InvalidParameter).with_errors(self.0)) }
     }
 
     /// They and the body were right, or this is what to answer: all that is wrong at once.
     pub(super) fn finish_with(self, in_body: Vec<FieldError>) -> Result<(), Problem> {
         match (self.0.is_empty(), in_body.is_empty()) {
             (true, true) => Ok(()),
-            (true, false) => Err(Problem::of("invalid_request").with_errors(in_body)),
-            (false, _) => Err(Problem::of("invalid_parameter").with_errors([self.0, in_body].concat())),
+            (true, false) => Err(Problem::of(Code::InvalidRequest).with_errors(in_body)),
+            (false, _) => Err(Problem::of(Code::InvalidParameter).with_errors([self.0, in_body].concat())),
         }
     }
 }
