@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub(crate) use self::intercept::InterceptConfig;
 use crate::{
     domain::{
-        breaker::Failover, notice::Catalogue, number::NumberMatch, origin::TrustedProxies, phone::PhoneNumber,
+        breaker::Failover, hex, notice::Catalogue, number::NumberMatch, origin::TrustedProxies, phone::PhoneNumber,
         ride::ContactPolicy, target::TargetPolicy,
     },
     provider::registry::Accounts,
@@ -368,7 +368,7 @@ impl Reader<'_> {
 fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
     let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");
-    tag.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")).into()
+    hex::encode(tag.as_ref()).into()
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -125,6 +125,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::domain::hex;
 
     fn now() -> Time {
         DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn a_hash_is_sha_256() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let hex: String = SecretHash::of("abc").as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(SecretHash::of("abc").as_bytes());
         assert_eq!(hex, expected);
     }
 }

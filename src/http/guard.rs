@@ -26,7 +26,7 @@ use super::{
     reply,
     server::Exchange,
 };
-use crate::domain::error::FieldError;
+use crate::domain::{error::FieldError, hex::is_uuid};
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -323,12 +323,4 @@ fn allowed(known: Option<&Known>) -> HeaderValue {
 fn request_id(request: &Request) -> String {
     let given = request.header(&REQUEST_ID).filter(|id| is_uuid(id));
     given.map_or_else(|| crate::service::random_name("req"), str::to_ascii_lowercase)
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }

@@ -87,7 +87,7 @@ fn announce(text: &str) -> CallFlow {
     announcement(text, "en-GB")
 }
 
-fn send(adapter: &dyn Provider, media: &[String]) -> ProviderRequest {
+fn send(adapter: &dyn Provider, media: &[String]) -> OutboundRequest {
     let text = OutboundText {
         from: &phone(NUMBER),
         to: &phone(TO),

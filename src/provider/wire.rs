@@ -7,7 +7,7 @@ use http::{StatusCode, header::CONTENT_TYPE};
 use url::Url;
 
 use super::{WebhookRequest, WebhookResponse};
-use crate::domain::{call::CallStatus, notice::Locale};
+use crate::domain::{call::CallStatus, hex, notice::Locale};
 pub(super) use xml::Element;
 
 /// `User-Agent` of requests to providers.
@@ -43,17 +43,13 @@ pub(super) fn sha256(data: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, data)
 }
 
-pub(super) fn hmac_sha256(key: &[u8], data: &[u8]) -> hmac::Tag {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
+/// SHA-256 in lower-case hexadecimal digits.
+pub(super) fn sha256_hex(data: &[u8]) -> String {
+    hex::encode(sha256(data).as_ref())
 }
 
-/// Encodes bytes in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+pub(super) fn hmac_sha256(key: &[u8], data: &[u8]) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
 }
 
 /// Compares in constant time.
@@ -64,7 +60,13 @@ pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
 /// Hashes everything that distinguishes an event into its key. Keys are stored unencrypted, so anything that may hold a
 /// phone number or text is hashed.
 pub(super) fn digest_key(parts: &[&str]) -> String {
-    hex(sha256(parts.join("\n").as_bytes()).as_ref())
+    sha256_hex(parts.join("\n").as_bytes())
+}
+
+/// Returns an id of the form that a provider documents as it is, and hashes any other: ids are stored unencrypted, and
+/// one of another form may hold a phone number or text.
+pub(super) fn stored_id(id: &str, is_documented: bool) -> String {
+    if is_documented { id.to_owned() } else { digest_key(&[id]) }
 }
 
 /// Whether a text has the form of [`OutboundText::reference`](super::OutboundText::reference). Reports on texts that

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::domain::signature::WebhookSecret;
+use crate::domain::{hex, signature::WebhookSecret};
 
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -26,12 +26,7 @@ pub(super) fn webhook_secret() -> WebhookSecret {
 
 /// 96 bits that name something, in letters and digits only.
 pub fn name(prefix: &str) -> String {
-    format!("{prefix}{}", spell(&bytes::<12>()))
-}
-
-/// Bytes in letters and digits only.
-pub(super) fn spell(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{prefix}{}", hex::encode(&bytes::<12>()))
 }
 
 /// A number that nobody else has.

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Context, chance,
+    Context,
     comparisons::{counting, require_counted},
 };
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         client::Caller,
         comparison::{Comparison, StoredSide},
         error::{Error, FieldError, Invalid, Result},
+        hex,
     },
     store::{
         Tx,
@@ -66,7 +67,7 @@ where
             let taken = idempotency::take(&tx, &key, now).await?;
             if !matches!(taken, Taken::Fresh) {
                 let before = ctx.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
-                let subject = StoredSide::Request(chance::spell(&before));
+                let subject = StoredSide::Request(hex::encode(&before));
                 let compared = Comparison { subject, digest: key.fingerprint.clone() };
                 require_counted(ctx, &tx, &request.caller, [compared]).await?;
             }

@@ -96,7 +96,7 @@ fn key(id: &str) -> String {
     let documented = id.strip_prefix("c-").is_some_and(|groups| {
         groups.split('-').map(str::len).eq(GROUPS) && groups.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
     });
-    if documented { id.to_owned() } else { wire::digest_key(&[id]) }
+    wire::stored_id(id, documented)
 }
 
 /// Parses ISO 8601 with an offset, with or without fractions of a second.

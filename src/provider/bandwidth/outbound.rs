@@ -14,7 +14,7 @@ use crate::{
         message::ProviderCode,
         notice::Locale,
     },
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+    provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, WebhookResponse, wire},
 };
 
 /// Renders a call flow in BXML. BXML cannot limit how long two people talk.
@@ -97,7 +97,7 @@ struct Message<'a> {
 }
 
 /// `POST /api/v2/users/{accountId}/messages`.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest {
     let message = Message {
         application_id: &config.application_id,
         to: [text.to.expose()],
@@ -106,7 +106,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
         tag: text.reference,
     };
     let credentials = STANDARD.encode(format!("{}:{}", config.username, config.password.expose_secret()));
-    ProviderRequest {
+    OutboundRequest {
         method: Method::POST,
         url: format!("{}/api/v2/users/{}/messages", config.base_url, config.account_id),
         headers: vec![
@@ -124,7 +124,7 @@ fn field_at_fault(reply: &Value) -> Option<&str> {
 }
 
 /// Returns the field at fault, or the type of the error.
-pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     field_at_fault(&reply).or_else(|| string(&reply, "type")).and_then(ProviderCode::of)
 }
@@ -141,7 +141,7 @@ pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
 ///
 /// A field of an unexpected type does not hide the others: a text with an id was sent, and must not be sent again.
 /// Descriptions are ignored, because they may repeat a phone number.
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     let field = field_at_fault(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(flow(CallFlow::HangUp), fixture!("hang-up.xml"));
     }
 
-    fn written(body: &str) -> ProviderRequest {
+    fn written(body: &str) -> OutboundRequest {
         let text = OutboundText {
             from: &phone("+3197010200001"),
             to: &phone("+31612345678"),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),

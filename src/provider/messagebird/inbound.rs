@@ -39,7 +39,7 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
     }
     let content = if request.method == Method::GET { request.query().as_bytes() } else { &request.body };
     Ok(InboundText {
-        key: fields.value(&["message_id", "mid", "id"]).map_or_else(|| digest(content), key),
+        key: fields.value(&["message_id", "mid", "id"]).map_or_else(|| wire::sha256_hex(content), key),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
         others: Vec::new(),
@@ -54,7 +54,7 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
 fn call(request: &WebhookRequest) -> InboundCall {
     let fields = Fields::of_query(request);
     InboundCall {
-        key: fields.value(&["callID"]).map_or_else(|| digest(request.query().as_bytes()), key),
+        key: fields.value(&["callID"]).map_or_else(|| wire::sha256_hex(request.query().as_bytes()), key),
         from: Contacting::from_wire(fields.value(&["source"]).unwrap_or_default()),
         to: fields.value(&["destination"]).and_then(|number| PhoneNumber::from_wire(number).ok()),
     }
@@ -84,11 +84,7 @@ fn report(request: &WebhookRequest) -> Option<DeliveryReport> {
 /// text. Hashes any other id.
 fn key(id: &str) -> String {
     let documented = matches!(id.len(), 32 | 36) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    if documented { id.to_owned() } else { digest(id.as_bytes()) }
-}
-
-fn digest(data: &[u8]) -> String {
-    wire::hex(wire::sha256(data).as_ref())
+    wire::stored_id(id, documented)
 }
 
 #[cfg(test)]
@@ -174,7 +170,7 @@ mod tests {
         assert_eq!(text.to, Some(phone("31970000001")));
         assert_eq!(text.body.expose(), "Hoi & ok");
         assert_eq!(text.media, ["https://cdn.example/a.jpg"]);
-        assert_eq!(text.key, digest(body.to_string().as_bytes()), "without an id the request is the key");
+        assert_eq!(text.key, wire::sha256_hex(body.to_string().as_bytes()), "without an id the request is the key");
     }
 
     #[test]

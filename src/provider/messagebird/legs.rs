@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::{Config, DEFAULT_BASE_URL, VOICE_URL, outbound};
 use crate::{
     domain::{call::CallStatus, clock::Time, contact::CallReport, json},
-    provider::{ProviderRequest, ProviderResponse, wire},
+    provider::{OutboundRequest, OutboundResponse, wire},
 };
 
 /// Builds `GET /calls/{callID}/legs`. `None` for a key that is not a MessageBird id, because it becomes part of an
 /// address.
-pub(super) fn query(config: &Config, call_key: &str) -> Option<ProviderRequest> {
+pub(super) fn query(config: &Config, call_key: &str) -> Option<OutboundRequest> {
     let is_id = call_key.len() == 36 && call_key.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let host = if config.base_url == DEFAULT_BASE_URL { VOICE_URL } else { &config.base_url };
     is_id.then(|| outbound::request(config, Method::GET, format!("{host}/calls/{call_key}/legs"), String::new()))
@@ -26,7 +26,7 @@ fn is_outgoing(leg: &Value) -> bool {
 /// Reads the legs of a call. The other party's leg gives the result; the caller's only shows that the call is over. The
 /// caller's leg is ignored while the other one is `ongoing`: the service does not poll again after an end, and the
 /// length of the conversation is not yet known.
-pub(super) fn read(call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
+pub(super) fn read(call_key: &str, response: &OutboundResponse) -> Vec<CallReport> {
     if !response.status.is_success() {
         return Vec::new();
     }
@@ -81,7 +81,7 @@ mod tests {
 
     fn told(legs: &str) -> Vec<(CallStatus, Option<i64>, bool)> {
         let body = Bytes::from(format!(r#"{{"data":[{legs}],"_links":{{}},"pagination":{{}}}}"#));
-        let response = ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body };
+        let response = OutboundResponse { status: StatusCode::OK, headers: HeaderMap::new(), body };
         read(CALL, &response).iter().map(|report| (report.status, report.duration_s, report.at.is_some())).collect()
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Config;
 use crate::{
     domain::{call::CallFlow, json, message::ProviderCode},
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+    provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, WebhookResponse, wire},
 };
 
 /// Languages on MessageBird's Voice Messaging page that have both a language and a country.
@@ -84,7 +84,7 @@ struct PictureMessage<'a> {
 }
 
 /// Builds `POST /messages`, or `POST /mms` with pictures.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest {
     let (originator, recipients) = (text.from.expose_digits(), text.to.expose_digits());
     let OutboundText { body, media, reference, report_url, .. } = *text;
     let (path, body) = if media.is_empty() {
@@ -97,14 +97,14 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
 }
 
 /// Builds a request with the account's key.
-pub(super) fn request(config: &Config, method: Method, url: String, body: String) -> ProviderRequest {
+pub(super) fn request(config: &Config, method: Method, url: String, body: String) -> OutboundRequest {
     let headers = vec![
         ("Authorization", format!("AccessKey {}", config.api_key.expose_secret())),
         ("Accept", "application/json".to_owned()),
         ("Content-Type", "application/json; charset=UTF-8".to_owned()),
         ("User-Agent", wire::USER_AGENT.to_owned()),
     ];
-    ProviderRequest { method, url, headers, body }
+    OutboundRequest { method, url, headers, body }
 }
 
 /// The fields of a response that the adapter reads. It ignores an error's description, which may repeat a phone number.
@@ -118,7 +118,7 @@ struct Reply {
 }
 
 impl Reply {
-    fn of(response: &ProviderResponse) -> Self {
+    fn of(response: &OutboundResponse) -> Self {
         json::read(&response.body).unwrap_or_default()
     }
 
@@ -129,7 +129,7 @@ impl Reply {
 }
 
 /// Returns MessageBird's error code.
-pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     Reply::of(response).error().flatten().and_then(|code| ProviderCode::of(&code.to_string()))
 }
 
@@ -141,7 +141,7 @@ pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
 /// - Other problems that an operator can fix make the text wait: 403, or a wrong address (98, or an answer that is not
 ///   this API's). So does a fault of MessageBird's own (99).
 /// - Any other error would recur. A bad recipient has code 9, "missing".
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let reply = Reply::of(response);
     let error = reply.error();
     let later = SendOutcome::TryLater { after: response.retry_after() };
@@ -206,7 +206,7 @@ mod tests {
         );
     }
 
-    fn written(body: &str, media: &[String]) -> ProviderRequest {
+    fn written(body: &str, media: &[String]) -> OutboundRequest {
         let config =
             Config { api_key: "live_key".into(), signing_keys: Vec::new(), base_url: DEFAULT_BASE_URL.to_owned() };
         send(
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),

@@ -63,8 +63,7 @@ fn verify_token(keys: &[SecretString], request: &WebhookRequest, now: Time) -> R
     };
     let claims = keys.iter().find_map(open).ok_or(Unverified::Forged)?.claims;
 
-    let is_hash_of =
-        |hash: &str, data: &[u8]| wire::equal(hash.as_bytes(), wire::hex(wire::sha256(data).as_ref()).as_bytes());
+    let is_hash_of = |hash: &str, data: &[u8]| wire::equal(hash.as_bytes(), wire::sha256_hex(data).as_bytes());
     let payload_holds = match &claims.payload_hash {
         Some(hash) => !request.body.is_empty() && is_hash_of(hash, &request.body),
         None => request.body.is_empty(),
@@ -146,7 +145,7 @@ mod tests {
     fn claims() -> Value {
         json!({
             "iss": "MessageBird", "nbf": NOW, "exp": NOW + 60, "jti": "0f3c2c60",
-            "url_hash": wire::hex(wire::sha256(URL.as_bytes()).as_ref()),
+            "url_hash": wire::sha256_hex(URL.as_bytes()),
         })
     }
 

@@ -8,6 +8,7 @@ use super::{calls, signature};
 use crate::{
     domain::{
         contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        hex::is_uuid,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
         text::Body,
@@ -92,11 +93,8 @@ impl Fields {
 /// Drops everything after the UUID. A form is signed with nothing between names and values, so an attacker who repeats
 /// a request could append the next field to its id, and the request would look like a new one.
 pub(super) fn key(id: &str) -> String {
-    let in_place =
-        |(at, b): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() };
     let (uuid, _) = id.split_at_checked(36).unwrap_or_default();
-    let documented = !uuid.is_empty() && uuid.bytes().enumerate().all(in_place);
-    if documented { uuid.to_owned() } else { wire::digest_key(&[id]) }
+    if is_uuid(uuid) { uuid.to_owned() } else { wire::digest_key(&[id]) }
 }
 
 /// Reads a text. `MessageIntent` is set for keywords that Plivo has acted on and answered: STOP, START, HELP and

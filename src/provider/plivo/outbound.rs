@@ -12,7 +12,7 @@ use crate::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},
         json,
     },
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+    provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, WebhookResponse, wire},
 };
 
 /// Languages of the default voice, `WOMAN`. Any other makes the whole document invalid, and the caller hears nothing.
@@ -77,7 +77,7 @@ struct Message<'a> {
 }
 
 /// Builds a send. The API has no field for our reference, so it goes into the query of the report address.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest {
     let message = Message {
         src: text.from.expose_digits(),
         dst: text.to.expose_digits(),
@@ -89,7 +89,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
     };
     let token = config.auth_tokens.first().map(|token| token.expose_secret()).unwrap_or_default();
     let credentials = STANDARD.encode(format!("{}:{token}", config.auth_id));
-    ProviderRequest {
+    OutboundRequest {
         method: Method::POST,
         // The trailing slash is required.
         url: format!("{}/v1/Account/{}/Message/", config.base_url, config.auth_id),
@@ -120,7 +120,7 @@ struct Reply {
 ///   recipient's country.
 /// - Bad credentials (401) concern the account, not the text.
 /// - Other problems that an operator can fix make the text wait: a wrong address (404, 405).
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
         200..=299 => {
@@ -195,7 +195,7 @@ mod tests {
         assert!(announce("Salut", "ro-RO").contains("<Speak>Salut</Speak><Hangup/>"));
     }
 
-    fn written(body: &str, media: &[String]) -> ProviderRequest {
+    fn written(body: &str, media: &[String]) -> OutboundRequest {
         let config = Config {
             auth_id: "MAXXXXXXXXXXXXXXXXXX".to_owned(),
             auth_tokens: vec!["a_token".into(), "old".into()],
@@ -209,7 +209,7 @@ mod tests {
         )
     }
 
-    fn fixture(request: &ProviderRequest) -> String {
+    fn fixture(request: &OutboundRequest) -> String {
         format!("{} {}\n\n{}", request.method, request.url, request.body)
     }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),

@@ -10,6 +10,7 @@ use super::texml;
 use crate::{
     domain::{
         contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        hex::is_uuid,
         json,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
@@ -135,15 +136,7 @@ fn number(value: &Value) -> &str {
 
 /// Keeps a UUID. Ids are stored unencrypted, so anything else is hashed.
 fn key(id: &str) -> String {
-    if is_uuid(id) { id.to_owned() } else { wire::digest_key(&[id]) }
-}
-
-pub(super) fn is_uuid(id: &str) -> bool {
-    let fits = |(at, byte): (usize, u8)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    id.len() == 36 && id.bytes().enumerate().all(fits)
+    wire::stored_id(id, is_uuid(id))
 }
 
 #[cfg(test)]

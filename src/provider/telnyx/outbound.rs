@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Config, inbound::error_code};
 use crate::{
     domain::{json, message::ProviderCode},
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, wire},
+    provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, wire},
 };
 
 /// A text. Reports go to `webhook_url`, with our reference in its query, because the API has no field for it. If that
@@ -27,7 +27,7 @@ struct Message<'a> {
 }
 
 /// Builds `POST /v2/messages`.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest {
     let message = Message {
         from: text.from.expose(),
         to: text.to.expose(),
@@ -36,7 +36,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
         media_urls: text.media,
         kind: (!text.media.is_empty()).then_some("MMS"),
     };
-    ProviderRequest {
+    OutboundRequest {
         method: Method::POST,
         url: format!("{}/v2/messages", config.base_url),
         headers: vec![
@@ -57,7 +57,7 @@ const OURS: [&str; 2] = ["20012", "20100"];
 const MENDABLE: [&str; 8] = ["40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
 
 /// Returns Telnyx's error code.
-pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     error_code(&reply).and_then(|code| ProviderCode::of(&code))
 }
@@ -71,7 +71,7 @@ pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
 /// - A bad key (401) and no funds (402) concern the account, not the text.
 /// - Missing rights (403), and an address that is not this API's (404, which a missing key may also give), make the
 ///   text wait for an operator.
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     let code = error_code(&reply);
     let after = response.retry_after().or_else(|| response.seconds("x-ratelimit-reset"));
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::provider::telnyx::tests::{REPORT_URL, config, phone};
 
-    fn written(body: &str, media: &[String]) -> ProviderRequest {
+    fn written(body: &str, media: &[String]) -> OutboundRequest {
         let text = OutboundText {
             from: &phone("+3197010200001"),
             to: &phone("+31612345678"),
@@ -116,7 +116,7 @@ mod tests {
         send(&config(), &text)
     }
 
-    fn as_fixture(request: &ProviderRequest) -> String {
+    fn as_fixture(request: &OutboundRequest) -> String {
         format!("{} {}\n\n{}", request.method, request.url, request.body)
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
         });
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter(headers),
             body: Bytes::copy_from_slice(body.as_bytes()),

@@ -7,12 +7,12 @@
 use chrono::DateTime;
 use http::StatusCode;
 
-use super::inbound::is_uuid;
 use crate::{
     domain::{
         call::{CallFlow, CallStatus, RING_SECONDS, TALK_SECONDS},
         clock::Time,
         contact::{CallReport, Contacting, InboundCall, ProviderEvent},
+        hex::is_uuid,
         phone::PhoneNumber,
     },
     provider::{
@@ -57,7 +57,7 @@ pub(super) fn call(body: &[u8]) -> InboundCall {
     let form = Form(wire::form_pairs(body));
     let own = Some(form.get("CallSid")).filter(|id| !id.is_empty());
     InboundCall {
-        key: own.map_or_else(|| wire::hex(wire::sha256(body).as_ref()), key),
+        key: own.map_or_else(|| wire::sha256_hex(body), key),
         from: Contacting::from_wire(&undashed(form.get("From"))),
         to: PhoneNumber::from_wire(&undashed(form.get("To"))).ok(),
     }
@@ -114,7 +114,7 @@ fn ending(word: &str) -> Option<CallStatus> {
 fn key(id: &str) -> String {
     let is_base64url = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let documented = is_uuid(id) || id.strip_prefix("v3:").is_some_and(|rest| rest.len() == 54 && is_base64url(rest));
-    if documented { id.to_owned() } else { wire::digest_key(&[id]) }
+    wire::stored_id(id, documented)
 }
 
 /// Parses a time. The documents name RFC 2822 but show RFC 3339, sometimes with a space in the middle.

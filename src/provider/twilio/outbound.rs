@@ -17,7 +17,7 @@ use crate::{
         message::ProviderCode,
     },
     provider::{
-        OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse,
+        OutboundRequest, OutboundResponse, OutboundText, SendOutcome, WebhookResponse,
         wire::{self, Element},
     },
 };
@@ -71,7 +71,7 @@ fn twiml(status: StatusCode, response: &Element) -> WebhookResponse {
 
 /// Builds `POST .../Messages.json`. The API has no field for our reference, so it goes into the address for reports,
 /// which the signature covers. The fragment after it sets the retries and is not sent.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest {
     let token = config.auth_tokens.first().map_or("", |token| token.expose_secret());
     let credentials = STANDARD.encode(format!("{}:{token}", config.account_sid));
     let mut body = url::form_urlencoded::Serializer::new(String::new());
@@ -83,7 +83,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> ProviderRequest 
         body.append_pair("MediaUrl", address);
     }
     body.append_pair("StatusCallback", &format!("{}?{REFERENCE}={}{RETRIES}", text.report_url, text.reference));
-    ProviderRequest {
+    OutboundRequest {
         method: Method::POST,
         url: format!("{}/2010-04-01/Accounts/{}/Messages.json", config.base_url, config.account_sid),
         headers: vec![
@@ -107,13 +107,13 @@ struct Reply {
 }
 
 impl Reply {
-    fn of(response: &ProviderResponse) -> Self {
+    fn of(response: &OutboundResponse) -> Self {
         json::read(&response.body).unwrap_or_default()
     }
 }
 
 /// Returns Twilio's error code.
-pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     Reply::of(response).code.as_u64().and_then(|code| ProviderCode::of(&code.to_string()))
 }
 
@@ -130,7 +130,7 @@ const LATER: [u64; 3] = [20429, 21611, 30001];
 /// - Bad credentials (401) and [`OURS`] concern the account, not the text.
 /// - Other problems that an operator can fix make the text wait: 403, or an answer that is not this API's.
 /// - Codes from 21000 concern this text or its numbers. Such an error would recur, whatever the status.
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let reply = Reply::of(response);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match (response.status.as_u16(), reply.code.as_u64()) {
@@ -253,7 +253,7 @@ mod tests {
         );
     }
 
-    fn written(body: &str, media: &[String]) -> ProviderRequest {
+    fn written(body: &str, media: &[String]) -> OutboundRequest {
         let config = Config {
             account_sid: "AC00000000000000000000000000000001".to_owned(),
             auth_tokens: vec!["0123456789abcdef0123456789abcdef".into(), "next".into()],
@@ -329,7 +329,7 @@ mod tests {
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),

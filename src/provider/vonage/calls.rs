@@ -38,7 +38,7 @@ pub(super) fn is_awaited(request: &WebhookRequest) -> bool {
 /// is missing or contains text.
 pub(super) fn call(payload: &Payload, body: &[u8]) -> InboundCall {
     InboundCall {
-        key: id(payload).map_or_else(|| wire::hex(wire::sha256(body).as_ref()), payload::key),
+        key: id(payload).map_or_else(|| wire::sha256_hex(body), payload::key),
         from: Contacting::from_wire(payload.text("from").unwrap_or_default()),
         to: payload.text("to").and_then(|number| PhoneNumber::from_wire(number).ok()),
     }

@@ -17,7 +17,7 @@ use crate::{
         json,
         message::ProviderCode,
     },
-    provider::{OutboundText, ProviderRequest, ProviderResponse, SendOutcome, WebhookResponse, wire},
+    provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, WebhookResponse, wire},
 };
 
 /// Languages that Vonage speaks (the list of its SDK `@vonage/voice` 1.20.3), the usual country of a language first.
@@ -121,7 +121,7 @@ struct Media<'a> {
 }
 
 /// Builds `POST /v1/messages`.
-pub(super) fn send(config: &Config, text: &OutboundText<'_>, now: Time) -> ProviderRequest {
+pub(super) fn send(config: &Config, text: &OutboundText<'_>, now: Time) -> OutboundRequest {
     let (channel, (message_type, content)) = match text.media.first() {
         None => ("sms", ("text", Content::Text(text.body))),
         Some(url) => ("mms", attached(Media { url, caption: text.body })),
@@ -143,7 +143,7 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>, now: Time) -> Provi
         ("User-Agent", wire::USER_AGENT.to_owned()),
     ];
     let url = format!("{}/v1/messages", config.base_url);
-    ProviderRequest { method: Method::POST, url, headers, body: wire::json(&message) }
+    OutboundRequest { method: Method::POST, url, headers, body: wire::json(&message) }
 }
 
 /// Returns an attachment under the name of its kind. Only the end of its address shows the kind.
@@ -177,12 +177,12 @@ fn token(config: &Config, reference: &str, now: Time) -> String {
         .expect("the key has signed when it was read")
 }
 
-fn read(response: &ProviderResponse) -> Map<String, Value> {
+fn read(response: &OutboundResponse) -> Map<String, Value> {
     json::read(&response.body).unwrap_or_default()
 }
 
 /// Returns Vonage's error code.
-pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
+pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     payload::error_code(&read(response))
 }
 
@@ -195,7 +195,7 @@ pub(super) fn code(response: &ProviderResponse) -> Option<ProviderCode> {
 /// - Other problems that an operator can fix make the text wait: 403, or a wrong address (an answer that is not this
 ///   API's).
 /// - Any other error would recur.
-pub(super) fn outcome(response: &ProviderResponse) -> SendOutcome {
+pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let reply = read(response);
     let code = payload::error_code(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    fn written(body: &str, media: &[&str], now: Time) -> ProviderRequest {
+    fn written(body: &str, media: &[&str], now: Time) -> OutboundRequest {
         let media: Vec<_> = media.iter().map(|address| (*address).to_owned()).collect();
         let text = OutboundText {
             from: &phone("+3197010200001"),
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_send_carries_a_token_of_the_application() {
-        let claims = |request: &ProviderRequest| -> Value {
+        let claims = |request: &OutboundRequest| -> Value {
             let (name, value) = &request.headers[0];
             assert_eq!(*name, "Authorization");
             let public = include_bytes!("../../../tests/fixtures/providers/vonage/test-key.pub.pem");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     fn outcome_of(status: u16, body: &str) -> SendOutcome {
-        outcome(&ProviderResponse {
+        outcome(&OutboundResponse {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
             body: Bytes::copy_from_slice(body.as_bytes()),

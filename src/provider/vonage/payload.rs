@@ -88,7 +88,7 @@ pub(super) fn error_code(error: &Map<String, Value>) -> Option<ProviderCode> {
 pub(super) fn key(id: &str) -> String {
     let uuid = id.strip_prefix("CON-").unwrap_or(id);
     let documented = matches!(uuid.len(), 32 | 36) && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    if documented { id.to_owned() } else { wire::digest_key(&[id]) }
+    wire::stored_id(id, documented)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub(super) fn verify(config: &Config, request: &WebhookRequest, now: Time) -> Re
     }
     let token = bearer(request).filter(|token| jwt::is_readable(token)).ok_or(Unverified::Forged)?;
     let claims = open(&config.signature_secrets, token).ok_or(Unverified::Forged)?;
-    let hash = wire::hex(wire::sha256(&request.body).as_ref());
+    let hash = wire::sha256_hex(&request.body);
     let holds = claims.iss == "Vonage"
         && !claims.jti.is_empty()
         && claims.api_key == config.api_key
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn hash(body: &str) -> String {
-        wire::hex(wire::sha256(body.as_bytes()).as_ref())
+        wire::sha256_hex(body.as_bytes())
     }
 
     fn claims(body: &str) -> Value {

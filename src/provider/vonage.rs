@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use self::payload::{Kind, Payload};
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
@@ -138,24 +138,24 @@ impl Provider for Vonage {
         }
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> OutboundRequest {
         outbound::send(&self.0, text, now)
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         outbound::outcome(response)
     }
 
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode> {
         outbound::code(response)
     }
 
     /// Vonage reports results on its own.
-    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, _: &str, _: Time) -> Option<OutboundRequest> {
         None
     }
 
-    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, _: &str, _: &OutboundResponse) -> Vec<CallReport> {
         Vec::new()
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     pub(super) use crate::provider::testing::request;
 
-    pub(super) const TEST_KEY: &str = include_str!("../../../tests/fixtures/providers/vonage/test-key.pem");
+    pub(super) const TEST_KEY: &str = include_str!("../../tests/fixtures/providers/vonage/test-key.pem");
 
     pub(super) fn config(secrets: &[&str]) -> Config {
         Config {
@@ -247,7 +247,7 @@ mod tests {
         assert!(PrivateKey::parse(TEST_KEY).is_some());
         let one_line = TEST_KEY.trim().replace('\n', "\\n");
         assert!(PrivateKey::parse(&one_line).is_some());
-        let public = include_str!("../../../tests/fixtures/providers/vonage/test-key.pub.pem");
+        let public = include_str!("../../tests/fixtures/providers/vonage/test-key.pub.pem");
         let cut = TEST_KEY.replacen("MII", "MIJ", 1);
         for odd in ["", "key", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", public, &cut] {
             assert!(PrivateKey::parse(odd).is_none(), "{odd}");

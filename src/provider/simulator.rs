@@ -10,13 +10,14 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire as common,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
+    hex,
     message::{PartState, ProviderCode},
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
@@ -64,7 +65,7 @@ impl Simulator {
 /// Signs a webhook of the simulated network: HMAC-SHA-256 over time, address and body.
 pub fn sign(secret: &SecretString, url: &str, body: &str, now: Time) -> String {
     let at = now.timestamp();
-    format!("t={at},v1={}", common::hex(tag(secret, at, url, body.as_bytes()).as_ref()))
+    format!("t={at},v1={}", hex::encode(tag(secret, at, url, body.as_bytes()).as_ref()))
 }
 
 fn tag(secret: &SecretString, at: i64, url: &str, body: &[u8]) -> impl AsRef<[u8]> + use<> {
@@ -96,7 +97,7 @@ impl Provider for Simulator {
             .and_then(|(at, signature)| Some((at.parse::<i64>().ok()?, signature)))
             .ok_or(Unverified::Forged)?;
         let is_by = |secret: &SecretString| {
-            let expected = common::hex(tag(secret, at, &request.url, &request.body).as_ref());
+            let expected = hex::encode(tag(secret, at, &request.url, &request.body).as_ref());
             common::equal(expected.as_bytes(), signature.as_bytes())
         };
         if !self.0.iter().any(is_by) {
@@ -175,14 +176,14 @@ impl Provider for Simulator {
         json(StatusCode::UNAUTHORIZED, &serde_json::json!({}))
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> OutboundRequest {
         let message = wire::Send {
             from: text.from.expose().to_owned(),
             to: text.to.expose().to_owned(),
             text: text.body.to_owned(),
             reference: text.reference.to_owned(),
         };
-        ProviderRequest {
+        OutboundRequest {
             method: Method::POST,
             url: format!("{SCHEME}messages"),
             headers: Vec::new(),
@@ -190,7 +191,7 @@ impl Provider for Simulator {
         }
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         match (response.status, serde_json::from_slice::<wire::Sent>(&response.body)) {
             (StatusCode::CREATED, Ok(sent)) => SendOutcome::Accepted { provider_id: sent.id },
             (status, _) if status.is_client_error() => SendOutcome::Rejected { code: None },
@@ -198,15 +199,15 @@ impl Provider for Simulator {
         }
     }
 
-    fn read_code(&self, _: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, _: &OutboundResponse) -> Option<ProviderCode> {
         None
     }
 
-    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, _: &str, _: Time) -> Option<OutboundRequest> {
         None
     }
 
-    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, _: &str, _: &OutboundResponse) -> Vec<CallReport> {
         Vec::new()
     }
 }

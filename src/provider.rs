@@ -24,7 +24,7 @@ use bytes::Bytes;
 use chrono::Duration;
 use http::{HeaderMap, Method, StatusCode};
 
-pub use crate::domain::outbound::{OutboundRequest as ProviderRequest, OutboundResponse as ProviderResponse};
+pub use crate::domain::outbound::{OutboundRequest, OutboundResponse};
 use crate::domain::{
     call::CallFlow,
     clock::Time,
@@ -282,18 +282,18 @@ pub trait Provider: Send + Sync {
     fn refuse(&self, why: Unverified) -> WebhookResponse;
 
     /// Builds the request for a send.
-    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> ProviderRequest;
+    fn build_send(&self, text: &OutboundText<'_>, now: Time) -> OutboundRequest;
 
     /// Reads the response to a send.
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome;
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome;
 
     /// Returns the provider's own code in a response to a failed send, for the log and the text's reason.
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode>;
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode>;
 
     /// Builds the request that asks for the result of a call; `None` if the provider reports it on its own. `call_key`
     /// is [`InboundCall::key`](crate::domain::contact::InboundCall::key).
-    fn build_call_query(&self, call_key: &str, now: Time) -> Option<ProviderRequest>;
+    fn build_call_query(&self, call_key: &str, now: Time) -> Option<OutboundRequest>;
 
     /// Reads the response to a call query: everything that is known about the call so far, in any order.
-    fn read_call_query(&self, call_key: &str, response: &ProviderResponse) -> Vec<CallReport>;
+    fn read_call_query(&self, call_key: &str, response: &OutboundResponse) -> Vec<CallReport>;
 }

@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse,
 };
 use crate::domain::{
@@ -107,23 +107,23 @@ impl Provider for Twilio {
         outbound::nothing(StatusCode::UNAUTHORIZED)
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> OutboundRequest {
         outbound::send(&self.0, text)
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         outbound::outcome(response)
     }
 
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode> {
         outbound::code(response)
     }
 
-    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, _: &str, _: Time) -> Option<OutboundRequest> {
         None
     }
 
-    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, _: &str, _: &OutboundResponse) -> Vec<CallReport> {
         Vec::new()
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn asks_nobody() {
         let adapter = adapter();
-        let response = ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
+        let response = OutboundResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
         assert!(adapter.build_call_query("CA1", DateTime::UNIX_EPOCH).is_none());
         assert!(adapter.read_call_query("CA1", &response).is_empty());
     }

@@ -13,6 +13,7 @@ pub mod contact;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod hex;
 pub mod ids;
 pub mod intercept;
 pub mod json;

@@ -15,7 +15,7 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
@@ -117,23 +117,23 @@ impl Provider for Bandwidth {
         WebhookResponse { headers, ..plain(StatusCode::UNAUTHORIZED, "Unauthorized") }
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> OutboundRequest {
         outbound::send(&self.0, text)
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         outbound::outcome(response)
     }
 
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode> {
         outbound::code(response)
     }
 
-    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, _: &str, _: Time) -> Option<OutboundRequest> {
         None
     }
 
-    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, _: &str, _: &OutboundResponse) -> Vec<CallReport> {
         Vec::new()
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     fn asks_about_no_call() {
         let adapter = Bandwidth::new(config());
         let response =
-            ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+            OutboundResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
         assert!(adapter.build_call_query("c-1", Time::default()).is_none());
         assert!(adapter.read_call_query("c-1", &response).is_empty());
     }

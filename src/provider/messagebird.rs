@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
@@ -110,23 +110,23 @@ impl Provider for MessageBird {
         plain(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> OutboundRequest {
         outbound::send(&self.0, text)
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         outbound::outcome(response)
     }
 
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode> {
         outbound::code(response)
     }
 
-    fn build_call_query(&self, call_key: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, call_key: &str, _: Time) -> Option<OutboundRequest> {
         legs::query(&self.0, call_key)
     }
 
-    fn read_call_query(&self, call_key: &str, response: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, call_key: &str, response: &OutboundResponse) -> Vec<CallReport> {
         legs::read(call_key, response)
     }
 }

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 pub use self::signature::PublicKey;
 use super::{
-    CallResults, Endpoint, Malformed, OutboundText, Profile, Provider, ProviderRequest, ProviderResponse, Receipt,
+    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
     SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
@@ -104,24 +104,24 @@ impl Provider for Telnyx {
         plain(StatusCode::UNAUTHORIZED, "Unauthorized")
     }
 
-    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> ProviderRequest {
+    fn build_send(&self, text: &OutboundText<'_>, _: Time) -> OutboundRequest {
         outbound::send(&self.0, text)
     }
 
-    fn read_outcome(&self, response: &ProviderResponse) -> SendOutcome {
+    fn read_outcome(&self, response: &OutboundResponse) -> SendOutcome {
         outbound::outcome(response)
     }
 
-    fn read_code(&self, response: &ProviderResponse) -> Option<ProviderCode> {
+    fn read_code(&self, response: &OutboundResponse) -> Option<ProviderCode> {
         outbound::code(response)
     }
 
     /// Telnyx reports results on its own.
-    fn build_call_query(&self, _: &str, _: Time) -> Option<ProviderRequest> {
+    fn build_call_query(&self, _: &str, _: Time) -> Option<OutboundRequest> {
         None
     }
 
-    fn read_call_query(&self, _: &str, _: &ProviderResponse) -> Vec<CallReport> {
+    fn read_call_query(&self, _: &str, _: &OutboundResponse) -> Vec<CallReport> {
         Vec::new()
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     fn never_asks_about_calls() {
         let adapter = Telnyx::new(config());
         assert!(adapter.build_call_query("v3:x", DateTime::UNIX_EPOCH).is_none());
-        let response = ProviderResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
+        let response = OutboundResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::new() };
         assert!(adapter.read_call_query("v3:x", &response).is_empty());
     }
 
