@@ -240,6 +240,11 @@ fn statement(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -
     Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values)
 }
 
+/// `$from, $from+1, ..`: this many parameters of a list.
+fn placeholders(from: usize, count: usize) -> String {
+    (from..from + count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether other processes can serve this database at the same time.
 pub fn has_peers(store: &Store) -> bool {
     store.db.get_database_backend() != DbBackend::Sqlite

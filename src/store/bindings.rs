@@ -158,7 +158,7 @@ pub async fn former_of_pair(tx: &Tx, pair: &Pair, usable: &[ProviderName], now: 
                 OR mine.contact_until <= $3)
             AND n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL AND n.provider IN ({})
         ORDER BY mine.ride_id DESC LIMIT 1 {}",
-        super::pool::marks(usable, 4),
+        super::pool::provider_placeholders(usable, 4),
         lock(tx, "FOR SHARE OF n")
     );
     let values = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];

@@ -74,12 +74,12 @@ async fn uncounted_of(
 ) -> Result<Vec<Comparison>> {
     #[derive(FromQueryResult)]
     struct Row {
-        place: i64,
+        nth: i64,
     }
-    let counted = (0..comparisons.len()).map(|place| {
-        let (subject, digest, since) = (place * 3 + 2, place * 3 + 3, place * 3 + 4);
+    let counted = (0..comparisons.len()).map(|index| {
+        let (subject, digest, since) = (index * 3 + 2, index * 3 + 3, index * 3 + 4);
         format!(
-            "SELECT CAST({place} AS BIGINT) AS place FROM comparisons
+            "SELECT CAST({index} AS BIGINT) AS nth FROM comparisons
             WHERE client_id = $1 AND subject = ${subject} AND digest = ${digest} AND at > ${since}"
         )
     });
@@ -90,8 +90,8 @@ async fn uncounted_of(
     });
     let values = std::iter::once(client.0.into()).chain(values);
     let rows = Row::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
-    let is_counted = |place: usize| rows.iter().any(|row| usize::try_from(row.place).is_ok_and(|row| row == place));
-    let numbered = comparisons.iter().enumerate().filter(|(place, _)| !is_counted(*place));
+    let is_counted = |index: usize| rows.iter().any(|row| usize::try_from(row.nth).is_ok_and(|row| row == index));
+    let numbered = comparisons.iter().enumerate().filter(|(index, _)| !is_counted(*index));
     Ok(numbered.map(|(_, comparison)| comparison.clone()).collect())
 }
 

@@ -49,7 +49,7 @@ impl TryFrom<Row> for StoredEvent {
     }
 }
 
-const PLACED: &str = "SELECT id, position, type AS kind, data, at FROM events WHERE position IS NOT NULL";
+const POSITIONED: &str = "SELECT id, position, type AS kind, data, at FROM events WHERE position IS NOT NULL";
 
 /// Stores an event with its cause.
 ///
@@ -77,10 +77,10 @@ pub async fn place(tx: &Tx, limit: u64) -> Result<u64> {
     tx.conn().query_one_raw(statement(tx, &sql, [])).await?;
     // What is committed is looked for by a statement of its own, which begins once the lock is ours.
     let sql = "UPDATE events
-        SET position = (SELECT last_position FROM event_log WHERE id = 1) + unplaced.place
-        FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
-            FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $1) first_ones) unplaced
-        WHERE events.id = unplaced.id";
+        SET position = (SELECT last_position FROM event_log WHERE id = 1) + unpositioned.nth
+        FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS nth
+            FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $1) first_ones) unpositioned
+        WHERE events.id = unpositioned.id";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let placed = tx.conn().execute_raw(statement(tx, sql, [limit.into()])).await?.rows_affected();
     let sql = "UPDATE event_log SET last_position = last_position + $1 WHERE id = 1";
@@ -116,7 +116,7 @@ async fn read(
     after: Option<i64>,
     limit: u64,
 ) -> Result<Vec<StoredEvent>> {
-    let mut sql = PLACED.to_owned();
+    let mut sql = POSITIONED.to_owned();
     let mut values: Vec<Value> = Vec::new();
     let mut bind = |value: Value| {
         values.push(value);
@@ -130,10 +130,10 @@ async fn read(
         sql += &format!(" AND position {beyond} {}", bind(after.into()));
     }
     if let Some(types) = &filter.types {
-        let marks: Vec<_> = types.iter().map(|kind| bind(kind.as_str().into())).collect();
+        let placeholders: Vec<_> = types.iter().map(|kind| bind(kind.as_str().into())).collect();
         // No type at all is asked for: no event has it.
-        let marks = if marks.is_empty() { "NULL".to_owned() } else { marks.join(", ") };
-        sql += &format!(" AND type IN ({marks})");
+        let list = if placeholders.is_empty() { "NULL".to_owned() } else { placeholders.join(", ") };
+        sql += &format!(" AND type IN ({list})");
     }
     if let Some(ride) = filter.ride_id {
         sql += &format!(" AND ride_id = {}", bind(ride.0.into()));
@@ -146,7 +146,7 @@ async fn read(
 
 /// The event with this id, once it has its place in the log.
 pub async fn find(db: &impl Db, id: EventId) -> Result<Option<StoredEvent>> {
-    let sql = format!("{PLACED} AND id = $1");
+    let sql = format!("{POSITIONED} AND id = $1");
     let found = Row::find_by_statement(statement(db, &sql, [id.0.into()])).one(db.conn()).await?;
     found.map(StoredEvent::try_from).transpose()
 }

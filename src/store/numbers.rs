@@ -6,7 +6,7 @@ use super::{
     Db, Tx,
     entity::numbers::{ActiveModel, Column, Entity, Model},
     error::{self, OnUnique as _, uq},
-    row,
+    placeholders, row,
 };
 use crate::domain::{
     clock::Time,
@@ -56,14 +56,13 @@ async fn with_use(db: &impl Db, models: Vec<Model>, now: Time) -> Result<Vec<Num
     if models.is_empty() {
         return Ok(Vec::new());
     }
-    let marks: Vec<_> = (0..models.len()).map(|at| format!("${}", at + 2)).collect();
     let sql = format!(
         "SELECT n.id AS id,
             (SELECT COUNT(DISTINCT b.ride_id) FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1)
                 AS open_rides,
             (SELECT r.created_at FROM rides r WHERE r.number_id = n.id ORDER BY r.id DESC LIMIT 1) AS last_assigned_at
         FROM numbers n WHERE n.id IN ({})",
-        marks.join(", ")
+        placeholders(2, models.len())
     );
     let values = std::iter::once(error::time(now)).chain(models.iter().map(|model| model.id.into()));
     let used = Use::find_by_statement(super::statement(db, &sql, values)).all(db.conn()).await?;

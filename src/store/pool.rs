@@ -8,7 +8,7 @@ pub use level::{level, set_level};
 pub use planning::{Part, PoolCount, classes, count, holders, needed};
 use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, statement};
+use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, placeholders, statement};
 use crate::domain::{
     clock::Time,
     error::{PoolLimit, Result},
@@ -19,15 +19,10 @@ use crate::domain::{
 /// The predicate of the partial indexes `numbers_of_provider` and `numbers_of_country`, literally: a bound parameter would not match it.
 const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
 
-/// `$from, $from+1, ..` for a list of names.
-pub(super) fn marks(names: &[ProviderName], from: usize) -> String {
+/// `$from, $from+1, ..` for a list of providers.
+pub(super) fn provider_placeholders(names: &[ProviderName], from: usize) -> String {
     // An empty list is not SQL; a provider is never called NULL.
-    if names.is_empty() { "NULL".to_owned() } else { places(from, names.len()) }
-}
-
-/// `$from, $from+1, ..`, so many.
-fn places(from: usize, count: usize) -> String {
-    (from..from + count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
+    if names.is_empty() { "NULL".to_owned() } else { placeholders(from, names.len()) }
 }
 
 /// The number is of one of these countries, whose parameters begin at `from`. A phone of no country has no number of its
@@ -35,7 +30,7 @@ fn places(from: usize, count: usize) -> String {
 fn of_countries(countries: &[String], from: usize) -> String {
     match countries.len() {
         0 => "FALSE".to_owned(),
-        count => format!("n.country IN ({})", places(from, count)),
+        count => format!("n.country IN ({})", placeholders(from, count)),
     }
 }
 
@@ -89,8 +84,10 @@ pub async fn sender(tx: &Tx, phone: &PhoneIndex, usable: &[ProviderName]) -> Res
     if let Some(unheld) = choose(tx, &alone, usable, None, 0).await? {
         return Ok(Some(unheld));
     }
-    let sql =
-        format!("SELECT n.id AS id FROM numbers n WHERE {ASSIGNABLE} AND n.provider IN ({}) LIMIT 1", marks(usable, 1));
+    let sql = format!(
+        "SELECT n.id AS id FROM numbers n WHERE {ASSIGNABLE} AND n.provider IN ({}) LIMIT 1",
+        provider_placeholders(usable, 1)
+    );
     let row = tx.conn().query_one_raw(statement(tx, &sql, names(usable))).await?;
     row.map(|row| Ok(NumberId(row.try_get("", "id")?))).transpose()
 }
@@ -103,7 +100,7 @@ pub async fn limit(
     countries: Option<&[String]>,
     now: Time,
 ) -> Result<PoolLimit> {
-    let providers = marks(usable, 1);
+    let providers = provider_placeholders(usable, 1);
     let mut questions = vec![
         ("n.deleted_at IS NULL".to_owned(), PoolLimit::NoNumbers),
         (

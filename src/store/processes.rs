@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement, TransactionOptions, Value};
 
-use super::{Db as _, Pool, Tx, lock, statement};
+use super::{Db as _, Pool, Tx, lock, placeholders, statement};
 use crate::domain::{
     clock::Time,
     error::Result,
@@ -138,8 +138,10 @@ pub async fn release(tx: &Tx, claims: Claims, now: Time) -> Result<()> {
 
 /// Releases the parts of texts that this process has claimed, but for those that it works on; answers how many.
 pub async fn release_lost(tx: &Tx, id: ProcessId, held: &BTreeSet<SendId>, now: Time) -> Result<u64> {
-    let marks: Vec<_> = (3..3 + held.len()).map(|at| format!("${at}")).collect();
-    let unheld = if held.is_empty() { String::new() } else { format!("AND id NOT IN ({})", marks.join(", ")) };
+    let unheld = match held.len() {
+        0 => String::new(),
+        count => format!("AND id NOT IN ({})", placeholders(3, count)),
+    };
     let sql =
         format!("UPDATE outbox SET due_at = $1, claimed_by = NULL WHERE claimed_by = $2 AND state = 'owed' {unheld}");
     let values = [now.into(), id.0.into()].into_iter().chain(held.iter().map(|part| part.0.into()));

@@ -16,7 +16,7 @@ use super::{
         rides::{ActiveModel, Column, Entity, Relation},
     },
     error::{OnUnique as _, UnknownValue, uq},
-    pool::marks,
+    pool::provider_placeholders,
     row, statement,
 };
 use crate::domain::{
@@ -401,7 +401,7 @@ pub async fn on_numbers_of(
         "SELECT DISTINCT b.ride_id AS ride_id FROM bindings b JOIN numbers n ON n.id = b.number_id
         WHERE b.ride_id > $1 AND b.contact_until > $2 AND NOT b.former AND n.provider IN ({})
         ORDER BY b.ride_id LIMIT $3",
-        marks(providers, 4)
+        provider_placeholders(providers, 4)
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = [after.0.into(), now.into(), limit.into()];

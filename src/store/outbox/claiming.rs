@@ -14,6 +14,7 @@ use crate::{
     store::{
         Db as _, Tx, arrivals, lock, messages,
         paces::{Allowances, Limited},
+        placeholders,
         processes::Holder,
         statement,
     },
@@ -198,12 +199,11 @@ async fn take(tx: &Tx, parts: &[i64], now: Time, ask: &Ask<'_>) -> Result<Vec<Cl
         return Ok(Vec::new());
     }
     let (until, is_probe, holder) = (now + ask.lease, ask.is_probe, ask.holder);
-    let marks: Vec<_> = (4..4 + parts.len()).map(|at| format!("${at}")).collect();
     let sql = format!(
         "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE,
             slot_at = NULL, probes = probes + $2, claimed_by = $3
         WHERE id IN ({}) RETURNING id, message_id, attempts, probes, in_doubt",
-        marks.join(", ")
+        placeholders(4, parts.len())
     );
     let values = [until.into(), i32::from(is_probe).into(), holder.into()];
     let values = values.into_iter().chain(parts.iter().map(|id| (*id).into()));

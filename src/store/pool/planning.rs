@@ -2,7 +2,7 @@
 
 use sea_orm::FromQueryResult;
 
-use super::{ASSIGNABLE, marks, names, of_countries};
+use super::{ASSIGNABLE, names, of_countries, provider_placeholders};
 use crate::{
     domain::{
         clock::Time,
@@ -43,7 +43,7 @@ pub async fn classes(
         let condition = match rejection {
             Rejection::NotActive => "n.status <> 'active'".to_owned(),
             Rejection::ProviderNotConfigured => {
-                format!("(n.provider IN ({})) IS NOT TRUE", marks(usable, fixed + 1))
+                format!("(n.provider IN ({})) IS NOT TRUE", provider_placeholders(usable, fixed + 1))
             }
             Rejection::NotCapable => "NOT (n.sms AND n.voice)".to_owned(),
             Rejection::OtherCountry => {
@@ -113,7 +113,7 @@ pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<V
                 FROM bindings WHERE barred_until > $1 GROUP BY number_id) h ON h.number_id = n.id
             WHERE n.deleted_at IS NULL) q
         GROUP BY q.provider, q.country ORDER BY q.provider, q.country",
-        marks(usable, 2)
+        provider_placeholders(usable, 2)
     );
     let values = std::iter::once(now.into()).chain(names(usable));
     Ok(PoolCount::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?)
@@ -153,7 +153,7 @@ pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result
         FROM (SELECT CAST(SUM(held) AS BIGINT) AS held, CAST(SUM(held_usable) AS BIGINT) AS held_usable
             FROM held GROUP BY phone_index) q
         GROUP BY q.held, q.held_usable",
-        marks(usable, 2)
+        provider_placeholders(usable, 2)
     );
     let values = std::iter::once(now.into()).chain(names(usable));
     let rows = Held::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
