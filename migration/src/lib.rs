@@ -1,90 +1,153 @@
 //! Schema migrations of Maskline, for SQLite and PostgreSQL.
 //!
-//! Migrations are plain SQL with four words that the two databases spell differently (see `sql` below), and two that mark
-//! a statement for one of them alone (`only`). They never import entities: a migration is history and must not change
-//! when the code does. Each runs in a transaction; replicas that start together are serialised by whoever calls the
-//! migrator.
+//! A migration is plain SQL. Where the two databases differ, a script uses one of four portable names, or marks a
+//! statement for one of them: see `in_dialect`. Each migration runs in a transaction. `Store::migrate` makes sure that
+//! only one of the replicas that start together runs them.
+//!
+//! To add a migration, write its two scripts as `m0002_name.sql` and `m0002_name_down.sql`, and add a line to
+//! `MIGRATIONS`. It must work on tables with rows in them, on both databases, while replicas of the version before still
+//! run. Never change a migration that was released: write another one.
 
 use sea_orm_migration::{
     prelude::{async_trait, *},
     sea_orm::DbBackend,
 };
 
-pub use sea_orm_migration::MigratorTrait;
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
-mod m0001_service;
-mod m0002_providers;
-mod m0003_contact;
-mod m0004_moves;
-mod m0005_words;
-mod m0006_pool;
-mod m0007_delivery;
-mod m0008_events;
-mod m0009_client_secrets;
-mod m0010_processes;
-mod m0011_arrivals;
-mod m0012_texts;
-mod m0013_floors;
-mod m0014_refusals;
-mod m0015_endpoint_owners;
-mod m0016_comparisons;
+mod m0001_schema;
 
 /// All migrations, oldest first.
+const MIGRATIONS: &[Scripts] = &[Scripts { name: "m0001_schema", up: m0001_schema::UP, down: m0001_schema::DOWN }];
+
+/// Runs the migrations.
 pub struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m0001_service::Migration),
-            Box::new(m0002_providers::Migration),
-            Box::new(m0003_contact::Migration),
-            Box::new(m0004_moves::Migration),
-            Box::new(m0005_words::Migration),
-            Box::new(m0006_pool::Migration),
-            Box::new(m0007_delivery::Migration),
-            Box::new(m0008_events::Migration),
-            Box::new(m0009_client_secrets::Migration),
-            Box::new(m0010_processes::Migration),
-            Box::new(m0011_arrivals::Migration),
-            Box::new(m0012_texts::Migration),
-            Box::new(m0013_floors::Migration),
-            Box::new(m0014_refusals::Migration),
-            Box::new(m0015_endpoint_owners::Migration),
-            Box::new(m0016_comparisons::Migration),
-        ]
+        MIGRATIONS.iter().map(|migration| Box::new(*migration) as Box<dyn MigrationTrait>).collect()
     }
 }
 
-/// Runs a script of statements, each ended by `;`, with the words of the database put in.
-pub(crate) async fn run(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
+/// A migration: the scripts that apply it, and those that undo it.
+#[derive(Clone, Copy)]
+struct Scripts {
+    /// Key of its row in the database. Never change it after a release.
+    name: &'static str,
+    up: &'static [&'static str],
+    down: &'static [&'static str],
+}
+
+impl MigrationName for Scripts {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Scripts {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, self.up).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, self.down).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+async fn run(manager: &SchemaManager<'_>, scripts: &[&str]) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
-    for statement in script.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        if let Some(statement) = only(statement, backend) {
-            manager.get_connection().execute_unprepared(&sql(statement, backend)).await?;
+    for statement in scripts.iter().flat_map(|script| statements(script)) {
+        if let Some(statement) = in_dialect(backend, &statement) {
+            manager.get_connection().execute_unprepared(&statement).await?;
         }
     }
     Ok(())
 }
 
-/// A statement that begins with `{sqlite}` or `{postgres}` is for that database alone. `None` if this is the other one.
-fn only(statement: &str, backend: DbBackend) -> Option<&str> {
-    let (mine, other) = match backend {
+/// Splits a script at each `;` and leaves out comments, which begin with `--`. Neither counts inside a string literal.
+fn statements(script: &str) -> Vec<String> {
+    let mut statements = Vec::new();
+    let (mut statement, mut in_literal, mut in_comment) = (String::new(), false, false);
+    for (at, next) in script.char_indices() {
+        match next {
+            '\n' if in_comment => in_comment = false,
+            _ if in_comment => {}
+            '-' if !in_literal && script[at..].starts_with("--") => in_comment = true,
+            ';' if !in_literal => statements.push(std::mem::take(&mut statement)),
+            _ => {
+                in_literal ^= next == '\'';
+                statement.push(next);
+            }
+        }
+    }
+    statements.push(statement);
+    let trimmed = statements.iter().map(|statement| statement.trim().to_owned());
+    trimmed.filter(|statement| !statement.is_empty()).collect()
+}
+
+/// Returns the statement as this database runs it: `None` if it begins with the mark of the other one, `{sqlite}` or
+/// `{postgres}`. Four names stand for what the two databases spell differently: `{id}` is a 64-bit serial key, `{time}` a
+/// point in time, `{bytes}` raw bytes, and `{prefix}` the operator class that lets an index serve `LIKE 'x%'`.
+fn in_dialect(backend: DbBackend, statement: &str) -> Option<String> {
+    let (own_mark, other_mark) = match backend {
         DbBackend::Sqlite => ("{sqlite}", "{postgres}"),
         _ => ("{postgres}", "{sqlite}"),
     };
-    (!statement.starts_with(other)).then(|| statement.strip_prefix(mine).unwrap_or(statement))
+    if statement.starts_with(other_mark) {
+        return None;
+    }
+    let (id, time, bytes, prefix) = match backend {
+        DbBackend::Sqlite => ("INTEGER PRIMARY KEY AUTOINCREMENT", "TEXT", "BLOB", ""),
+        _ => ("BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "TIMESTAMPTZ", "BYTEA", "text_pattern_ops"),
+    };
+    let statement = statement.strip_prefix(own_mark).unwrap_or(statement);
+    let statement = statement.replace("{id}", id).replace("{time}", time);
+    Some(statement.replace("{bytes}", bytes).replace("{prefix}", prefix))
 }
 
-/// Puts in the words of the database: `{id}` a 64-bit serial key, `{time}` a point in time, `{bytes}` raw bytes,
-/// `{prefix}` the operator class that lets an index serve `LIKE 'x%'`.
-fn sql(statement: &str, backend: DbBackend) -> String {
-    let words = match backend {
-        DbBackend::Sqlite => ["INTEGER PRIMARY KEY AUTOINCREMENT", "TEXT", "BLOB", ""],
-        _ => ["BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "TIMESTAMPTZ", "BYTEA", "text_pattern_ops"],
-    };
-    ["{id}", "{time}", "{bytes}", "{prefix}"]
-        .iter()
-        .zip(words)
-        .fold(statement.to_owned(), |statement, (name, word)| statement.replace(name, word))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_literals_do_not_split_a_script() {
+        let script = "-- It's one; comment.\nCREATE TABLE a (\n    b TEXT, -- b; c\n    c TEXT\n);\n
+            INSERT INTO a (b) VALUES ('x; --y', 'it''s'); -- the end\n";
+        assert_eq!(
+            statements(script),
+            ["CREATE TABLE a (\n    b TEXT,     c TEXT\n)", "INSERT INTO a (b) VALUES ('x; --y', 'it''s')"]
+        );
+    }
+
+    #[test]
+    fn each_database_has_its_own_statements_and_types() {
+        let script =
+            "{sqlite} DROP TABLE a; {postgres} ALTER TABLE a DROP b; ALTER TABLE a ADD c {time}, ADD d {bytes}";
+        let dialect =
+            |backend| statements(script).iter().filter_map(|each| in_dialect(backend, each)).collect::<Vec<_>>();
+        assert_eq!(dialect(DbBackend::Sqlite), [" DROP TABLE a", "ALTER TABLE a ADD c TEXT, ADD d BLOB"]);
+        let postgres = [" ALTER TABLE a DROP b", "ALTER TABLE a ADD c TIMESTAMPTZ, ADD d BYTEA"];
+        assert_eq!(dialect(DbBackend::Postgres), postgres);
+    }
+
+    #[test]
+    fn the_first_migration_drops_every_table_that_it_creates() {
+        let tables = |scripts: &[&str], verb: &str| {
+            let all = scripts.iter().flat_map(|script| statements(script));
+            let mut names: Vec<_> = all
+                .filter_map(|statement| Some(statement.strip_prefix(verb)?.split_whitespace().next()?.to_owned()))
+                .collect();
+            names.sort();
+            names
+        };
+        let created = tables(m0001_schema::UP, "CREATE TABLE ");
+        assert!(created.len() > 20, "{created:?}");
+        assert_eq!(tables(m0001_schema::DOWN, "DROP TABLE "), created);
+    }
 }

@@ -32,13 +32,13 @@ pub async fn note(tx: &Tx, provider: &ProviderName, key: &str, arrival: &Arrival
     let is_same = "arrivals.ride_id = excluded.ride_id AND arrivals.to_role = excluded.to_role";
     let is_held = "arrivals.held_until > excluded.arrived_at";
     let sql = format!(
-        "INSERT INTO arrivals (provider, event_key, ride_id, to_role, seq, held_after, held_until, arrived_at)
+        "INSERT INTO arrivals (provider, event_key, ride_id, to_role, seq, held_after_seq, held_until, arrived_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (provider, event_key) DO UPDATE SET
             ride_id = excluded.ride_id,
             to_role = excluded.to_role,
             seq = CASE WHEN {is_same} THEN arrivals.seq ELSE excluded.seq END,
-            held_after = CASE WHEN {is_same} AND {is_held} THEN arrivals.held_after ELSE excluded.held_after END,
+            held_after_seq = CASE WHEN {is_same} AND {is_held} THEN arrivals.held_after_seq ELSE excluded.held_after_seq END,
             held_until = CASE WHEN {is_held} THEN arrivals.held_until ELSE excluded.held_until END"
     );
     let (ride, to) = arrival.conversation;
@@ -107,7 +107,7 @@ pub(super) async fn hand_on(
     (from, seq): ((RideId, Role), i64),
     (to, new_seq): ((RideId, Role), i64),
 ) -> Result<()> {
-    let sql = "UPDATE arrivals SET ride_id = $4, to_role = $5, seq = $6, held_after = $7
+    let sql = "UPDATE arrivals SET ride_id = $4, to_role = $5, seq = $6, held_after_seq = $7
         WHERE ride_id = $1 AND to_role = $2 AND seq = $3";
     let values = [
         from.0.0.into(),
@@ -131,7 +131,7 @@ pub(super) async fn next_release(tx: &Tx, now: Time) -> Result<Option<Time>> {
     let sql = "SELECT MIN(a.held_until) AS at FROM arrivals a
         WHERE a.held_until > $1 AND EXISTS (
             SELECT 1 FROM outbox o
-            WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'owed' AND o.seq > a.held_after)";
+            WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'owed' AND o.seq > a.held_after_seq)";
     let found = Row::find_by_statement(statement(tx, sql, [now.into()])).one(tx.conn()).await?;
     Ok(found.and_then(|found| found.at))
 }

@@ -2,7 +2,7 @@
 //!
 //! The unique index on (number, phone) is what keeps two rides apart; nothing here checks first and hopes.
 //!
-//! A party has one row at a time. What it held before another driver, phone or number came is `former`: closed, and
+//! A party has one row at a time. What it held before another driver, phone or number came is `retired`: closed, and
 //! barred until its cool-down is over.
 
 use sea_orm::{ConnectionTrait as _, FromQueryResult, entity::prelude::*, sea_query::Expr};
@@ -74,7 +74,7 @@ pub async fn rebind(
         .filter(Column::PhoneIndex.eq(phone.0.clone()))
         .filter(Column::RideId.eq(ride.0))
         .filter(Column::Role.eq(role.as_str()))
-        .filter(Expr::cust("former"))
+        .filter(Expr::cust("retired"))
         .exec(tx.conn())
         .await?;
     insert(tx, number, (phone, role), ride, window).await
@@ -104,7 +104,7 @@ async fn insert(
 /// is another from now on.
 pub async fn retire(tx: &Tx, ride: RideId, role: Role, now: Time, barred_until: Time) -> Result<()> {
     Entity::update_many()
-        .col_expr(Column::Former, Expr::value(true))
+        .col_expr(Column::Retired, Expr::value(true))
         .col_expr(Column::ContactUntil, Expr::value(now))
         .col_expr(Column::BarredUntil, Expr::value(barred_until))
         .filter(Column::RideId.eq(ride.0))
@@ -117,7 +117,7 @@ pub async fn retire(tx: &Tx, ride: RideId, role: Role, now: Time, barred_until: 
 
 /// The predicate of the partial index `bindings_ride`, literally.
 fn present() -> Expr {
-    Expr::cust("NOT former")
+    Expr::cust("NOT retired")
 }
 
 /// An ended ride of the same two phones whose number they may keep.
@@ -153,7 +153,7 @@ pub async fn former_of_pair(tx: &Tx, pair: &Pair, usable: &[ProviderName], now: 
         JOIN rides r ON r.id = mine.ride_id
         JOIN numbers n ON n.id = mine.number_id
         WHERE mine.phone_index = $1 AND theirs.phone_index = $2 AND theirs.number_id = mine.number_id
-            AND NOT mine.former AND NOT theirs.former
+            AND NOT mine.retired AND NOT theirs.retired
             AND (r.status IN ('completed', 'cancelled') OR r.timeout_at <= $3 OR r.deleted_at IS NOT NULL
                 OR mine.contact_until <= $3)
             AND n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL AND n.provider IN ({})
@@ -200,8 +200,8 @@ pub async fn pass(tx: &Tx, from: RideId, to: RideId, window: Window) -> Result<(
     Ok(())
 }
 
-/// Moves the end of a ride's contact. Rows that a later ride took over are no longer this ride's, and what is former
-/// stays as it is.
+/// Moves the end of a ride's contact. Rows that a later ride took over are no longer this ride's, and
+/// retired rows stay as they are.
 pub async fn set_window(tx: &Tx, ride: RideId, window: Window) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::ContactUntil, Expr::value(window.contact_until))

@@ -144,7 +144,7 @@ fn event_data(model: &Model) -> Result<EventData> {
 pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<bool> {
     let sql = "INSERT INTO calls
                    (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at,
-                    ask_at)
+                    poll_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (provider, provider_call_id) DO NOTHING
                RETURNING id";
     let values = [
@@ -183,7 +183,7 @@ pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<(
         answered_at: Set(after.answered_at),
         ended_at: Set(after.ended_at),
         duration_s: Set(after.duration_s),
-        ask_at: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
+        poll_at: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
         claimed_by: if after.status.is_ending() { Set(None) } else { ActiveValue::NotSet },
         ..Default::default()
     };
@@ -205,8 +205,8 @@ pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<(
 /// process that dies meanwhile leaves them to another.
 pub async fn take_questions(tx: &Tx, limit: u32, holder: Holder, again: Time, now: Time) -> Result<Vec<Question>> {
     let sql = format!(
-        "UPDATE calls SET ask_at = $1, claimed_by = $4
-         WHERE id IN (SELECT id FROM calls WHERE ask_at IS NOT NULL AND ask_at <= $2 ORDER BY ask_at LIMIT $3 {})
+        "UPDATE calls SET poll_at = $1, claimed_by = $4
+         WHERE id IN (SELECT id FROM calls WHERE poll_at IS NOT NULL AND poll_at <= $2 ORDER BY poll_at LIMIT $3 {})
          RETURNING id, started_at, provider_call_id, provider",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
@@ -217,10 +217,10 @@ pub async fn take_questions(tx: &Tx, limit: u32, holder: Holder, again: Time, no
 /// Asks about a call again at this time, unless it is over.
 pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
     Entity::update_many()
-        .col_expr(Column::AskAt, Expr::value(at))
+        .col_expr(Column::PollAt, Expr::value(at))
         .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
         .filter(Column::Id.eq(id))
-        .filter(Column::AskAt.is_not_null())
+        .filter(Column::PollAt.is_not_null())
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -230,7 +230,7 @@ pub async fn ask_again(tx: &Tx, id: i64, at: Time) -> Result<()> {
 /// the platform; answers how many.
 pub async fn forget(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
     let sql = format!(
-        "UPDATE calls SET status = 'unknown', ask_at = NULL, claimed_by = NULL
+        "UPDATE calls SET status = 'unknown', poll_at = NULL, claimed_by = NULL
          WHERE id IN (SELECT id FROM calls WHERE status IN ('connecting', 'ringing', 'answered') AND started_at <= $1
              ORDER BY started_at LIMIT $2 {})
          RETURNING *",

@@ -78,11 +78,11 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Dur
         Lane::Hampered => "(e.failures > 0 OR e.is_slow)",
     };
     let sql = format!(
-        "UPDATE event_endpoints SET claim = claim + 1, due_at = $1, claimed_by = $4
+        "UPDATE event_endpoints SET claim_number = claim_number + 1, due_at = $1, claimed_by = $4
         WHERE id IN (
             SELECT e.id FROM event_endpoints e
             WHERE e.status = 'enabled' AND e.due_at <= $2 AND {which} AND (
-                e.position < (SELECT l.last_position FROM event_log l WHERE l.id = 1)
+                e.position < (SELECT l.last_position FROM event_sequence l WHERE l.id = 1)
                 OR EXISTS (SELECT 1 FROM event_retries r JOIN events v ON v.id = r.event_id
                     WHERE r.endpoint_id = e.id AND r.state = 'owed' AND r.due_at <= $2))
             ORDER BY e.due_at LIMIT $3 {})
@@ -103,7 +103,7 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Dur
 fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) -> Result<Claimed> {
     Ok(Claimed {
         id: EndpointId(model.id),
-        claim: model.claim,
+        claim: model.claim_number,
         holder,
         url: TargetUrl::from_stored(model.url.clone()),
         types: endpoints::types(model.types.as_deref())?,
@@ -192,7 +192,7 @@ pub async fn finish(tx: &Tx, claimed: &Claimed, served: &Served, now: Time) -> R
             .col_expr(Column::Version, Expr::cust("version + 1"))
             .col_expr(Column::UpdatedAt, Expr::value(now));
     }
-    let mine = update.filter(Column::Id.eq(claimed.id.0)).filter(Column::Claim.eq(claimed.claim));
+    let mine = update.filter(Column::Id.eq(claimed.id.0)).filter(Column::ClaimNumber.eq(claimed.claim));
     if mine.exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }

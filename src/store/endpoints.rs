@@ -146,7 +146,7 @@ pub async fn insert(
         failures: Set(0),
         is_slow: Set(false),
         due_at: Set(now),
-        claim: Set(0),
+        claim_number: Set(0),
         version: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
@@ -187,7 +187,7 @@ pub async fn update(tx: &Tx, after: &EventEndpoint, afresh: bool, now: Time) -> 
             .col_expr(Column::FailingSince, Expr::value(None::<Time>))
             .col_expr(Column::IsSlow, Expr::value(false))
             .col_expr(Column::DueAt, Expr::value(now))
-            .col_expr(Column::Claim, Expr::cust("claim + 1"))
+            .col_expr(Column::ClaimNumber, Expr::cust("claim_number + 1"))
             .col_expr(Column::ClaimedBy, Expr::value(None::<i64>));
     }
     update.filter(Column::Id.eq(after.id.0)).exec(tx.conn()).await?;

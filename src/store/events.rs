@@ -73,17 +73,17 @@ pub async fn any_unplaced(db: &impl Db) -> Result<bool> {
 /// Gives up to `limit` events their places, in the order of their ids; answers how many. One transaction at a time does: the
 /// others wait for it, and then see what it left.
 pub async fn place(tx: &Tx, limit: u64) -> Result<u64> {
-    let sql = format!("SELECT last_position FROM event_log WHERE id = 1 {}", lock(tx, "FOR UPDATE"));
+    let sql = format!("SELECT last_position FROM event_sequence WHERE id = 1 {}", lock(tx, "FOR UPDATE"));
     tx.conn().query_one_raw(statement(tx, &sql, [])).await?;
     // What is committed is looked for by a statement of its own, which begins once the lock is ours.
     let sql = "UPDATE events
-        SET position = (SELECT last_position FROM event_log WHERE id = 1) + unpositioned.nth
+        SET position = (SELECT last_position FROM event_sequence WHERE id = 1) + unpositioned.nth
         FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS nth
             FROM (SELECT id FROM events WHERE position IS NULL ORDER BY id LIMIT $1) first_ones) unpositioned
         WHERE events.id = unpositioned.id";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let placed = tx.conn().execute_raw(statement(tx, sql, [limit.into()])).await?.rows_affected();
-    let sql = "UPDATE event_log SET last_position = last_position + $1 WHERE id = 1";
+    let sql = "UPDATE event_sequence SET last_position = last_position + $1 WHERE id = 1";
     let count = i64::try_from(placed).map_err(Error::internal)?;
     tx.conn().execute_raw(statement(tx, sql, [count.into()])).await?;
     Ok(placed)
@@ -91,7 +91,7 @@ pub async fn place(tx: &Tx, limit: u64) -> Result<u64> {
 
 /// The last place that was given.
 pub async fn last_position(db: &impl Db) -> Result<i64> {
-    let sql = "SELECT last_position FROM event_log WHERE id = 1";
+    let sql = "SELECT last_position FROM event_sequence WHERE id = 1";
     let row = db.conn().query_one_raw(statement(db, sql, [])).await?;
     let row = row.ok_or_else(|| Error::internal("the log of events has no end"))?;
     Ok(row.try_get("", "last_position")?)

@@ -40,7 +40,7 @@ pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<Taken> {
     #[derive(FromQueryResult)]
     struct Row {
         fingerprint: Vec<u8>,
-        snapshot_sealed: Option<Vec<u8>>,
+        response_sealed: Option<Vec<u8>>,
     }
     let sql = "INSERT INTO idempotency_keys (client_id, operation, idempotency_key, fingerprint, created_at)
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (client_id, operation, idempotency_key) DO NOTHING";
@@ -49,11 +49,11 @@ pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<Taken> {
     if tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0 {
         return Ok(Taken::Fresh);
     }
-    let sql = "SELECT fingerprint, snapshot_sealed FROM idempotency_keys
+    let sql = "SELECT fingerprint, response_sealed FROM idempotency_keys
                WHERE client_id = $1 AND operation = $2 AND idempotency_key = $3";
     let row = Row::find_by_statement(statement(tx, sql, id())).one(tx.conn()).await?;
     let row = row.ok_or_else(|| Error::internal("an idempotency key vanished"))?;
-    match row.snapshot_sealed {
+    match row.response_sealed {
         _ if row.fingerprint != key.fingerprint => Ok(Taken::Misused),
         Some(sealed) => Ok(Taken::Repeated(tx.vault().open(Purpose::Answer, &sealed)?)),
         None => Err(Error::internal("an idempotency key has no answer")),
@@ -63,7 +63,7 @@ pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<Taken> {
 /// Keeps the answer with the key.
 pub async fn keep(tx: &Tx, key: &RequestKey, snapshot: &[u8]) -> Result<()> {
     let sealed = tx.vault().seal(Purpose::Answer, snapshot)?;
-    let sql = "UPDATE idempotency_keys SET snapshot_sealed = $4
+    let sql = "UPDATE idempotency_keys SET response_sealed = $4
                WHERE client_id = $1 AND operation = $2 AND idempotency_key = $3";
     let values = [key.client.0.into(), key.operation.into(), key.key.as_str().into(), sealed.into()];
     tx.conn().execute_raw(statement(tx, sql, values)).await?;

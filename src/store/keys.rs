@@ -79,7 +79,7 @@ const SEALED: [(&str, &str, Purpose); 9] = [
     ("messages", "phone_sealed", Purpose::Phone),
     ("simulator_screens", "number_sealed", Purpose::Phone),
     ("simulator_screens", "body_sealed", Purpose::Text),
-    ("idempotency_keys", "snapshot_sealed", Purpose::Answer),
+    ("idempotency_keys", "response_sealed", Purpose::Answer),
     ("event_endpoints", "secret_sealed", Purpose::Secret),
     ("event_endpoints", "former_secret_sealed", Purpose::Secret),
 ];

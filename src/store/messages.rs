@@ -149,7 +149,7 @@ pub async fn insert(tx: &Tx, new: &NewMessage, now: Time) -> Result<MessageId> {
         parts: Set(new.parts),
         part_limit: Set(new.part_limit),
         media_limit: Set(new.media_limit),
-        unbound: Set(new.unbound),
+        ignores_window: Set(new.unbound),
         received_at: Set(new.received_at),
         possibly_duplicated: Set(false),
         created_at: Set(now),

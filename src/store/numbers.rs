@@ -153,9 +153,10 @@ pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time
             revived.update(tx.conn()).await?
         }
         None => {
-            let fresh = ActiveModel { version: Set(1), spread: Set(0), ..fields };
+            let fresh = ActiveModel { version: Set(1), ring_position: Set(0), ..fields };
             let model = fresh.insert(tx.conn()).await.on_unique(&uq::NUMBERS_MATCH_KEY, Conflict::NumberExists)?;
-            let placed = ActiveModel { id: Set(model.id), spread: Set(spread(model.id)), ..Default::default() };
+            let placed =
+                ActiveModel { id: Set(model.id), ring_position: Set(ring_position(model.id)), ..Default::default() };
             placed.update(tx.conn()).await?
         }
     };
@@ -165,7 +166,7 @@ pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time
 
 /// Where a number stands on the circle from which numbers are chosen at random points: its id with the bits in
 /// reverse order (the van der Corput sequence), so that however many there are, they lie evenly.
-fn spread(id: i64) -> i64 {
+fn ring_position(id: i64) -> i64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low 32 bits are what is spread")]
     i64::from((id as u32).reverse_bits())
 }

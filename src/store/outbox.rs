@@ -66,8 +66,8 @@ pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
         to_role: Set(new.conversation.map(|(_, to)| to.as_str().to_owned())),
         seq: Set(new.seq),
         part: Set(new.part),
-        words_from: Set(Some(i32::try_from(new.words.start).map_err(Error::internal)?)),
-        words_to: Set(Some(i32::try_from(new.words.end).map_err(Error::internal)?)),
+        body_start: Set(Some(i32::try_from(new.words.start).map_err(Error::internal)?)),
+        body_end: Set(Some(i32::try_from(new.words.end).map_err(Error::internal)?)),
         state: Set(PartState::Owed.as_str().to_owned()),
         attempts: Set(0),
         probes: Set(0),
@@ -110,8 +110,8 @@ pub struct Way {
 }
 
 /// The way of a text that belongs to no ride: from its number to the phone that it names, as long as the number serves.
-const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.words_from AS words_from,
-        o.words_to AS words_to, o.reference AS reference,
+const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.body_start AS body_start,
+        o.body_end AS body_end, o.reference AS reference,
         m.body_sealed AS body_sealed, m.media_sealed AS media_sealed, m.part_limit AS part_limit,
         m.media_limit AS media_limit, m.phone_sealed AS to_sealed, n.phone_number AS number, n.provider AS provider
     FROM outbox o
@@ -129,8 +129,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     struct Row {
         message_id: i64,
         part: i32,
-        words_from: Option<i32>,
-        words_to: Option<i32>,
+        body_start: Option<i32>,
+        body_end: Option<i32>,
         reference: String,
         body_sealed: Option<Vec<u8>>,
         media_sealed: Option<Vec<u8>>,
@@ -144,15 +144,15 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
         WHERE r.contact_until > $2 AND r.deleted_at IS NULL
             AND mine.phone_index = me.phone_index AND theirs.phone_index = them.phone_index
-            AND NOT mine.former AND NOT theirs.former AND mine.contact_until > $2";
+            AND NOT mine.retired AND NOT theirs.retired AND mine.contact_until > $2";
     let sql = format!(
         "SELECT q.*, n.phone_number AS number, n.provider AS provider
         FROM (
-            SELECT o.message_id AS message_id, o.part AS part, o.words_from AS words_from, o.words_to AS words_to,
+            SELECT o.message_id AS message_id, o.part AS part, o.body_start AS body_start, o.body_end AS body_end,
                 o.reference AS reference, m.body_sealed AS body_sealed,
                 m.media_sealed AS media_sealed, m.part_limit AS part_limit, m.media_limit AS media_limit,
                 me.phone_sealed AS to_sealed,
-                CASE WHEN m.unbound AND r.deleted_at IS NULL THEN m.number_id
+                CASE WHEN m.ignores_window AND r.deleted_at IS NULL THEN m.number_id
                     ELSE COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1))
                 END AS number_id
             FROM outbox o
@@ -180,9 +180,9 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     let media = messages::open_media(db, found.media_sealed.as_deref())?;
     let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue(column));
     let (at, media_limit) = (count(found.part, "part")?, count(found.media_limit, "media_limit")?);
-    let part = match (found.words_from, found.words_to) {
+    let part = match (found.body_start, found.body_end) {
         (Some(from), Some(to)) => {
-            let words = count(from, "words_from")?..count(to, "words_to")?;
+            let words = count(from, "body_start")?..count(to, "body_end")?;
             Part { words, pictures: pictures_of_part(at, media.len(), media_limit) }
         }
         // A version before stored it.
@@ -192,7 +192,7 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
             parts.nth(at).ok_or(UnknownValue("part"))?
         }
     };
-    let body = text.expose().get(part.words).ok_or(UnknownValue("words_to"))?;
+    let body = text.expose().get(part.words).ok_or(UnknownValue("body_end"))?;
     let media = media.get(part.pictures).ok_or(UnknownValue("media_sealed"))?;
     let way = match (found.number, found.provider, found.to_sealed) {
         (Some(from), Some(provider), Some(to)) => Some(Way {
@@ -259,7 +259,7 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'
         .col_expr(Column::State, Expr::value(ending.state.as_str()))
         .col_expr(Column::InFlight, Expr::value(false))
         .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
-        .col_expr(Column::ProviderId, Expr::value(ending.provider_id));
+        .col_expr(Column::ProviderMessageId, Expr::value(ending.provider_id));
     if ending.in_doubt {
         moving = moving.col_expr(Column::InDoubt, Expr::value(true));
     }

@@ -44,7 +44,8 @@ impl Allowances {
         if fresh.is_empty() {
             return Ok(Self { spent: fresh, now });
         }
-        let sql = format!("{} SET spent_until = paces.spent_until RETURNING name, spent_until", upsert(fresh.len()));
+        let sql =
+            format!("{} SET spent_until = rate_limits.spent_until RETURNING name, spent_until", upsert(fresh.len()));
         let rows = Row::find_by_statement(statement(tx, &sql, values(&fresh))).all(tx.conn()).await?;
         Ok(Self { spent: rows.into_iter().map(|row| (row.name, row.spent_until)).collect(), now })
     }
@@ -84,7 +85,7 @@ impl Allowances {
 
 fn upsert(count: usize) -> String {
     let rows: Vec<_> = (0..count).map(|row| format!("(${}, ${})", 2 * row + 1, 2 * row + 2)).collect();
-    format!("INSERT INTO paces (name, spent_until) VALUES {} ON CONFLICT (name) DO UPDATE", rows.join(", "))
+    format!("INSERT INTO rate_limits (name, spent_until) VALUES {} ON CONFLICT (name) DO UPDATE", rows.join(", "))
 }
 
 fn values(spent: &BTreeMap<String, Time>) -> impl Iterator<Item = sea_orm::Value> {

@@ -16,7 +16,8 @@ use crate::domain::{
     number::ProviderName,
 };
 
-/// The predicate of the partial indexes `numbers_of_provider` and `numbers_of_country`, literally: a bound parameter would not match it.
+/// The predicate of the partial indexes `numbers_assignable` and `numbers_assignable_country`, literally: a bound
+/// parameter would not match it.
 const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
 
 /// `$from, $from+1, ..` for a list of providers.
@@ -58,16 +59,16 @@ pub async fn choose(
     for side in [">=", "<"] {
         let probes = (from..from + usable.len()).map(|provider| {
             format!(
-                "SELECT * FROM (SELECT n.id, n.spread FROM numbers n
-                WHERE {ASSIGNABLE} AND n.provider = ${provider}{of_country} AND n.spread {side} $1
+                "SELECT * FROM (SELECT n.id, n.ring_position FROM numbers n
+                WHERE {ASSIGNABLE} AND n.provider = ${provider}{of_country} AND n.ring_position {side} $1
                     AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
                     AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
-                ORDER BY n.spread LIMIT 1 {}) first_{provider}",
+                ORDER BY n.ring_position LIMIT 1 {}) first_{provider}",
                 lock(tx, "FOR SHARE OF n")
             )
         });
         let probes: Vec<_> = probes.collect();
-        let sql = format!("SELECT id FROM ({}) firsts ORDER BY spread LIMIT 1", probes.join(" UNION ALL "));
+        let sql = format!("SELECT id FROM ({}) firsts ORDER BY ring_position LIMIT 1", probes.join(" UNION ALL "));
         let values = [i64::from(point).into(), pair.customer.0.clone().into(), pair.driver.0.clone().into()];
         let values = values.into_iter().chain(country.map(Into::into)).chain(names(usable));
         let statement = statement(tx, &sql, values);

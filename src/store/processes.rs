@@ -109,7 +109,7 @@ pub async fn leave(tx: &Tx, id: ProcessId, now: Time) -> Result<()> {
 const CLAIMABLE: [(&str, &str, &str, &str); 5] = [
     // What was claimed has had its slot, and needs no other.
     ("outbox", "id", "slot_at = $1, due_at", "state = 'owed'"),
-    ("calls", "id", "ask_at", "ask_at IS NOT NULL"),
+    ("calls", "id", "poll_at", "poll_at IS NOT NULL"),
     ("event_endpoints", "id", "due_at", "TRUE"),
     ("breakers", "provider", "probe_at", "is_open"),
     ("jobs", "name", "due_at", "TRUE"),

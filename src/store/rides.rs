@@ -66,9 +66,9 @@ struct Row {
     ended_at: Option<DateTimeUtc>,
     timeout_at: DateTimeUtc,
     contact_until: DateTimeUtc,
-    contact_floor: Option<DateTimeUtc>,
-    floor_ride: Option<i64>,
-    floor_own: Option<DateTimeUtc>,
+    inherited_contact_until: Option<DateTimeUtc>,
+    inherited_from_ride_id: Option<i64>,
+    own_contact_until: Option<DateTimeUtc>,
     closed_reason: Option<String>,
     grace_s: Option<i64>,
     max_duration_s: Option<i64>,
@@ -97,7 +97,7 @@ impl TryFrom<Row> for Ride {
             ended_at: row.ended_at,
             timeout_at: row.timeout_at,
             contact_until: row.contact_until,
-            floor: match (row.contact_floor, row.floor_ride, row.floor_own) {
+            floor: match (row.inherited_contact_until, row.inherited_from_ride_id, row.own_contact_until) {
                 (Some(until), Some(from), Some(own)) => Some(ContactFloor { until, from: RideId(from), own }),
                 _ => None,
             },
@@ -199,9 +199,9 @@ pub async fn insert(
         status: Set(RideStatus::Scheduled.as_str().to_owned()),
         timeout_at: Set(times.timeout_at),
         contact_until: Set(times.contact_until),
-        contact_floor: Set(times.floor.map(|floor| floor.until)),
-        floor_ride: Set(times.floor.map(|floor| floor.from.0)),
-        floor_own: Set(times.floor.map(|floor| floor.own)),
+        inherited_contact_until: Set(times.floor.map(|floor| floor.until)),
+        inherited_from_ride_id: Set(times.floor.map(|floor| floor.from.0)),
+        own_contact_until: Set(times.floor.map(|floor| floor.own)),
         grace_s: Set(new.terms.grace.map(|grace| grace.num_seconds())),
         max_duration_s: Set(new.terms.max_duration.map(|longest| longest.num_seconds())),
         external_id: Set(new.external_id.as_ref().map(|id| id.as_str().to_owned())),
@@ -232,9 +232,9 @@ pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
         ended_at: Set(after.ended_at),
         timeout_at: Set(after.timeout_at),
         contact_until: Set(after.contact_until),
-        contact_floor: Set(after.floor.map(|floor| floor.until)),
-        floor_ride: Set(after.floor.map(|floor| floor.from.0)),
-        floor_own: Set(after.floor.map(|floor| floor.own)),
+        inherited_contact_until: Set(after.floor.map(|floor| floor.until)),
+        inherited_from_ride_id: Set(after.floor.map(|floor| floor.from.0)),
+        own_contact_until: Set(after.floor.map(|floor| floor.own)),
         closed_reason: Set(after.closed_reason.map(|why| why.as_str().to_owned())),
         external_id: Set(after.external_id.as_ref().map(|id| id.as_str().to_owned())),
         version: Set(after.version + 1),
@@ -273,7 +273,7 @@ pub async fn take_back(tx: &Tx, ride: &Ride, number: NumberId, contact_until: Ti
     let reopened = Ride { number_id: number, contact_until, ..ride.clone() };
     update(tx, &reopened, now).await?;
     // That it closes is to be told again.
-    let sql = "UPDATE rides SET closing_told = FALSE WHERE id = $1";
+    let sql = "UPDATE rides SET closing_announced = FALSE WHERE id = $1";
     tx.conn().execute_raw(statement(tx, sql, [ride.id.0.into()])).await?;
     find(tx, ride.id).await?.ok_or_else(|| crate::domain::error::Error::internal("a locked ride is not there"))
 }
@@ -347,9 +347,9 @@ pub async fn move_to_number(
         id: Set(id.0),
         number_id: Set(number.0),
         contact_until: Set(contact_until),
-        contact_floor: Set(floor.map(|floor| floor.until)),
-        floor_ride: Set(floor.map(|floor| floor.from.0)),
-        floor_own: Set(floor.map(|floor| floor.own)),
+        inherited_contact_until: Set(floor.map(|floor| floor.until)),
+        inherited_from_ride_id: Set(floor.map(|floor| floor.from.0)),
+        own_contact_until: Set(floor.map(|floor| floor.own)),
         ..Default::default()
     };
     model.update(tx.conn()).await?;
@@ -375,7 +375,7 @@ pub async fn on_suspended_numbers(db: &impl Db, now: Time, limit: u64) -> Result
         ride_id: i64,
     }
     let sql = "SELECT DISTINCT b.ride_id AS ride_id FROM numbers n JOIN bindings b ON b.number_id = n.id
-        WHERE n.status = 'suspended' AND n.deleted_at IS NULL AND NOT b.former AND b.contact_until > $1
+        WHERE n.status = 'suspended' AND n.deleted_at IS NULL AND NOT b.retired AND b.contact_until > $1
         ORDER BY b.ride_id LIMIT $2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = Row::find_by_statement(super::statement(db, sql, [now.into(), limit.into()])).all(db.conn()).await?;
@@ -399,7 +399,7 @@ pub async fn on_numbers_of(
     }
     let sql = format!(
         "SELECT DISTINCT b.ride_id AS ride_id FROM bindings b JOIN numbers n ON n.id = b.number_id
-        WHERE b.ride_id > $1 AND b.contact_until > $2 AND NOT b.former AND n.provider IN ({})
+        WHERE b.ride_id > $1 AND b.contact_until > $2 AND NOT b.retired AND n.provider IN ({})
         ORDER BY b.ride_id LIMIT $3",
         provider_placeholders(providers, 4)
     );
@@ -412,13 +412,13 @@ pub async fn on_numbers_of(
 
 /// Says that a ride has another driver from now on.
 pub async fn note_driver(tx: &Tx, id: RideId, now: Time) -> Result<()> {
-    let sql = "UPDATE rides SET driver_since = $2 WHERE id = $1";
+    let sql = "UPDATE rides SET driver_changed_at = $2 WHERE id = $1";
     tx.conn().execute_raw(statement(tx, sql, [id.0.into(), now.into()])).await?;
     Ok(())
 }
 
 /// Whether a ride has had its present driver since before `time`.
 pub async fn has_same_driver_since(db: &impl Db, id: RideId, time: Time) -> Result<bool> {
-    let sql = "SELECT 1 AS one FROM rides WHERE id = $1 AND driver_since > $2";
+    let sql = "SELECT 1 AS one FROM rides WHERE id = $1 AND driver_changed_at > $2";
     Ok(db.conn().query_one_raw(statement(db, sql, [id.0.into(), time.into()])).await?.is_none())
 }

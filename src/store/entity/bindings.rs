@@ -13,7 +13,7 @@ pub(crate) struct Model {
     pub(crate) role: String,
     pub(crate) contact_until: DateTimeUtc,
     pub(crate) barred_until: DateTimeUtc,
-    pub(crate) former: bool,
+    pub(crate) retired: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -18,7 +18,7 @@ pub(crate) struct Model {
     pub(crate) answered_at: Option<DateTimeUtc>,
     pub(crate) ended_at: Option<DateTimeUtc>,
     pub(crate) duration_s: Option<i64>,
-    pub(crate) ask_at: Option<DateTimeUtc>,
+    pub(crate) poll_at: Option<DateTimeUtc>,
     pub(crate) claimed_by: Option<i64>,
 }
 

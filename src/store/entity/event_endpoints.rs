@@ -22,7 +22,7 @@ pub(crate) struct Model {
     pub(crate) failing_since: Option<DateTimeUtc>,
     pub(crate) is_slow: bool,
     pub(crate) due_at: DateTimeUtc,
-    pub(crate) claim: i32,
+    pub(crate) claim_number: i32,
     pub(crate) claimed_by: Option<i64>,
     pub(crate) version: i64,
     pub(crate) created_at: DateTimeUtc,

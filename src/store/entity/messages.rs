@@ -22,7 +22,7 @@ pub(crate) struct Model {
     pub(crate) parts: i32,
     pub(crate) part_limit: i32,
     pub(crate) media_limit: i32,
-    pub(crate) unbound: bool,
+    pub(crate) ignores_window: bool,
     pub(crate) received_at: Option<DateTimeUtc>,
     pub(crate) sent_at: Option<DateTimeUtc>,
     pub(crate) delivered_at: Option<DateTimeUtc>,

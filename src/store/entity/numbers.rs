@@ -15,7 +15,7 @@ pub(crate) struct Model {
     pub(crate) mms: bool,
     pub(crate) country: Option<String>,
     pub(crate) status: String,
-    pub(crate) spread: i64,
+    pub(crate) ring_position: i64,
     pub(crate) version: i64,
     pub(crate) created_at: DateTimeUtc,
     pub(crate) updated_at: DateTimeUtc,

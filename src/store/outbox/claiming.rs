@@ -170,7 +170,8 @@ async fn due(tx: &Tx, ask: &Ask<'_>, now: Time) -> Result<Vec<Due>> {
                 WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
             AND NOT EXISTS (
                 SELECT 1 FROM arrivals a
-                WHERE a.ride_id = o.ride_id AND a.to_role = o.to_role AND a.held_after < o.seq AND a.held_until > $2)
+                WHERE a.ride_id = o.ride_id AND a.to_role = o.to_role AND a.held_after_seq < o.seq
+                    AND a.held_until > $2)
         ORDER BY o.due_at LIMIT $3 {}",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );

@@ -136,7 +136,7 @@ pub async fn renew(
             claimed_by: Set(None),
             due_at: Set(now),
             reference: Set(reference()),
-            provider_id: Set(None),
+            provider_message_id: Set(None),
             number_id: Set(Some(renewal.line.0.0)),
             provider: Set(Some(renewal.line.1.as_str().to_owned())),
             expires_at: Set(Some(renewal.expires_at)),

@@ -54,9 +54,9 @@ pub async fn tell_closings(tx: &Tx, now: Time, limit: u64) -> Result<usize> {
         contact_until: Time,
     }
     let sql = format!(
-        "UPDATE rides SET closing_told = TRUE
+        "UPDATE rides SET closing_announced = TRUE
         WHERE id IN (SELECT id FROM rides
-            WHERE NOT closing_told AND contact_until <= $1
+            WHERE NOT closing_announced AND contact_until <= $1
                 AND (status IN ('completed', 'cancelled') OR timeout_at > $1 OR deleted_at IS NOT NULL)
             ORDER BY contact_until LIMIT $2 {})
         RETURNING id, customer_id, driver_id, number_id, status, closed_reason, contact_until",

@@ -160,7 +160,7 @@ on_both_databases! {
         let text = "\u{1f697} go ".repeat(150);
         stage.text("t1", ANN, &text, &[]).await;
         let open = Database::connect(&stage.app.db.direct).await.expect("the database");
-        for statement in ["UPDATE outbox SET words_from = NULL, words_to = NULL", "UPDATE messages SET part_limit = 400"] {
+        for statement in ["UPDATE outbox SET body_start = NULL, body_end = NULL", "UPDATE messages SET part_limit = 400"] {
             open.execute_unprepared(statement).await.expect(statement);
         }
         for _ in 0..last(&stage).await["parts"].as_u64().unwrap() {

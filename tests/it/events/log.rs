@@ -194,7 +194,7 @@ async fn a_reader_passes_over_nothing_that_commits_late() {
     let undone = db.begin().await.unwrap();
     record(&undone).await;
     let placing = db.begin().await.unwrap();
-    placing.execute_unprepared("SELECT last_position FROM event_log FOR UPDATE").await.unwrap();
+    placing.execute_unprepared("SELECT last_position FROM event_sequence FOR UPDATE").await.unwrap();
     let third = record(&db).await;
     undone.rollback().await.unwrap();
     placing.commit().await.unwrap();

@@ -313,7 +313,7 @@ on_both_databases! {
         let db = Database::connect(&app.db.direct).await.expect("the database");
         // Two that are never repeated: one whose question was out a moment ago, and one of two days ago.
         let note = async |key: &str, at: chrono::DateTime<chrono::Utc>| {
-            let sql = "INSERT INTO arrivals (provider, event_key, ride_id, to_role, seq, held_after, held_until, arrived_at)
+            let sql = "INSERT INTO arrivals (provider, event_key, ride_id, to_role, seq, held_after_seq, held_until, arrived_at)
                 VALUES ('simulator', $1, 1, 'driver', 1, 1, $2, $2)";
             let values = [key.into(), at.into()];
             db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.expect(sql);

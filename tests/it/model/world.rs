@@ -214,7 +214,7 @@ impl World {
         let doubled = self.rows.query_all_raw(self.statement(doubled)).await.expect("bindings");
         assert!(doubled.is_empty(), "two rows for one number and phone");
         let rows =
-            "SELECT ride_id, number_id, COUNT(*) AS phones FROM bindings WHERE NOT former GROUP BY ride_id, number_id";
+            "SELECT ride_id, number_id, COUNT(*) AS phones FROM bindings WHERE NOT retired GROUP BY ride_id, number_id";
         let rows = self.rows.query_all_raw(self.statement(rows)).await.expect("bindings");
         let mut held = BTreeMap::new();
         for row in rows {

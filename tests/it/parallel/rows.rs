@@ -22,7 +22,7 @@ const NEVER: &[(&str, &str)] = &[
         "a ride with open contact lacks one of its two rows",
         "SELECT COUNT(*) AS n FROM rides r WHERE r.deleted_at IS NULL AND r.contact_until > $1
          AND 2 <> (SELECT COUNT(DISTINCT b.role) FROM bindings b WHERE b.ride_id = r.id
-             AND NOT b.former AND b.number_id = r.number_id AND b.contact_until = r.contact_until)",
+             AND NOT b.retired AND b.number_id = r.number_id AND b.contact_until = r.contact_until)",
     ),
     (
         "a row with open contact is of a ride without",
@@ -87,7 +87,7 @@ impl Rows {
         }
         let sql = "SELECT id, number_id, contact_until, closed_reason IS NOT NULL AS is_stranded FROM rides
             UNION ALL SELECT r.id, m.number_id, r.contact_until, FALSE FROM messages m JOIN rides r ON r.id = m.ride_id
-            WHERE m.kind = 'notice' AND NOT m.unbound";
+            WHERE m.kind = 'notice' AND NOT m.ignores_window";
         let rows = Row::find_by_statement(Statement::from_string(DbBackend::Postgres, sql)).all(&self.0).await.unwrap();
         let at: HashMap<_, _> = log.rides.iter().enumerate().map(|(at, ride)| (ride.id, at)).collect();
         for row in &rows {

@@ -18,7 +18,7 @@ const HELD: usize = 60;
 /// What is in the statements that must be among those compared: choosing a number, the pair's former ride, releasing what
 /// expired, binding, and routing.
 const HOT: [&str; 5] =
-    ["n.spread >=", "FROM bindings mine", "DELETE FROM \"bindings\"", "INSERT INTO bindings", "AS from_pool"];
+    ["n.ring_position >=", "FROM bindings mine", "DELETE FROM \"bindings\"", "INSERT INTO bindings", "AS from_pool"];
 
 /// What a statement cost at most, over all times that it ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ fn history(numbers: usize, rides: usize) -> Vec<String> {
     let all = numbers + HELD + 1;
     vec![
         format!(
-            "INSERT INTO numbers (id, phone_number, match_key, provider, sms, voice, mms, country, status, spread, version,
+            "INSERT INTO numbers (id, phone_number, match_key, provider, sms, voice, mms, country, status, ring_position, version,
                 created_at, updated_at)
             SELECT i, '+319701' || lpad(i::text, 7, '0'), '319701' || lpad(i::text, 7, '0'), 'simulator', true, true, false,
                 CASE WHEN i <= {numbers} THEN 'NL' ELSE 'BE' END, 'active', reverse(i::bit(32)::text)::bit(32)::bigint, 1,
@@ -306,7 +306,7 @@ async fn what_a_ride_and_a_text_visit_does_not_grow() {
             println!("| `{}` | {} | {} | {} | {} |", short(text), cost.rows, cost.pages, grew.rows, grew.pages);
             // Where chance puts the point among the numbers that the driver holds, so many are passed over, each with its
             // binding.
-            let passed_over = text.contains("n.spread") && what.contains("holds");
+            let passed_over = text.contains("n.ring_position") && what.contains("holds");
             let same = if passed_over { grew.rows <= 2 * HELD as u64 + 1 } else { grew.rows == cost.rows };
             // Each index is a level or two deeper. What is written may also split a page, or extend the table.
             let deeper = text.starts_with("SELECT") && !passed_over && grew.pages > cost.pages * 2 + 12;

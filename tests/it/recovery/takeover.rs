@@ -276,11 +276,11 @@ on_both_databases! {
             "INSERT INTO processes (id, counter, started_at) VALUES (4711, 5, '2026-01-01 00:00:00+00:00')",
             "UPDATE outbox SET attempts = 1, in_flight = TRUE, due_at = '2999-01-01 00:00:00+00:00'",
             "UPDATE outbox SET claimed_by = 4711 WHERE to_role = 'customer'",
-            "UPDATE calls SET ask_at = '2999-01-01 00:00:00+00:00'",
+            "UPDATE calls SET poll_at = '2999-01-01 00:00:00+00:00'",
             "UPDATE calls SET claimed_by = 4711 WHERE id = (SELECT MIN(id) FROM calls)",
             "UPDATE event_endpoints SET due_at = '2999-01-01 00:00:00+00:00'",
             "UPDATE event_endpoints SET claimed_by = 4711 WHERE id = (SELECT MIN(id) FROM event_endpoints)",
-            "INSERT INTO breakers (provider, is_open, since, probe_at, probes, claimed_by)
+            "INSERT INTO breakers (provider, is_open, since, probe_at, failed_probes, claimed_by)
                 VALUES ('plivo', TRUE, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, 4711),
                     ('vonage', TRUE, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, NULL)",
             // No service of this version has these jobs, so that their rows stay as they are.
@@ -292,7 +292,7 @@ on_both_databases! {
         let serving = App::build_to_serve(config_for(&app.db.url, &[]), Arc::new(SystemClock)).await.expect("it starts");
         let serving = serving.start(true);
         let waiting = "SELECT CAST((SELECT COUNT(*) FROM outbox WHERE due_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
-            UNION ALL SELECT CAST((SELECT COUNT(*) FROM calls WHERE ask_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
+            UNION ALL SELECT CAST((SELECT COUNT(*) FROM calls WHERE poll_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
             UNION ALL SELECT CAST((SELECT COUNT(*) FROM event_endpoints WHERE due_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
             UNION ALL SELECT CAST((SELECT COUNT(*) FROM breakers WHERE probe_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
             UNION ALL SELECT CAST((SELECT COUNT(*) FROM jobs WHERE due_at > '2998-01-01 00:00:00+00:00') AS BIGINT)";
