@@ -24,7 +24,7 @@ use crate::{
     provider,
     service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
     simulator::Simulator,
-    store::{self, ExclusiveUse, LockError, Store},
+    store::{self, ExclusiveUse, LockError, SchemaError, Store},
     worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
 };
 
@@ -53,6 +53,9 @@ pub enum StartError {
     /// The schema is not the one this build expects, and `MIGRATE_ON_START` is off.
     #[error("the database schema is not up to date: run `maskline migrate`")]
     NotMigrated,
+    /// The schema is one that this build cannot bring up to date, or it cannot be read or changed.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The embedded database belongs to another process, or its lock cannot be had.
     #[error(transparent)]
     Locked(#[from] LockError),

@@ -10,6 +10,7 @@ mod error;
 mod exclusive;
 mod pooled;
 mod row;
+mod schema;
 mod vault;
 
 pub mod arrivals;
@@ -49,6 +50,7 @@ pub use connect::DatabaseOptions;
 pub use error::{is_unopenable, is_unwritable};
 pub use exclusive::{ExclusiveUse, LockError};
 pub use pooled::Pool;
+pub use schema::SchemaError;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait as _, Value,

@@ -20,8 +20,18 @@ mod m0001_schema;
 /// All migrations, oldest first.
 const MIGRATIONS: &[Scripts] = &[Scripts { name: "m0001_schema", up: m0001_schema::UP, down: m0001_schema::DOWN }];
 
+/// The first migration of the development versions before 0.1.0. No migration leads from their schema to this one.
+pub const BEFORE_RELEASE: &str = "m0001_service";
+
 /// Runs the migrations.
 pub struct Migrator;
+
+impl Migrator {
+    /// The names of all migrations, oldest first.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        MIGRATIONS.iter().map(|migration| migration.name)
+    }
+}
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {

@@ -1,11 +1,9 @@
-//! Opening the database and bringing its schema up to date.
+//! Opening the database.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions,
+    ConnectOptions, ConnectionTrait as _, Database, DbBackend, DbErr, RuntimeErr,
     sqlx::{
         self, Connection as _, PgConnection, Row as _, SqliteConnection,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
@@ -22,9 +20,6 @@ use crate::{
     domain::error::{Error, Result},
     wakeup::Wakeup,
 };
-
-/// Any number, as long as every replica uses the same one and nobody else does.
-const MIGRATION_LOCK: i64 = 0x6d61_736b_6c69_6e65;
 
 /// A connection that does not answer a plain question in this time is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -93,31 +88,6 @@ impl Store {
         let mut connect = connection(&self.options, 1, LINE_PATIENCE);
         connect.min_connections(1).map_sqlx_postgres_pool_opts(|pool| pool.test_before_acquire(false));
         Ok(Line(Pool { db: Database::connect(connect).await?, by_transaction: self.options.pooler }))
-    }
-
-    /// Applies what is missing of the schema. Replicas that start together wait for each other: the lock belongs to
-    /// the transaction, so it also works behind a pooler that hands connections around.
-    pub async fn migrate(&self) -> Result<()> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let tx = self.db.begin(options).await?;
-        if tx.get_database_backend() == DbBackend::Postgres {
-            // Large tables take longer than any statement of a request may, and so does waiting for who migrates them.
-            tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-            tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
-        }
-        Migrator::up(&tx, None).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Whether the schema is the one this build expects.
-    pub async fn is_migrated(&self) -> Result<bool> {
-        let tx = self.db.begin(TransactionOptions::default()).await?;
-        let pending = Migrator::get_pending_migrations(&tx).await?;
-        tx.commit().await?;
-        Ok(pending.is_empty())
     }
 }
 

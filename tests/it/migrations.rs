@@ -1,9 +1,15 @@
-//! The schema: made and undone.
+//! The schema: made, undone, and refused where no migration leads to it.
 
+use std::sync::Arc;
+
+use maskline::{app::App, clock::SystemClock};
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 
-use crate::harness::{Kind, TestDatabase, on_both_databases, postgres};
+use crate::{
+    harness::{Kind, TestDatabase, config_for, on_both_databases, postgres},
+    process::run,
+};
 
 /// A text of a ride with one part in the outbox.
 const ROWS: &str = "
@@ -22,6 +28,16 @@ INSERT INTO messages (id, ride_id, kind, to_role, status, provider, number_id, p
     VALUES (1, 1, 'notice', 'customer', 'queued', 'simulator', 1, 2, 1000, FALSE, '2026-01-01 00:00:00+00:00');
 INSERT INTO outbox (id, message_id, ride_id, to_role, seq, part, state, attempts, in_flight, in_doubt, due_at, reference)
     VALUES (9, 1, 1, 'customer', 2, 1, 'owed', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00', 'mk_2')";
+
+/// What the migrator of a development version left behind.
+const DEVELOPMENT: &str = "
+CREATE TABLE seaql_migrations (version VARCHAR NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL);
+INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0001_service', 1), ('m0002_providers', 1);
+CREATE TABLE people (name TEXT);
+INSERT INTO people (name) VALUES ('Ann')";
+
+const REFUSAL: &str = "this database was created by a development version before 0.1.0: export what you need, delete it and \
+     start again with an empty one";
 
 async fn execute(db: &DatabaseConnection, script: &str) -> Result<(), sea_orm::DbErr> {
     for statement in script.split(';') {
@@ -59,6 +75,12 @@ async fn empty(kind: Kind) -> (TestDatabase, DatabaseConnection) {
         Kind::Postgres => Database::connect(&url).await,
     };
     (TestDatabase { direct: url.clone(), url, folder }, open.expect("the database"))
+}
+
+/// Why the service does not start.
+async fn refusal(db: &TestDatabase, more: &[(&str, &str)]) -> String {
+    let started = App::build(config_for(&db.url, more), Arc::new(SystemClock)).await;
+    started.err().expect("the database is refused").to_string()
 }
 
 on_both_databases! {
@@ -99,5 +121,38 @@ on_both_databases! {
         ] {
             execute(&open, &part(conversation, reference)).await.expect_err(conversation);
         }
+    }
+
+    async fn a_database_of_a_development_version_is_refused_and_left_alone(kind: Kind) {
+        let (db, open) = empty(kind).await;
+        execute(&open, DEVELOPMENT).await.expect("an old database");
+        let before = tables_and_indexes(&open, kind).await;
+        assert_eq!(run(&db, &["migrate"], &[]), (false, format!("{REFUSAL}\n")));
+        assert_eq!(refusal(&db, &[]).await, REFUSAL);
+        assert_eq!(refusal(&db, &[("MIGRATE_ON_START", "off")]).await, REFUSAL);
+        assert_eq!(tables_and_indexes(&open, kind).await, before);
+        assert_eq!(texts(&open, "SELECT name FROM people").await, ["Ann"]);
+    }
+
+    async fn a_database_of_a_newer_version_is_refused(kind: Kind) {
+        let (db, open) = empty(kind).await;
+        Migrator::up(&open, None).await.expect("the schema");
+        execute(&open, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 1)").await.unwrap();
+        let newer = "this database was migrated by a newer version of Maskline: start that version";
+        assert_eq!(run(&db, &["migrate"], &[]), (false, format!("{newer}\n")));
+        assert_eq!(refusal(&db, &[]).await, newer);
+        assert_eq!(refusal(&db, &[("MIGRATE_ON_START", "off")]).await, newer);
+    }
+
+    async fn without_migrate_on_start_an_empty_database_waits_for_migrate(kind: Kind) {
+        let (db, open) = empty(kind).await;
+        let off = [("MIGRATE_ON_START", "off")];
+        assert_eq!(refusal(&db, &off).await, "the database schema is not up to date: run `maskline migrate`");
+        assert_eq!(tables_and_indexes(&open, kind).await, [""; 0]);
+        for _ in 0..2 {
+            assert_eq!(run(&db, &["migrate"], &off), (true, "The schema is up to date.\n".to_owned()));
+        }
+        let app = App::build(config_for(&db.url, &off), Arc::new(SystemClock)).await.expect("the service starts on it");
+        app.start(false).stop().await;
     }
 }
