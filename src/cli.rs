@@ -1,6 +1,7 @@
 //! The command line.
 
 mod demo;
+mod outcome;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,6 +13,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use secrecy::ExposeSecret as _;
 
+use self::outcome::Outcome;
 use crate::{
     app::{self, App},
     config::{Config, DEFAULT_LISTEN_ADDR, LogFormat},
@@ -67,8 +69,6 @@ enum ClientCommand {
     },
 }
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -113,7 +113,7 @@ fn read_dotenv() -> Outcome {
 }
 
 /// Reads `.env` and the environment, and starts logging.
-fn configure() -> Result<Config, Box<dyn std::error::Error>> {
+fn configure() -> Outcome<Config> {
     read_dotenv()?;
     telemetry::init(LogFormat::from_env(&environment));
     Ok(Config::load(&environment)?)

@@ -7,6 +7,7 @@
 
 mod api;
 mod auth;
+mod context;
 mod etag;
 mod fields;
 mod guard;
@@ -24,8 +25,7 @@ pub mod spec;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route, endpoint::make_sync, get,
-    middleware::CatchPanic,
+    Endpoint, EndpointExt as _, IntoResponse as _, Response, Route, endpoint::make_sync, get, middleware::CatchPanic,
 };
 use poem_openapi::OpenApiService;
 
@@ -33,47 +33,13 @@ use self::pages::Page;
 pub(crate) use self::server::{Limits, serve};
 use crate::{outbound::Outbound, service::Context, simulator::Simulator};
 
-/// All operations, as one value.
-type Api = (
-    api::oauth::OAuthApi,
-    api::people::CustomersApi,
-    api::people::DriversApi,
-    api::numbers::NumbersApi,
-    api::rides::RidesApi,
-    api::activity::ActivityApi,
-    api::events::EventsApi,
-    api::event_endpoints::EventEndpointsApi,
-    api::clients::ClientsApi,
-    api::simulator::SimulatorApi,
-    api::webhooks::WebhooksApi,
-    api::operations::HealthApi,
-);
-
-fn api(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, simulator: Option<Arc<Simulator>>) -> Api {
-    let shared = || Arc::clone(ctx);
-    (
-        api::oauth::OAuthApi { ctx: shared() },
-        api::people::CustomersApi::new(shared()),
-        api::people::DriversApi::new(shared()),
-        api::numbers::NumbersApi { ctx: shared() },
-        api::rides::RidesApi { ctx: shared() },
-        api::activity::ActivityApi { ctx: shared() },
-        api::events::EventsApi { ctx: shared() },
-        api::event_endpoints::EventEndpointsApi::new(shared(), Arc::clone(outbound)),
-        api::clients::ClientsApi { ctx: shared() },
-        api::simulator::SimulatorApi { simulator },
-        api::webhooks::WebhooksApi { ctx: shared(), outbound: Arc::clone(outbound) },
-        api::operations::HealthApi { ctx: shared() },
-    )
-}
-
 /// The whole application over HTTP.
 pub fn routes(
     ctx: &Arc<Context>,
     outbound: &Arc<dyn Outbound>,
     simulator: Option<Arc<Simulator>>,
 ) -> impl Endpoint<Output = Response> + use<> {
-    let api = OpenApiService::new(api(ctx, outbound, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
+    let api = OpenApiService::new(api::operations(ctx, outbound, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
     let prefix = prefix::of(&ctx.settings.public_base_url);
     let document = spec::document_under(&prefix);
     let guard = guard::Guard::new(&document);
@@ -92,9 +58,4 @@ pub fn routes(
         .with(CatchPanic::new().with_handler(|_| problem::Problem::of(problem::Code::Internal).into_response()))
         .with(guard)
         .with(below_prefix)
-}
-
-/// The service that [`routes`] put beside every request.
-fn ctx(request: &Request) -> &Arc<Context> {
-    request.data::<Arc<Context>>().expect("routes() adds the context to every request")
 }

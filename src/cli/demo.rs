@@ -19,22 +19,17 @@ use std::{
     sync::Arc,
 };
 
-use story::Story;
+use story::{GRACE, Story};
 use terminal::Terminal;
 use tracing::Level;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::{
     app::App,
     config::{Config, ConfigErrors},
     domain::clock::{Clock as _, SystemClock},
     lifecycle,
 };
-
-/// `GRACE_PERIOD` of the demo's server: long enough for a text on a slow machine, short enough to wait for.
-const GRACE: &str = "5s";
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 pub(super) async fn play() -> Outcome {
     log();
@@ -83,7 +78,7 @@ fn configure(folder: &Path) -> std::result::Result<Config, ConfigErrors> {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn make() -> Result<Self> {
+    fn make() -> Outcome<Self> {
         let name = format!("maskline-demo-{}-{}", std::process::id(), SystemClock.now().timestamp_millis());
         let path = std::env::temp_dir().join(name);
         // Private. Creating it fails if somebody has already put one there.

@@ -124,7 +124,7 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let token = bearer(request).ok_or_else(|| Problem::of(Code::Unauthorized))?;
-        let ctx = super::ctx(request);
+        let ctx = super::context::of(request);
         let caller = service::auth::authenticate(ctx, token).await.map_err(Problem::from)?;
         if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
             return Err(Problem::missing_scope(missing.as_str()).into());

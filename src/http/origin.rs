@@ -8,5 +8,5 @@ use poem::Request;
 pub(super) fn address(request: &Request) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip();
     let forwarded = request.headers().get_all("x-forwarded-for").iter().map(|value| value.as_bytes());
-    Some(super::ctx(request).settings.trusted_proxies.caller(peer, forwarded))
+    Some(super::context::of(request).settings.trusted_proxies.caller(peer, forwarded))
 }

@@ -31,6 +31,9 @@ use crate::domain::{
 };
 use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
+/// The planned time in the examples. A date in a committed document grows old, so Swagger UI shows tomorrow instead.
+pub(super) const EXAMPLE_DATETIME: &str = "2026-12-01T18:30:00+01:00";
+
 /// Gives a domain type its schema and its JSON form.
 macro_rules! scalar {
     ($ty:ty, $name:literal, $schema:expr) => {
@@ -243,10 +246,7 @@ pub(super) struct LocalTime(pub(super) DateTime<FixedOffset>);
 scalar!(
     LocalTime,
     "datetime",
-    MetaSchema {
-        example: Some(super::spec::EXAMPLE_DATETIME.into()),
-        ..MetaSchema::new_with_format("string", "date-time")
-    }
+    MetaSchema { example: Some(EXAMPLE_DATETIME.into()), ..MetaSchema::new_with_format("string", "date-time") }
 );
 
 impl Field for LocalTime {
@@ -307,6 +307,13 @@ impl ToJSON for Timestamp {
 
 /// A person's phone in an answer: in clear or masked, as the caller may see it.
 pub(super) struct ShownPhone(pub(super) String);
+
+impl ShownPhone {
+    /// A phone: in clear for callers who may see it, masked for others.
+    pub(super) fn of(phone: &PhoneNumber, reveal: bool) -> Self {
+        Self(if reveal { phone.expose().to_owned() } else { phone.masked() })
+    }
+}
 
 scalar!(ShownPhone, "shown_phone", MetaSchema { example: Some("+316••••••78".into()), ..MetaSchema::new("string") });
 

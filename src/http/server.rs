@@ -7,6 +7,7 @@
 
 mod connection;
 mod framing;
+mod limits;
 mod socket;
 
 use std::{collections::HashMap, convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ use tokio::{
 };
 
 pub(super) use self::connection::Exchange;
+pub(crate) use self::limits::Limits;
 use self::{
     connection::{Connection, Outgoing},
     socket::Socket,
@@ -51,31 +53,6 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_millis(20);
 /// Shortest time between two log entries about a lack of room.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
-
-/// How many connections may be open, and how long each phase of one may last.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Connections open at a time.
-    pub(crate) connections: usize,
-    /// From accept, or from the first byte of a later request, to the end of its head.
-    pub(crate) head: Duration,
-    /// Between two requests.
-    pub(crate) keep_alive: Duration,
-    /// Without progress of a response.
-    pub(crate) write: Duration,
-}
-
-impl Limits {
-    pub(crate) fn new(connections: usize, keep_alive: Duration) -> Self {
-        Self { connections, head: Duration::from_secs(10), keep_alive, write: Duration::from_secs(30) }
-    }
-
-    /// Requests that may be worked on at a time. The other connections wait for a client and can make room for a new
-    /// one, so that `/health/live` is answered however busy the process is.
-    fn requests(&self) -> usize {
-        self.connections - (self.connections / 8).max(1)
-    }
-}
 
 /// Serves until asked to stop; requests under way then get `drain` to end.
 pub(crate) async fn serve(

@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Api, auth, problem::Code};
+use super::{api::Operations, auth, problem::Code, scalars::EXAMPLE_DATETIME};
 use crate::domain::error::Conflict;
 
 /// Title of the document.
@@ -53,19 +53,16 @@ const GROUPS: [&str; 11] = [
     "Health",
 ];
 
-/// The planned time in the examples. A date in a committed document grows old, so the page shows tomorrow's.
-pub(super) const EXAMPLE_DATETIME: &str = "2026-12-01T18:30:00+01:00";
-
 /// Everything the operations declare, without the services they need: enough for a document.
 struct Blueprint;
 
 impl OpenApi for Blueprint {
     fn meta() -> Vec<MetaApi> {
-        Api::meta()
+        Operations::meta()
     }
 
     fn register(registry: &mut Registry) {
-        Api::register(registry);
+        Operations::register(registry);
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}

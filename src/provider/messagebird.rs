@@ -4,68 +4,31 @@
 //! headings in quotes. The two later generations under the same brand (Bird channels, Bird platform) have other
 //! signatures and formats: the adapter refuses their webhooks (see "Generations").
 
+mod account;
 mod fields;
 mod inbound;
 mod legs;
 mod outbound;
+mod profile;
 mod signature;
 
-use std::time::Duration;
+use http::StatusCode;
+use secrecy::ExposeSecret as _;
 
-use http::{Method, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
-
+pub use self::{
+    account::{Config, DEFAULT_BASE_URL},
+    profile::PROFILE,
+};
 use super::{
-    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
-    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
+    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
-    number::{Capabilities, ProviderName},
-    text::TextLimit,
 };
-
-pub static PROFILE: Profile = Profile {
-    name: ProviderName::of("messagebird"),
-    capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Only a third party's schema names a limit (see "Sending a text"): 1377 characters are nine GSM 03.38 parts of
-    // 153. In other encodings a part has 67 UTF-16 units, so nine have 603. 550 leaves a margin, because surrogate
-    // pairs are not cut.
-    text_limit: TextLimit::utf16(550),
-    media_limit: 10,
-    body_limit: 64 * 1024,
-    // The legacy API documents no rate (see "Limits"). On most networks a long code carries one text per second.
-    texts_per_minute: 60,
-    texts_per_second: Some(500),
-    signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
-    dated: true,
-    delivery_reports: true,
-    // The sources contradict each other about the signature of call events (see "Call results").
-    call_results: CallResults::Polling,
-    // The operator chooses how texts arrive (see "Inbound texts"); calls and reports are always GET (see "Calls" and
-    // "Delivery reports").
-    methods: [&[Method::GET, Method::POST], &[Method::GET], &[Method::GET]],
-    fragments: [""; 3],
-    patience: Duration::from_secs(8),
-};
-
-/// Default address for texts (see "Sending a text").
-pub const DEFAULT_BASE_URL: &str = "https://rest.messagebird.com";
-/// Address for call queries if texts go to the default address (see "Call results").
-const VOICE_URL: &str = "https://voice.messagebird.com";
-
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Access key of the API.
-    pub api_key: SecretString,
-    /// Signing keys from the dashboard, not access keys. Several during a rotation; any of them verifies.
-    pub signing_keys: Vec<SecretString>,
-    /// Address of the API, without a trailing slash.
-    pub base_url: String,
-}
 
 #[derive(Clone, Debug)]
 pub struct MessageBird(Config);
@@ -150,7 +113,7 @@ mod tests {
         let adapter = adapter();
         let profile = adapter.profile();
         assert_eq!((profile.name.as_str(), profile.text_limit.max), ("messagebird", 550));
-        assert_eq!(profile.methods.map(<[Method]>::len), [2, 1, 1]);
+        assert_eq!(profile.methods.map(<[_]>::len), [2, 1, 1]);
     }
 
     #[test]

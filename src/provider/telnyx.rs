@@ -4,64 +4,30 @@
 //! in quotes. A number belongs to one voice application, which must be a TeXML application: Call Control takes its
 //! commands from separate requests, not from the answer to a webhook ("Voice applications").
 
+mod account;
 mod inbound;
 mod outbound;
+mod profile;
 mod signature;
 mod texml;
 
-use std::time::Duration;
+use http::StatusCode;
 
-use http::{Method, StatusCode};
-use secrecy::SecretString;
-
-pub use self::signature::PublicKey;
+pub use self::{
+    account::{Config, DEFAULT_BASE_URL},
+    profile::PROFILE,
+    signature::PublicKey,
+};
 use super::{
-    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
-    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
+    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
-    number::{Capabilities, ProviderName},
-    text::TextLimit,
 };
-
-pub static PROFILE: Profile = Profile {
-    name: ProviderName::of("telnyx"),
-    capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // Five segments of 67 UTF-16 units, with one unit spare in each, because a surrogate pair is never cut. Telnyx
-    // accepts ten segments. See "Sending a text".
-    text_limit: TextLimit::utf16(330),
-    media_limit: 10,
-    body_limit: 64 * 1024,
-    // Rate of a long code outside the US: 0.1 texts per second. See "Limits".
-    texts_per_minute: 6,
-    texts_per_second: Some(50),
-    signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
-    dated: true,
-    delivery_reports: true,
-    call_results: CallResults::Callbacks,
-    // Only the body is signed, and a GET has none. See "Signatures".
-    methods: [&[Method::POST]; 3],
-    fragments: [""; 3],
-    // Telnyx waits two seconds for the answer to a text. See "Answering webhooks".
-    patience: Duration::from_millis(1500),
-};
-
-/// Default address of the API. See "Sending a text".
-pub const DEFAULT_BASE_URL: &str = "https://api.telnyx.com";
-
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// API key for sending texts.
-    pub api_key: SecretString,
-    /// Public keys of the account. Several during a rotation; any of them verifies.
-    pub public_keys: Vec<PublicKey>,
-    /// Address of the API, without a trailing slash and without the version.
-    pub base_url: String,
-}
 
 #[derive(Clone, Debug)]
 pub struct Telnyx(Config);
@@ -135,6 +101,7 @@ mod tests {
     use super::*;
     use crate::domain::phone::PhoneNumber;
     pub(super) use crate::provider::testing::request;
+    use http::Method;
 
     pub(super) const REPORT_URL: &str = "https://mask.test/webhooks/telnyx/status";
 
@@ -152,7 +119,7 @@ mod tests {
         let profile = adapter.profile();
         assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.texts_per_minute), ("telnyx", 330, 6));
         assert_eq!(profile.methods, [&[Method::POST]; 3]);
-        assert!(profile.patience < Duration::from_secs(2));
+        assert!(profile.patience < std::time::Duration::from_secs(2));
     }
 
     #[test]

@@ -3,67 +3,31 @@
 //! `docs/providers/wire/twilio.md` lists the wire facts with their sources. Comments in this folder cite its headings
 //! in quotes.
 
+mod account;
 mod calls;
 mod inbound;
 mod outbound;
 mod params;
+mod profile;
 mod signature;
 
-use std::time::Duration;
+use http::StatusCode;
+use secrecy::ExposeSecret as _;
 
-use http::{Method, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
-
+pub use self::{
+    account::{Config, DEFAULT_BASE_URL},
+    profile::PROFILE,
+};
 use super::{
-    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
-    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse,
+    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
+    Unverified, Verified, WebhookRequest, WebhookResponse,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
     contact::{CallReport, ProviderEvent},
     message::ProviderCode,
-    number::{Capabilities, ProviderName},
-    text::TextLimit,
 };
-
-/// Fragment at the end of every address that the adapter gives to Twilio: it sets retries (see "Webhooks"). By default
-/// Twilio retries nothing after a 5xx or a time-out. All attempts together have 15 s, so each gets 5 s.
-const RETRIES: &str = "#rc=5&rp=5xx,ct,rt&rt=5000";
-
-pub static PROFILE: Profile = Profile {
-    name: ProviderName::of("twilio"),
-    capabilities: Capabilities { sms: true, voice: true, mms: true },
-    // No source says in which unit the limit is (see "Sending a text"). UTF-16 units are safe either way.
-    text_limit: TextLimit::utf16(1600),
-    media_limit: 10,
-    body_limit: 64 * 1024,
-    // Rate of a long code in the US: one segment per second (see "Limits").
-    texts_per_minute: 60,
-    texts_per_second: None,
-    signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
-    dated: false,
-    delivery_reports: true,
-    call_results: CallResults::Callbacks,
-    // The operator chooses the method for each number (see "Webhooks").
-    methods: [&[Method::POST, Method::GET]; 3],
-    fragments: [RETRIES; 3],
-    // Less than Twilio waits for one attempt, so that Twilio receives our 503 and has time left for another.
-    patience: Duration::from_secs(4),
-};
-
-/// Default address of the API (see "Sending a text").
-pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
-
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The account's SID (`AC...`).
-    pub account_sid: String,
-    /// Auth tokens: the first sends texts, any of them verifies webhooks. Several during a rotation.
-    pub auth_tokens: Vec<SecretString>,
-    /// Address of the API, without a trailing slash.
-    pub base_url: String,
-}
 
 #[derive(Clone, Debug)]
 pub struct Twilio(Config);
@@ -137,6 +101,7 @@ mod tests {
     use super::*;
     use crate::provider::testing::announcement;
     pub(super) use crate::provider::testing::request;
+    use http::Method;
 
     pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -157,12 +122,12 @@ mod tests {
         let adapter = adapter();
         let profile = adapter.profile();
         assert_eq!((profile.name.as_str(), profile.text_limit.max), ("twilio", 1600));
-        assert_eq!(profile.methods.map(<[Method]>::len), [2, 2, 2]);
+        assert_eq!(profile.methods.map(<[_]>::len), [2, 2, 2]);
         assert_eq!(
             profile.webhook("https://x.example", Endpoint::Sms),
             "https://x.example/webhooks/twilio/sms#rc=5&rp=5xx,ct,rt&rt=5000"
         );
-        assert!(profile.patience < Duration::from_millis(5000), "it answers before Twilio stops waiting");
+        assert!(profile.patience < std::time::Duration::from_millis(5000), "it answers before Twilio stops waiting");
     }
 
     /// Twilio sends `text/plain` to the sender as a text, or reads it to the caller (see "Webhooks").

@@ -86,6 +86,11 @@ pub(super) fn web_address(text: &str) -> Option<String> {
     matches!(url.scheme(), "http" | "https").then(|| url.into())
 }
 
+/// Returns the text of a field, unless it is empty.
+pub(super) fn string<'a>(object: &'a serde_json::Value, name: &str) -> Option<&'a str> {
+    object.get(name)?.as_str().filter(|text| !text.is_empty())
+}
+
 /// Returns the media type of a request, in lower case and without parameters; empty if it has none or several.
 pub(super) fn media_type(request: &WebhookRequest) -> String {
     let value = request.header(CONTENT_TYPE.as_str()).unwrap_or_default();

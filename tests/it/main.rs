@@ -1,6 +1,7 @@
 //! The whole suite: the real service over a real socket, on SQLite and on PostgreSQL.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name documents it")]
 
+mod architecture;
 mod auth;
 mod bad_input;
 mod carriers;

@@ -1,6 +1,6 @@
-//! What operators rely on: health, the document, migrations of racing replicas, and the arrows of the house.
+//! What operators rely on: health, the document, and migrations of racing replicas.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use maskline::{app::App, clock::SystemClock};
 use serde_json::Value;
@@ -98,96 +98,4 @@ fn the_document_is_openapi_3_1_and_whole() {
             assert!(example.as_object().is_some_and(|fields| !fields.is_empty()), "{} has an example", operation.id);
         }
     }
-}
-
-/// Which other rooms a room may name; anything not listed is forbidden. `ARCHITECTURE.md` has the same table.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("domain", &["domain"]),
-    ("provider", &["provider", "domain"]),
-    ("store", &["store", "domain"]),
-    ("service", &["service", "store", "provider", "domain"]),
-    ("transport", &["provider", "domain"]),
-    ("worker", &["service", "domain", "transport", "lifecycle", "store"]),
-    ("simulator", &["service", "provider", "domain", "store", "transport"]),
-    ("http", &["http", "service", "domain", "provider", "simulator", "store", "lifecycle"]),
-    ("lifecycle", &[]),
-    ("telemetry", &["config"]),
-    ("config", &["domain", "provider", "store"]),
-];
-
-#[test]
-fn rooms_know_only_the_rooms_they_may() {
-    let mut seen = 0;
-    for (file, text) in sources(Path::new("src")) {
-        let room = file.trim_start_matches("src/").split(['/', '.']).next().unwrap().to_owned();
-        let Some((_, may)) = ARROWS.iter().find(|(known, _)| *known == room) else { continue };
-        for named in names_after(&text, "crate::") {
-            assert!(may.contains(&named.as_str()) || named == room, "{file} names {named}");
-            seen += 1;
-        }
-        let outside =
-            |library: &str| text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(library));
-        assert!(room == "store" || !outside("sea_orm"), "{file} knows SeaORM");
-        assert!(room == "http" || !outside("poem"), "{file} knows poem");
-        for adapter in adapters() {
-            assert!(room != "service" || !outside(&format!("provider::{adapter}")), "{file} knows an adapter");
-        }
-    }
-    assert!(seen > 50, "the test reads what it means to read");
-}
-
-/// The folders of the adapters.
-fn adapters() -> Vec<String> {
-    let folders = std::fs::read_dir("src/provider").unwrap().map(Result::unwrap);
-    let folders = folders.filter(|entry| entry.path().join("mod.rs").exists());
-    let names: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
-    assert_eq!(names.len(), 7, "{names:?}");
-    names
-}
-
-/// The first path segment after `crate::`, also inside `use crate::{..}`.
-fn names_after(text: &str, root: &str) -> Vec<String> {
-    let code: String =
-        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
-    let text = code.as_str();
-    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
-    let mut names = Vec::new();
-    for (at, _) in text.match_indices(root) {
-        let rest = &text[at + root.len()..];
-        let Some(list) = rest.strip_prefix('{') else {
-            names.push(word(rest));
-            continue;
-        };
-        let (mut depth, mut fresh) = (1, true);
-        for (at, c) in list.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                ',' if depth == 1 => fresh = true,
-                c if fresh && depth == 1 && c.is_ascii_alphabetic() => {
-                    names.push(word(&list[at..]));
-                    fresh = false;
-                }
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-fn sources(folder: &Path) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            all.extend(sources(&path));
-        } else {
-            all.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
-        }
-    }
-    all
 }

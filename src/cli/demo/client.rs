@@ -8,8 +8,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Result, terminal::Terminal};
-use crate::app::FirstClient;
+use super::terminal::Terminal;
+use crate::{app::FirstClient, cli::outcome::Outcome};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,14 +38,14 @@ struct Sent {
 }
 
 impl Client {
-    pub(super) fn new(terminal: Terminal, base_url: &str) -> Result<Self> {
+    pub(super) fn new(terminal: Terminal, base_url: &str) -> Outcome<Self> {
         // The server is on this machine, so a proxy from the environment must not be used.
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         Ok(Self { http, base_url: base_url.to_owned(), token: None, terminal })
     }
 
     /// Signs in with OAuth 2 client credentials, sent in the form.
-    pub(super) async fn sign_in(&mut self, first: &FirstClient) -> Result<()> {
+    pub(super) async fn sign_in(&mut self, first: &FirstClient) -> Outcome<()> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", &first.client_id)
@@ -57,32 +57,32 @@ impl Client {
         Ok(())
     }
 
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Outcome<T> {
         self.told(Method::POST, path, Some(json(body))).await
     }
 
-    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Outcome<T> {
         self.told(Method::PATCH, path, Some(json(body))).await
     }
 
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
         self.told(Method::GET, path, None).await
     }
 
     /// Sends a GET without printing a line, for polling. Returns the JSON as received.
-    pub(super) async fn look(&self, path: &str) -> Result<String> {
+    pub(super) async fn look(&self, path: &str) -> Outcome<String> {
         let (status, body) = self.exchange(&Method::GET, path, None).await?;
         accepted(&Method::GET, path, status, body)
     }
 
-    async fn told<T: DeserializeOwned>(&self, method: Method, path: &str, sent: Option<Sent>) -> Result<T> {
+    async fn told<T: DeserializeOwned>(&self, method: Method, path: &str, sent: Option<Sent>) -> Outcome<T> {
         let (status, body) = self.exchange(&method, path, sent).await?;
         self.terminal.request(&method, path, status)?;
         let body = accepted(&method, path, status, body)?;
         Ok(serde_json::from_str(&body).map_err(|_| format!("{method} {path} did not answer what it should"))?)
     }
 
-    async fn exchange(&self, method: &Method, path: &str, sent: Option<Sent>) -> Result<(http::StatusCode, String)> {
+    async fn exchange(&self, method: &Method, path: &str, sent: Option<Sent>) -> Outcome<(http::StatusCode, String)> {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -100,7 +100,7 @@ fn json(body: &Value) -> Sent {
     Sent { kind: "application/json", body: body.to_string() }
 }
 
-fn accepted(method: &Method, path: &str, status: http::StatusCode, body: String) -> Result<String> {
+fn accepted(method: &Method, path: &str, status: http::StatusCode, body: String) -> Outcome<String> {
     if status.is_success() {
         return Ok(body);
     }

@@ -6,11 +6,10 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Result,
     client::Client,
     terminal::{Entry, Panel},
 };
-use crate::store::simulator::EntryKind;
+use crate::{cli::outcome::Outcome, store::simulator::EntryKind};
 
 const PERIOD: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,14 +52,14 @@ impl Phone {
         Self { owner, number, seen: 0 }
     }
 
-    async fn look(&self, client: &Client) -> Result<(String, Screen)> {
+    async fn look(&self, client: &Client) -> Outcome<(String, Screen)> {
         let json = client.look(&format!("/v1/simulator/phones/{}", self.number)).await?;
         let screen = serde_json::from_str(&json)?;
         Ok((json, screen))
     }
 
     /// Returns the new entries of the screen. Waits until there are `awaited` of them.
-    pub(super) async fn news(&mut self, client: &Client, awaited: usize) -> Result<Panel> {
+    pub(super) async fn news(&mut self, client: &Client, awaited: usize) -> Outcome<Panel> {
         let enough = self.seen + awaited;
         let what = format!("The next text or call on {}'s phone", self.owner);
         let items = until(&what, async || {
@@ -74,7 +73,7 @@ impl Phone {
     }
 
     /// Fails if the screen shows `other`'s number in any spelling, or any number except the proxy.
-    pub(super) async fn check_mask(&self, client: &Client, other: &Self, proxy: &str) -> Result<()> {
+    pub(super) async fn check_mask(&self, client: &Client, other: &Self, proxy: &str) -> Outcome<()> {
         let (json, screen) = self.look(client).await?;
         let strange = screen.items.iter().any(|item| item.number != proxy);
         if shows(&json, other.number) || strange || screen.items.is_empty() {
@@ -92,7 +91,7 @@ fn shows(text: &str, number: &str) -> bool {
 }
 
 /// Polls until there is an answer.
-pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub(super) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Outcome<Option<T>>) -> Outcome<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await? {

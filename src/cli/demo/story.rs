@@ -5,7 +5,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    GRACE, Result,
     client::Client,
     phone::{Phone, until},
     terminal::{Ink, Terminal},
@@ -13,12 +12,16 @@ use super::{
 };
 use crate::{
     app::FirstClient,
+    cli::outcome::Outcome,
     config::DEFAULT_LISTEN_ADDR,
     domain::{
         clock::{Clock as _, SystemClock, Time},
         ride::RideStatus,
     },
 };
+
+/// `GRACE_PERIOD` of the demo's server: long enough for a text on a slow machine, short enough to wait for.
+pub(super) const GRACE: &str = "5s";
 
 const PROXY: &str = "+3197010200001";
 
@@ -52,7 +55,7 @@ struct Call {
 }
 
 impl Story {
-    pub(super) fn new(terminal: Terminal, base_url: &str) -> Result<Self> {
+    pub(super) fn new(terminal: Terminal, base_url: &str) -> Outcome<Self> {
         Ok(Self {
             terminal,
             client: Client::new(terminal, base_url)?,
@@ -62,7 +65,7 @@ impl Story {
         })
     }
 
-    pub(super) async fn tell(mut self, first: &FirstClient) -> Result<()> {
+    pub(super) async fn tell(mut self, first: &FirstClient) -> Outcome<()> {
         self.open()?;
         self.sign_in(first).await?;
         let people = self.meet().await?;
@@ -76,15 +79,15 @@ impl Story {
         self.close()
     }
 
-    fn say(&self, text: &str) -> Result<()> {
+    fn say(&self, text: &str) -> Outcome<()> {
         Ok(self.terminal.say(Ink::Plain, text)?)
     }
 
-    fn step(&self, number: usize, text: &str) -> Result<()> {
+    fn step(&self, number: usize, text: &str) -> Outcome<()> {
         Ok(self.terminal.step(number, text)?)
     }
 
-    fn open(&self) -> Result<()> {
+    fn open(&self) -> Outcome<()> {
         self.terminal.title("Maskline: one ride, two phones, and one number between them")?;
         self.say(&format!(
             "A real server now runs at {}, with a throwaway database, and simulated phones in place of a telephony \
@@ -94,12 +97,12 @@ impl Story {
         ))
     }
 
-    async fn sign_in(&mut self, first: &FirstClient) -> Result<()> {
+    async fn sign_in(&mut self, first: &FirstClient) -> Outcome<()> {
         self.step(1, "Your backend signs in")?;
         self.client.sign_in(first).await
     }
 
-    async fn meet(&self) -> Result<(Made, Made)> {
+    async fn meet(&self) -> Outcome<(Made, Made)> {
         self.step(2, "It registers two people and a number of yours")?;
         let person = |phone: &Phone| json!({ "name": phone.owner, "phone_number": phone.number });
         let customer = self.client.post("/v1/customers", &person(&self.customer)).await?;
@@ -116,7 +119,7 @@ impl Story {
     }
 
     /// Books the ride and returns its path.
-    async fn book(&mut self, (customer, driver): (Made, Made)) -> Result<String> {
+    async fn book(&mut self, (customer, driver): (Made, Made)) -> Outcome<String> {
         self.step(3, "It books a ride, and Maskline tells both people")?;
         // In the reader's own time zone, so that it reads as an hour from now.
         let datetime = (SystemClock.now() + Duration::hours(1)).with_timezone(&Local);
@@ -138,21 +141,21 @@ impl Story {
         Ok(format!("/v1/rides/{}", ride.id))
     }
 
-    async fn write(&mut self) -> Result<()> {
+    async fn write(&mut self) -> Outcome<()> {
         self.step(4, "They text each other, through the number")?;
         self.text(&self.customer, "I am at the main entrance, in a red coat 🧥").await?;
         self.text(&self.driver, "On my way, white Toyota 🚗 See you in 5!").await?;
         self.show_phones([1, 1]).await
     }
 
-    async fn text(&self, from: &Phone, text: &str) -> Result<()> {
+    async fn text(&self, from: &Phone, text: &str) -> Outcome<()> {
         self.say(&format!("{} texts {PROXY}: “{text}”", from.owner))?;
         let body = json!({ "from": from.number, "to": PROXY, "text": text });
         let _: Value = self.client.post("/v1/simulator/texts", &body).await?;
         Ok(())
     }
 
-    async fn call(&mut self) -> Result<()> {
+    async fn call(&mut self) -> Outcome<()> {
         self.step(5, "They talk, through the number")?;
         let Call { rang, caller_id: Some(caller_id), .. } = self.dial(&self.driver).await? else {
             return Err("The call was not connected".into());
@@ -164,12 +167,12 @@ impl Story {
         self.show_phones([1, 0]).await
     }
 
-    async fn dial(&self, from: &Phone) -> Result<Call> {
+    async fn dial(&self, from: &Phone) -> Outcome<Call> {
         self.say(&format!("{} calls {PROXY}.", from.owner))?;
         self.client.post("/v1/simulator/calls", &json!({ "from": from.number, "to": PROXY })).await
     }
 
-    async fn ride(&mut self, path: &str) -> Result<()> {
+    async fn ride(&mut self, path: &str) -> Outcome<()> {
         self.step(6, "The ride starts and ends; for a while they can still reach each other")?;
         let started: Ride = self.client.patch(path, &json!({ "status": "in_progress" })).await?;
         self.say(&format!("Ride {} is {}.", started.id, started.status))?;
@@ -185,7 +188,7 @@ impl Story {
         self.show_phones([0, 1]).await
     }
 
-    async fn come_late(&mut self, path: &str) -> Result<()> {
+    async fn come_late(&mut self, path: &str) -> Outcome<()> {
         self.step(7, "After that, contact is closed")?;
         self.say("Waiting for contact_until ...")?;
         until("The end of contact", async || {
@@ -209,13 +212,13 @@ impl Story {
         self.show_phones([0, 1]).await
     }
 
-    async fn look_back(&self, path: &str) -> Result<()> {
+    async fn look_back(&self, path: &str) -> Outcome<()> {
         self.step(8, "Your backend sees all of it")?;
         let timeline: Timeline = self.client.get(&format!("{path}/timeline")).await?;
         timeline.print(self.terminal, self.customer.owner, self.driver.owner)
     }
 
-    async fn check_masks(&self) -> Result<()> {
+    async fn check_masks(&self) -> Outcome<()> {
         self.customer.check_mask(&self.client, &self.driver, PROXY).await?;
         self.driver.check_mask(&self.client, &self.customer, PROXY).await?;
         let verdict = format!("✔ Neither phone ever saw the other's number: both show only {PROXY}.");
@@ -223,7 +226,7 @@ impl Story {
         Ok(self.terminal.say(Ink::Good, &verdict)?)
     }
 
-    fn close(&self) -> Result<()> {
+    fn close(&self) -> Outcome<()> {
         self.terminal.gap()?;
         self.say("The demo takes its server and database away with it. Where to go next:")?;
         let swagger_ui = format!("http://{DEFAULT_LISTEN_ADDR}/docs");
@@ -235,7 +238,7 @@ impl Story {
     }
 
     /// Shows both phones once each has the awaited number of new entries.
-    async fn show_phones(&mut self, awaited: [usize; 2]) -> Result<()> {
+    async fn show_phones(&mut self, awaited: [usize; 2]) -> Outcome<()> {
         let customer = self.customer.news(&self.client, awaited[0]).await?;
         let driver = self.driver.news(&self.client, awaited[1]).await?;
         Ok(self.terminal.panels([&customer, &driver])?)

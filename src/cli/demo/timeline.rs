@@ -3,16 +3,16 @@
 use chrono::Local;
 use serde::Deserialize;
 
-use super::{
-    Result,
-    terminal::{Ink, Terminal},
-};
-use crate::domain::{
-    call::CallStatus,
-    clock::Time,
-    message::{MessageKind, MessageStatus},
-    person::Role,
-    ride::RideEventKind,
+use super::terminal::{Ink, Terminal};
+use crate::{
+    cli::outcome::Outcome,
+    domain::{
+        call::CallStatus,
+        clock::Time,
+        message::{MessageKind, MessageStatus},
+        person::Role,
+        ride::RideEventKind,
+    },
 };
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ impl Timeline {
         })
     }
 
-    pub(super) fn print(&self, terminal: Terminal, customer: &str, driver: &str) -> Result<()> {
+    pub(super) fn print(&self, terminal: Terminal, customer: &str, driver: &str) -> Outcome<()> {
         let name = |role: Role| if role == Role::Customer { customer } else { driver };
         for item in &self.items {
             let Line { what, from, to, status, refused, more } = item.what.line();

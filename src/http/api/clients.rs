@@ -8,23 +8,63 @@ use poem_openapi::{
 };
 use secrecy::ExposeSecret as _;
 
-use super::{Group, views::ClientView};
+use super::group::Group;
 use crate::{
     domain::{
+        client::Client,
         ids::ClientId,
         scope::{Scope, Scopes},
         text::ClientName,
     },
     http::{
         auth::{Allowed, ClientsManage},
-        fields::{Checked, Draft, Parameters, request_body},
+        fields::{Checked, Draft, Parameters, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, page, request_id},
-        scalars::{Cursor, Limit, SortOrder},
+        scalars::{Cursor, Limit, SortOrder, Timestamp},
     },
-    service::{Context, auth, auth::WithSecret},
+    service::{
+        Context,
+        auth::{self, WithSecret},
+    },
 };
 
+view! {
+    /// An API client.
+    ClientView as "Client" {
+        /// Row id, for the paths of this resource.
+        id: ClientId,
+        /// What it signs in with.
+        client_id: String,
+        /// Its secret: shown once, when it is made or rotated.
+        client_secret: Option<String>,
+        /// What you call it.
+        name: ClientName,
+        /// The most it may ask for.
+        scopes: Vec<Scope>,
+        /// The former secret works until then too. Absent when there is none.
+        former_secret_expires_at: Option<Timestamp>,
+        /// When it was made.
+        created_at: Timestamp,
+        /// When it was revoked; its tokens died with it.
+        revoked_at: Option<Timestamp>,
+    }
+}
+
+impl ClientView {
+    pub(in crate::http) fn of(client: Client, secret: Option<String>) -> Self {
+        Self {
+            id: client.id,
+            client_id: client.client_id,
+            client_secret: secret,
+            name: client.name,
+            scopes: client.scopes.iter().collect(),
+            former_secret_expires_at: client.former_secret_until.map(Timestamp),
+            created_at: Timestamp(client.created_at),
+            revoked_at: client.revoked_at.map(Timestamp),
+        }
+    }
+}
 const PATH: &str = "/v1/clients";
 
 request_body! {

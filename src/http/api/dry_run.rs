@@ -1,6 +1,5 @@
 //! What `POST /v1/rides?dry_run=true` answers.
 
-use super::views::shown;
 use crate::{
     domain::{
         error::PoolLimit,
@@ -55,7 +54,7 @@ impl From<DryRun> for DryRunView {
         let rejected = dry_run.rejected.into_iter().map(|(reason, numbers)| RejectedView { reason, numbers });
         Self {
             number_id: Nullable(chosen.as_ref().map(|chosen| chosen.id)),
-            proxy_number: Nullable(chosen.as_ref().map(|chosen| shown(&chosen.phone, true))),
+            proxy_number: Nullable(chosen.as_ref().map(|chosen| ShownPhone::of(&chosen.phone, true))),
             reason: Nullable(chosen.map(|chosen| chosen.preference)),
             limit: Nullable(limit),
             free: dry_run.free,

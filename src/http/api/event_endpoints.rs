@@ -12,8 +12,8 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 
 use super::{
-    Group,
     event_endpoint_views::{AttemptView, EventEndpointView, PingView, RedeliveryView, RetryView},
+    group::Group,
 };
 use crate::{
     domain::{

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::Group;
+use super::group::Group;
 use crate::{
     domain::{
         event::StoredEvent,

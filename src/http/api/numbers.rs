@@ -1,35 +1,81 @@
-//! `/v1/numbers`, `/v1/pool` and `/v1/providers`.
+//! `/v1/numbers`.
 
 use std::sync::Arc;
 
-use poem::http::Method;
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
 };
 
-use super::{Group, pool::PoolView, views::NumberView};
+use super::group::Group;
 use crate::{
     domain::{
-        breaker::{BreakerReason, BreakerState},
-        clock::Time,
         ids::NumberId,
-        number::{Capabilities, Capability, NewNumber, NumberPatch, NumberStatus, ProviderName},
+        number::{Capabilities, Capability, NewNumber, Number, NumberPatch, NumberStatus, ProviderName},
         phone::PhoneNumber,
         scope::Scope,
-        text::TextUnit,
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
-        fields::{Body, Checked, Draft, Keep, Many, Parameters, peek, request_body, view},
+        fields::{Body, Checked, Draft, Keep, Many, Nullable, Parameters, peek, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
-        scalars::{Country, Cursor, Limit, SortOrder},
+        scalars::{Country, Cursor, Limit, ShownPhone, SortOrder, Timestamp},
     },
-    provider::{CallResults, Endpoint},
-    service::{Context, breakers, numbers, pool},
+    service::{Context, numbers},
     store::numbers::NumberFilter,
 };
+
+view! {
+    /// A proxy number.
+    NumberView as "Number" {
+        /// Id.
+        id: NumberId,
+        /// The number itself: yours, not a person's.
+        phone_number: ShownPhone,
+        /// The provider that owns the line.
+        provider: ProviderName,
+        /// What it can carry.
+        capabilities: Vec<Capability>,
+        /// ISO 3166 country of its numbering plan.
+        country: Nullable<String>,
+        /// `active` numbers may be given to new rides.
+        status: NumberStatus,
+        /// Rides whose contact window on it is open.
+        open_rides: i64,
+        /// When it was last given to a ride.
+        last_assigned_at: Nullable<Timestamp>,
+        /// When it joined the pool.
+        created_at: Timestamp,
+        /// When it was last edited.
+        updated_at: Timestamp,
+    }
+}
+
+impl From<Number> for NumberView {
+    fn from(number: Number) -> Self {
+        Self {
+            id: number.id,
+            phone_number: ShownPhone::of(&number.phone, true),
+            provider: number.provider,
+            capabilities: number.capabilities.list(),
+            country: Nullable(number.country),
+            status: number.status,
+            open_rides: number.open_rides,
+            last_assigned_at: Nullable(number.last_assigned_at.map(Timestamp)),
+            created_at: Timestamp(number.created_at),
+            updated_at: Timestamp(number.updated_at),
+        }
+    }
+}
+
+view! {
+    /// The numbers that were added.
+    NumberBatch as "NumberBatch" {
+        /// In the order of the request.
+        items: Vec<NumberView>,
+    }
+}
 
 const PATH: &str = "/v1/numbers";
 
@@ -69,14 +115,6 @@ request_body! {
     example { "numbers": [{ "phone_number": "+3197010200001", "provider": "simulator" }] }
 }
 
-view! {
-    /// The numbers that were added.
-    NumberBatch as "NumberBatch" {
-        /// In the order of the request.
-        items: Vec<NumberView>,
-    }
-}
-
 request_body! {
     /// Changes of a number: an absent field stays as it is. The number itself and its provider never change.
     NumberPatchBody {
@@ -86,80 +124,6 @@ request_body! {
         capabilities: Keep<Vec<Capability>>,
     }
     example { "status": "draining" }
-}
-
-view! {
-    /// The providers there are.
-    Providers as "Providers" {
-        /// Each of them.
-        items: Vec<ProviderView>,
-    }
-}
-
-view! {
-    /// A telephony provider.
-    ProviderView as "Provider" {
-        /// Its name in paths and records.
-        name: String,
-        /// Whether this installation has an account with it.
-        configured: bool,
-        /// The addresses to enter at the provider.
-        webhooks: WebhookAddresses,
-        /// The methods by which it may call them.
-        methods: WebhookMethods,
-        /// How its webhooks prove where they come from.
-        signature: String,
-        /// What its numbers can carry at most.
-        capabilities: Vec<Capability>,
-        /// Longest text of one send, in units of `text_unit`. Longer ones are split, between words where possible.
-        text_limit: u64,
-        /// What the provider counts: UTF-16 code units, of which most emoji take two or more, or characters (code points).
-        text_unit: TextUnit,
-        /// Pictures in one send; 0 if pictures cannot be passed on.
-        media_limit: u64,
-        /// Largest webhook or call flow, in bytes.
-        body_limit: u64,
-        /// Texts that one number may send in a minute; more wait.
-        texts_per_minute: u32,
-        /// Texts that all its numbers together may send in a second; null if only its numbers limit it.
-        texts_per_second: Option<u32>,
-        /// Whether its circuit breaker lets texts through: `closed` does; `open` lets them wait, because several sends in a
-        /// row failed or the provider refused your credentials; `half_open` lets one try whether it works again.
-        breaker: BreakerState,
-        /// Why the breaker is not closed: several sends in a row failed (`provider_unavailable`), or the provider refused your
-        /// credentials or your account with it (`provider_refused_us`); null if it is closed.
-        breaker_reason: Option<BreakerReason>,
-        /// Since when it has been down; null if it is not.
-        down_since: Option<Time>,
-        /// Whether it tells what became of a text.
-        delivery_reports: bool,
-        /// How the results of calls are learnt: the provider tells, or is asked.
-        call_results: CallResults,
-    }
-}
-
-view! {
-    /// The methods by which a provider may call each webhook; any other is 405.
-    WebhookMethods as "WebhookMethods" {
-        /// For incoming texts.
-        sms: Vec<String>,
-        /// For incoming calls.
-        voice: Vec<String>,
-        /// For delivery reports and call results.
-        status: Vec<String>,
-    }
-}
-
-view! {
-    /// Addresses to enter at a provider, with the connection overrides (`#...`) that make it try again.
-    WebhookAddresses as "WebhookAddresses" {
-        /// For incoming texts.
-        sms: String,
-        /// For incoming calls.
-        voice: String,
-        /// For delivery reports and call results.
-        status: String,
-    }
 }
 
 pub(in crate::http) struct NumbersApi {
@@ -304,60 +268,5 @@ impl NumbersApi {
     ) -> Answer<NoContent> {
         numbers::delete(&self.ctx, id.0, &expected(if_match.0.as_deref())).await?;
         Ok(NoContent)
-    }
-
-    /// Count the pool
-    ///
-    /// How many numbers there are, how many are in use, and how far they reach, by provider and country. It reads the whole
-    /// pool and all that is held: ask every few minutes, not for every ride.
-    #[oai(path = "/v1/pool", method = "get", operation_id = "get_pool")]
-    async fn pool(
-        &self,
-        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
-    ) -> Answer<Found<PoolView>> {
-        Ok(Found::new(pool::report(&self.ctx).await?.into()))
-    }
-
-    /// List providers
-    ///
-    /// Every provider this build knows, what it can do, whether it is configured, and the addresses to enter there.
-    #[oai(path = "/v1/providers", method = "get", operation_id = "list_providers")]
-    async fn providers(
-        &self,
-        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
-    ) -> Answer<Found<Providers>> {
-        let base = &self.ctx.settings.public_base_url;
-        let (breakers, now) = (breakers::list(&self.ctx).await?, self.ctx.now());
-        let breaker_of = |name: &ProviderName| breakers.iter().find(|breaker| breaker.provider == *name);
-        let items = self.ctx.providers.all().map(|(profile, configured)| ProviderView {
-            name: profile.name.as_str().to_owned(),
-            configured,
-            webhooks: WebhookAddresses {
-                sms: profile.webhook(base, Endpoint::Sms),
-                voice: profile.webhook(base, Endpoint::Voice),
-                status: profile.webhook(base, Endpoint::Status),
-            },
-            methods: {
-                let [sms, voice, status] =
-                    profile.methods.map(|methods| methods.iter().map(Method::to_string).collect());
-                WebhookMethods { sms, voice, status }
-            },
-            signature: profile.signature.to_owned(),
-            capabilities: profile.capabilities.list(),
-            text_limit: profile.text_limit.max as u64,
-            text_unit: profile.text_limit.unit,
-            media_limit: profile.media_limit as u64,
-            body_limit: profile.body_limit as u64,
-            texts_per_minute: self.ctx.providers.throughput(profile).texts_per_minute,
-            texts_per_second: self.ctx.providers.throughput(profile).texts_per_second,
-            breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
-            breaker_reason: breaker_of(&profile.name)
-                .filter(|breaker| breaker.is_open)
-                .map(|breaker| breaker.reason.unwrap_or(BreakerReason::ProviderUnavailable)),
-            down_since: breaker_of(&profile.name).filter(|breaker| breaker.is_open).map(|breaker| breaker.since),
-            delivery_reports: profile.delivery_reports,
-            call_results: profile.call_results,
-        });
-        Ok(Found::new(Providers { items: items.collect() }))
     }
 }

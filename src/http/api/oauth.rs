@@ -12,7 +12,7 @@ use poem_openapi::{
     types::Type as _,
 };
 
-use super::Group;
+use super::group::Group;
 use crate::{
     domain::scope::Scopes,
     http::{

@@ -8,7 +8,7 @@ use poem_openapi::{
     payload::{PlainText, Response},
 };
 
-use super::Group;
+use super::group::Group;
 use crate::{
     http::{
         fields::view,

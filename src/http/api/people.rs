@@ -7,11 +7,11 @@ use poem_openapi::{
     param::{Header, Path, Query},
 };
 
-use super::{Group, views::PersonView};
+use super::group::Group;
 use crate::{
     domain::{
         ids::PersonId,
-        person::{NewPerson, PersonPatch, Role},
+        person::{NewPerson, Person, PersonPatch, Role},
         phone::PhoneNumber,
         scope::Scope,
         text::{ExternalId, Language, Name},
@@ -21,11 +21,45 @@ use crate::{
         fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
-        scalars::{Cursor, Limit, SortOrder, Words},
+        scalars::{Cursor, Limit, ShownPhone, SortOrder, Timestamp, Words},
     },
     service::{Context, people},
     store::people::PeopleFilter,
 };
+
+view! {
+    /// A customer or driver.
+    PersonView as "Person" {
+        /// Id.
+        id: PersonId,
+        /// Name, as the other party reads it.
+        name: Name,
+        /// Real phone number; masked without the scope `phone_numbers:reveal`.
+        phone_number: ShownPhone,
+        /// Language in which the person is written and spoken to (ISO 639-1), with a region or without: `nl`, `pt-BR`.
+        language: Option<Language>,
+        /// Your own id of the person.
+        external_id: Option<ExternalId>,
+        /// When the record was made.
+        created_at: Timestamp,
+        /// When it was last edited.
+        updated_at: Timestamp,
+    }
+}
+
+impl PersonView {
+    pub(in crate::http) fn of(person: Person, reveal: bool) -> Self {
+        Self {
+            id: person.id,
+            phone_number: ShownPhone::of(&person.phone, reveal),
+            name: person.name,
+            language: person.language,
+            external_id: person.external_id,
+            created_at: Timestamp(person.created_at),
+            updated_at: Timestamp(person.updated_at),
+        }
+    }
+}
 
 request_body! {
     /// A new customer or driver.

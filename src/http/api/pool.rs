@@ -1,8 +1,20 @@
-//! What `GET /v1/pool` answers.
+//! `/v1/pool`.
+
+use std::sync::Arc;
+
+use poem_openapi::OpenApi;
+
+use super::group::Group;
 
 use crate::{
-    http::fields::{Nullable, view},
-    service::{PoolGroup, PoolReport},
+    domain::scope::Scope,
+    http::{
+        auth::{Allowed, NumbersRead},
+        fields::{Nullable, view},
+        problem::Answer,
+        reply::Found,
+    },
+    service::{Context, PoolGroup, PoolReport, pool},
 };
 
 view! {
@@ -95,5 +107,24 @@ impl From<PoolGroup> for GroupView {
             free_at_median: stock.reach.free_at_median,
             free_for_busiest: stock.reach.free_for_busiest,
         }
+    }
+}
+
+pub(in crate::http) struct PoolApi {
+    pub(in crate::http) ctx: Arc<Context>,
+}
+
+#[OpenApi(tag = "Group::Numbers")]
+impl PoolApi {
+    /// Count the pool
+    ///
+    /// How many numbers there are, how many are in use, and how far they reach, by provider and country. It reads the whole
+    /// pool and all that is held: ask every few minutes, not for every ride.
+    #[oai(path = "/v1/pool", method = "get", operation_id = "get_pool")]
+    async fn pool(
+        &self,
+        #[oai(scope = "Scope::NumbersRead")] _allowed: Allowed<NumbersRead>,
+    ) -> Answer<Found<PoolView>> {
+        Ok(Found::new(pool::report(&self.ctx).await?.into()))
     }
 }

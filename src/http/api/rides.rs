@@ -8,30 +8,104 @@ use poem_openapi::{
 };
 
 use super::{
-    Group,
     dry_run::DryRunView,
+    group::Group,
+    messages::MessageView,
     timeline::{Timeline, TimelineEntry},
-    views::{MessageView, RideView},
 };
 use crate::{
     domain::{
+        clock::Time,
         ids::{NumberId, PersonId, RideId},
         person::{PersonRef, Role},
         phone::PhoneNumber,
-        ride::{NewRide, RidePatch, RideStatus, Terms},
+        ride::{CloseReason, EndedBy, NewRide, Ride, RidePatch, RideStatus, Terms},
         scope::Scope,
         text::{Body as Text, ExternalId, Language, Name, Place},
     },
     http::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
-        fields::{Body, Checked, Clear, Draft, Inner, Keep, Parameters, request_body},
+        fields::{Body, Checked, Clear, Draft, Inner, Keep, Nullable, Parameters, request_body, view},
         problem::{Answer, Code, Problem},
         reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
-        scalars::{Cursor, Limit, LocalTime, Seconds, SortOrder},
+        scalars::{Cursor, Limit, LocalTime, Seconds, ShownPhone, SortOrder, Timestamp},
     },
     service::{Context, TimelineItem, messages, rides, timeline},
     store::rides::RideFilter,
 };
+
+view! {
+    /// A ride.
+    RideView as "Ride" {
+        /// Id.
+        id: RideId,
+        /// Who rides.
+        customer_id: PersonId,
+        /// Who drives.
+        driver_id: PersonId,
+        /// The proxy number's id.
+        number_id: NumberId,
+        /// The proxy number: both people text and call it to reach each other.
+        proxy_number: ShownPhone,
+        /// Where the ride starts.
+        start: Place,
+        /// Where it ends.
+        destination: Place,
+        /// When it starts, with the offset you gave.
+        datetime: LocalTime,
+        /// Where it stands.
+        status: RideStatus,
+        /// Who ended it.
+        ended_by: Nullable<EndedBy>,
+        /// When it ended.
+        ended_at: Nullable<Timestamp>,
+        /// When the ride is completed though nobody says so.
+        timeout_at: Timestamp,
+        /// When contact closes, as things stand.
+        contact_until: Timestamp,
+        /// Contact is open now.
+        contact_open: bool,
+        /// Why contact closed before its time though you did not ask for it.
+        closed_reason: Option<CloseReason>,
+        /// Contact after the ride, in seconds, where it asked for its own.
+        grace_s: Option<i64>,
+        /// Longest duration of the ride, in seconds, likewise.
+        max_duration_s: Option<i64>,
+        /// Your own id of the ride.
+        external_id: Option<ExternalId>,
+        /// When it was created.
+        created_at: Timestamp,
+        /// When it was last edited.
+        updated_at: Timestamp,
+    }
+}
+
+impl RideView {
+    pub(in crate::http) fn of(ride: Ride, now: Time) -> Self {
+        Self {
+            id: ride.id,
+            customer_id: ride.customer_id,
+            driver_id: ride.driver_id,
+            number_id: ride.number_id,
+            proxy_number: ShownPhone::of(&ride.proxy_number, true),
+            contact_open: ride.contact_open(now),
+            start: ride.start,
+            destination: ride.destination,
+            datetime: LocalTime(ride.datetime),
+            status: ride.status,
+            ended_by: Nullable(ride.ended_by),
+            ended_at: Nullable(ride.ended_at.map(Timestamp)),
+            timeout_at: Timestamp(ride.timeout_at),
+            contact_until: Timestamp(ride.contact_until),
+            closed_reason: ride.closed_reason,
+            grace_s: ride.grace_s,
+            max_duration_s: ride.max_duration_s,
+            external_id: ride.external_id,
+            created_at: Timestamp(ride.created_at),
+            updated_at: Timestamp(ride.updated_at),
+        }
+    }
+}
 
 const PATH: &str = "/v1/rides";
 
@@ -84,7 +158,7 @@ request_body! {
         "driver_id": 2,
         "start": "Dam 1, Amsterdam",
         "destination": "Schiphol Airport",
-        "datetime": (crate::http::spec::EXAMPLE_DATETIME),
+        "datetime": (crate::http::scalars::EXAMPLE_DATETIME),
         "external_id": "trip-77012"
     }
 }
@@ -118,7 +192,7 @@ request_body! {
         /// The new end of the contact window; now or earlier closes it at once.
         until: LocalTime,
     }
-    example { "until": (crate::http::spec::EXAMPLE_DATETIME) }
+    example { "until": (crate::http::scalars::EXAMPLE_DATETIME) }
 }
 
 request_body! {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::{OpenApi, param::Path};
 
-use super::{Group, views::shown};
+use super::group::Group;
 use crate::{
     domain::{error::Error, phone::PhoneNumber, scope::Scope, text::Body as Text},
     http::{
@@ -93,7 +93,7 @@ impl ScreenItem {
     fn of(entry: ScreenEntry, reads_texts: bool) -> Self {
         Self {
             kind: entry.kind,
-            number: shown(&entry.number, true),
+            number: ShownPhone::of(&entry.number, true),
             text: Some(entry.words).filter(|words| reads_texts && !words.is_empty()),
             at: Timestamp(entry.at),
         }
@@ -147,8 +147,8 @@ impl SimulatorApi {
             Heard::Connected { rang, caller_id } => SimulatedCall {
                 id,
                 outcome: CallOutcome::Connected,
-                rang: Nullable(Some(shown(&rang, allowed.reveals()))),
-                caller_id: Nullable(Some(shown(&caller_id, true))),
+                rang: Nullable(Some(ShownPhone::of(&rang, allowed.reveals()))),
+                caller_id: Nullable(Some(ShownPhone::of(&caller_id, true))),
                 heard: Nullable(None),
             },
             Heard::Announced(text) => SimulatedCall {

@@ -8,7 +8,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::views::{CallView, MessageView};
+use super::{calls::CallView, messages::MessageView};
 use crate::{
     domain::ride::RideEventKind,
     http::{fields::view, scalars::Timestamp},

@@ -12,7 +12,7 @@ use poem_openapi::{
     registry::{MetaResponse, MetaResponses, Registry},
 };
 
-use super::Group;
+use super::group::Group;
 use crate::{
     domain::outbound::Receiver,
     http::{

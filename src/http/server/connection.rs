@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Limits, framing::Framing};
+use super::{framing::Framing, limits::Limits};
 
 /// A reader who is merely slow stalls a response now and then for about a round trip. It makes room only after this time,
 /// or when nothing else can.

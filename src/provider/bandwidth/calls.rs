@@ -6,7 +6,6 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::inbound::string;
 use crate::{
     domain::{
         call::CallStatus,
@@ -23,7 +22,9 @@ pub(super) fn event(kind: &str, item: &Value) -> Result<ProviderEvent, Malformed
         "initiate" => ProviderEvent::Call(call(item)),
         "transferComplete" => ProviderEvent::CallReport(transfer_over(item)),
         "transferDisconnect" => ProviderEvent::CallReport(leg_over(item)?),
-        "disconnect" if string(item, "direction") == Some("inbound") => ProviderEvent::CallReport(caller_gone(item)?),
+        "disconnect" if wire::string(item, "direction") == Some("inbound") => {
+            ProviderEvent::CallReport(caller_gone(item)?)
+        }
         _ => ProviderEvent::Ignored,
     })
 }
@@ -32,9 +33,9 @@ pub(super) fn event(kind: &str, item: &Value) -> Result<ProviderEvent, Malformed
 /// `Restricted`, or a SIP user.
 pub(super) fn call(item: &Value) -> InboundCall {
     InboundCall {
-        key: string(item, "callId").map_or_else(|| wire::digest_key(&[&item.to_string()]), key),
-        from: Contacting::from_wire(string(item, "from").unwrap_or_default()),
-        to: string(item, "to").and_then(|number| PhoneNumber::from_wire(number).ok()),
+        key: wire::string(item, "callId").map_or_else(|| wire::digest_key(&[&item.to_string()]), key),
+        from: Contacting::from_wire(wire::string(item, "from").unwrap_or_default()),
+        to: wire::string(item, "to").and_then(|number| PhoneNumber::from_wire(number).ok()),
     }
 }
 
@@ -43,22 +44,22 @@ pub(super) fn call(item: &Value) -> InboundCall {
 /// The event belongs to the caller's leg, and so do its id and its `answerTime`; `transferDisconnect` gives the length
 /// of the conversation. If the other leg did not begin to ring in time, `cause` is `cancel`.
 fn transfer_over(item: &Value) -> CallReport {
-    let status = match string(item, "cause") {
+    let status = match wire::string(item, "cause") {
         Some("hangup") => CallStatus::Completed,
         Some("busy" | "rejected") => CallStatus::Busy,
         Some("timeout" | "cancel") => CallStatus::NoAnswer,
         _ => CallStatus::Failed,
     };
-    let id = string(item, "parentCallId").or(string(item, "callId")).unwrap_or_default();
+    let id = wire::string(item, "parentCallId").or(wire::string(item, "callId")).unwrap_or_default();
     CallReport { caller_waits: true, ..report("transferComplete", item, id, status, time(item, "eventTime")) }
 }
 
 /// Reads the end of the other party's leg, which Bandwidth reports in every case. If the other party picked up, the
 /// call is completed, whatever ended it. If the leg was hung up or cancelled before that, the caller gave up.
 fn leg_over(item: &Value) -> Result<CallReport, Malformed> {
-    let id = string(item, "parentCallId").ok_or(Malformed("a leg of no call"))?;
+    let id = wire::string(item, "parentCallId").ok_or(Malformed("a leg of no call"))?;
     let ended = time(item, "endTime").or(time(item, "eventTime"));
-    let status = match (string(item, "answerTime"), string(item, "cause")) {
+    let status = match (wire::string(item, "answerTime"), wire::string(item, "cause")) {
         (Some(_), _) => CallStatus::Completed,
         (None, Some("busy" | "rejected")) => CallStatus::Busy,
         (None, Some("timeout")) => CallStatus::NoAnswer,
@@ -72,7 +73,7 @@ fn leg_over(item: &Value) -> Result<CallReport, Malformed> {
 
 /// Reads the end of the caller's leg, for any reason.
 fn caller_gone(item: &Value) -> Result<CallReport, Malformed> {
-    let id = string(item, "callId").ok_or(Malformed("the end of no call"))?;
+    let id = wire::string(item, "callId").ok_or(Malformed("the end of no call"))?;
     let ended = time(item, "endTime").or(time(item, "eventTime"));
     Ok(report("disconnect", item, id, CallStatus::Cancelled, ended))
 }
@@ -80,7 +81,7 @@ fn caller_gone(item: &Value) -> Result<CallReport, Malformed> {
 /// Builds a report. A leg ends once, and a caller has one transfer, so the kind of event and its ids identify a repeat.
 fn report(kind: &str, item: &Value, id: &str, status: CallStatus, at: Option<Time>) -> CallReport {
     CallReport {
-        key: wire::digest_key(&[kind, id, string(item, "callId").unwrap_or_default()]),
+        key: wire::digest_key(&[kind, id, wire::string(item, "callId").unwrap_or_default()]),
         call_key: key(id),
         status,
         duration_s: None,
@@ -101,7 +102,7 @@ fn key(id: &str) -> String {
 
 /// Parses ISO 8601 with an offset, with or without fractions of a second.
 fn time(item: &Value, name: &str) -> Option<Time> {
-    let time = DateTime::parse_from_rfc3339(string(item, name)?).ok()?;
+    let time = DateTime::parse_from_rfc3339(wire::string(item, name)?).ok()?;
     Some(time.with_timezone(&Utc))
 }
 

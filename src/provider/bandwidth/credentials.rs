@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret as _;
 
-use super::Config;
+use super::account::Config;
 use crate::provider::{Unverified, WebhookRequest, wire};
 
 /// Checks the user, and the password against all configured ones.

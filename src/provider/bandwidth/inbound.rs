@@ -38,7 +38,7 @@ pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Vec<ProviderEvent
 /// Reads one event. Voice events have an `eventType`, messages a `type`. An object with neither is a call if it comes
 /// to the voice webhook, because the caller must hear something.
 fn event(endpoint: Endpoint, item: &Value) -> Result<ProviderEvent, Malformed> {
-    match (string(item, "eventType"), string(item, "type")) {
+    match (wire::string(item, "eventType"), wire::string(item, "type")) {
         (Some(kind), _) => calls::event(kind, item),
         (None, Some("message-received")) => text(item),
         (None, Some(kind)) => Ok(report(kind, item).map_or(ProviderEvent::Ignored, ProviderEvent::Report)),
@@ -57,19 +57,19 @@ fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
     if message.get("direction").is_some_and(|direction| direction != "in") {
         return Ok(ProviderEvent::Ignored);
     }
-    let from = string(message, "from");
-    let owner = [string(message, "owner"), string(item, "to")];
+    let from = wire::string(message, "from");
+    let owner = [wire::string(message, "owner"), wire::string(item, "to")];
     if from.is_none() && owner == [None, None] {
         return Err(Malformed("neither a sender nor a recipient"));
     }
     let to = owner.into_iter().flatten().find_map(|number| PhoneNumber::from_wire(number).ok());
-    let id = string(message, "id").map_or_else(|| item.to_string(), str::to_owned);
+    let id = wire::string(message, "id").map_or_else(|| item.to_string(), str::to_owned);
     Ok(ProviderEvent::Text(InboundText {
         key: wire::digest_key(&[&id, to.as_ref().map_or("", PhoneNumber::expose)]),
         from: Contacting::from_wire(from.unwrap_or_default()),
         to,
         others: Vec::new(),
-        body: Body::from_wire(string(message, "text").unwrap_or_default()),
+        body: Body::from_wire(wire::string(message, "text").unwrap_or_default()),
         media: message["media"]
             .as_array()
             .into_iter()
@@ -88,7 +88,7 @@ fn report(kind: &str, item: &Value) -> Option<DeliveryReport> {
     if message.get("direction").is_some_and(|direction| direction != "out") {
         return None;
     }
-    let reference = string(message, "tag").filter(|tag| wire::is_reference(tag))?;
+    let reference = wire::string(message, "tag").filter(|tag| wire::is_reference(tag))?;
     let code = match &item["errorCode"] {
         Value::Number(code) => code.to_string(),
         Value::String(code) => code.clone(),
@@ -101,16 +101,11 @@ fn report(kind: &str, item: &Value) -> Option<DeliveryReport> {
         _ => return None,
     };
     Some(DeliveryReport {
-        key: wire::digest_key(&[string(message, "id").unwrap_or_default(), reference, kind, &code]),
+        key: wire::digest_key(&[wire::string(message, "id").unwrap_or_default(), reference, kind, &code]),
         reference: reference.to_owned(),
         state,
         code: ProviderCode::of(&code).filter(|_| state == PartState::Undelivered),
     })
-}
-
-/// Returns the text of a field, unless it is empty.
-pub(super) fn string<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
-    object.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

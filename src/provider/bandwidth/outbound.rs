@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Config, inbound::string};
+use super::account::Config;
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS},
@@ -120,13 +120,13 @@ pub(super) fn send(config: &Config, text: &OutboundText<'_>) -> OutboundRequest 
 }
 
 fn field_at_fault(reply: &Value) -> Option<&str> {
-    reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| string(error, "fieldName"))
+    reply["fieldErrors"].as_array().into_iter().flatten().find_map(|error| wire::string(error, "fieldName"))
 }
 
 /// Returns the field at fault, or the type of the error.
 pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
-    field_at_fault(&reply).or_else(|| string(&reply, "type")).and_then(ProviderCode::of)
+    field_at_fault(&reply).or_else(|| wire::string(&reply, "type")).and_then(ProviderCode::of)
 }
 
 /// Reads the meaning of a response.
@@ -146,16 +146,16 @@ pub(super) fn outcome(response: &OutboundResponse) -> SendOutcome {
     let field = field_at_fault(&reply);
     let later = SendOutcome::TryLater { after: response.retry_after() };
     match response.status.as_u16() {
-        200..=299 => match string(&reply, "id").filter(|id| wire::is_readable_id(id)) {
+        200..=299 => match wire::string(&reply, "id").filter(|id| wire::is_readable_id(id)) {
             Some(id) => SendOutcome::Accepted { provider_id: id.to_owned() },
             None => SendOutcome::InDoubt,
         },
         503 => later,
         500.. => SendOutcome::InDoubt,
         401 => SendOutcome::RefusedUs,
-        403 if string(&reply, "type") == Some("forbidden") => SendOutcome::RefusedUs,
+        403 if wire::string(&reply, "type") == Some("forbidden") => SendOutcome::RefusedUs,
         403 | 404 | 429 => later,
-        400..=499 if string(&reply, "type").is_some() && field != Some("applicationId") => {
+        400..=499 if wire::string(&reply, "type").is_some() && field != Some("applicationId") => {
             SendOutcome::Rejected { code: field.and_then(ProviderCode::of) }
         }
         _ => later,

@@ -5,7 +5,10 @@ use chrono::DateTime;
 use http::Method;
 use serde_json::Value;
 
-use super::{Config, DEFAULT_BASE_URL, VOICE_URL, outbound};
+use super::{
+    account::{Config, DEFAULT_BASE_URL, VOICE_URL},
+    outbound,
+};
 use crate::{
     domain::{call::CallStatus, clock::Time, contact::CallReport, json},
     provider::{OutboundRequest, OutboundResponse, wire},

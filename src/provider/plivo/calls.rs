@@ -4,7 +4,7 @@
 //! the result three times: event by event to the `callbackUrl` of our `<Dial>`, to its `action` once it is over and the
 //! caller is still there, and to the application's hangup URL when the caller has left.
 
-use super::inbound::{Fields, key};
+use super::fields::{Fields, key};
 use crate::{
     domain::{
         call::CallStatus,

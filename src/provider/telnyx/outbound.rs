@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Config, inbound::error_code};
+use super::{account::Config, inbound::error_code};
 use crate::{
     domain::{json, message::ProviderCode},
     provider::{OutboundRequest, OutboundResponse, OutboundText, SendOutcome, wire},

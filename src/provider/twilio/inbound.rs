@@ -5,8 +5,9 @@
 //! fallback.
 
 use super::{
-    PROFILE, calls,
+    calls,
     params::{Params, key},
+    profile::PROFILE,
 };
 use crate::{
     domain::{

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Config, RETRIES, inbound::REFERENCE};
+use super::{account::Config, inbound::REFERENCE, profile::RETRIES};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},

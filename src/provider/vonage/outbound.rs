@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Config, calls, payload};
+use super::{account::Config, calls, payload};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
-    Config,
+    account::Config,
     payload::{Kind, Payload},
 };
 use crate::{
