@@ -1,8 +1,8 @@
-//! Use cases: everything that the platform, the providers and the clock can start.
+//! Use cases: every action that the platform, a provider or the clock can start.
 //!
-//! A use case is a function over the [`Context`]. It owns its transaction, and enqueues what is to be sent inside it.
-//! Nothing here knows HTTP or SQL, and of providers only the trait. A use case imports functions of its siblings by
-//! name, so the head of a file lists the use cases that it needs; functions of the store keep their module's name.
+//! A use case is a function over the [`Context`]. It owns its transaction and enqueues its sends inside it. Nothing
+//! here knows HTTP or SQL, and of providers only the trait. A use case imports functions of its siblings by name, so
+//! the imports of a file list the use cases that it needs. Functions of the store keep their module's name.
 
 pub mod assignment;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! Finding the number of a ride: the one that the pair had before, or one of the pool.
+//! Assigns a number to a ride: the one that the pair had before, or one from the pool.
 
 use chrono::Duration;
 
@@ -20,29 +20,30 @@ use crate::{
     },
 };
 
-/// How often another number is tried when somebody else was faster at one. Each try sees what beat it.
+/// Maximum number of attempts to choose a number if other transactions win the race. Each attempt sees the row that
+/// beat the one before.
 const MAX_CHOICES: u32 = 16;
 
-/// Two people who need a number between them.
+/// Request for a number between two people.
 pub(super) struct NumberRequest {
     /// Customer and driver.
     parties: (PersonId, PersonId),
-    /// Their phones.
+    /// Indexes of their phones.
     pub(super) pair: Pair,
-    /// Whose countries' numbers go before others, and in this order.
+    /// Countries whose numbers are preferred, in this order.
     pub(super) countries: Vec<String>,
 }
 
-/// The ride to be put on a number.
+/// Ride that needs a number.
 #[derive(Clone, Copy)]
 pub(super) enum Subject<'a> {
-    /// One that is not stored yet, because a row needs a number; with the time when it is over though nobody says so.
+    /// A ride that is not stored yet, because its row needs a number; with the time of its automatic completion.
     New(&'a NewRide, Time),
-    /// One that is.
+    /// A stored ride. If it had a number, the caller has released it.
     Stored(RideId),
 }
 
-/// How long the two have contact.
+/// Contact window of the two people.
 #[derive(Clone, Copy)]
 pub(super) struct Contact {
     /// See [`Ride::contact_until`].
@@ -52,12 +53,12 @@ pub(super) struct Contact {
 }
 
 impl Contact {
-    /// What a stored ride has.
     pub(super) fn of(ride: &Ride) -> Self {
         Self { until: ride.contact_until, floor: ride.floor }
     }
 
-    /// With what a former ride left, if it was these two people's: others with the same phones have nothing of it.
+    /// Extends the contact by what a former ride left, if that ride was between these two people. Others with the same
+    /// phones get nothing of it.
     fn at_least(self, former: &FormerRide, parties: (PersonId, PersonId)) -> Self {
         let Some(until) = former.open_until.filter(|_| former.parties == parties) else { return self };
         if self.floor.is_some_and(|floor| floor.until >= until) {
@@ -92,14 +93,13 @@ impl Subject<'_> {
     }
 }
 
-/// A ride on its number.
+/// Ride on its assigned number.
 pub(super) struct Assignment {
     pub(super) ride: Ride,
-    /// The pair had the number before.
+    /// Whether the pair had the number before.
     pub(super) is_pairs_own: bool,
 }
 
-/// What these two need.
 pub(super) fn number_request(ctx: &Context, parties: &Parties) -> NumberRequest {
     let Parties { customer, driver } = parties;
     let mut countries: Vec<_> = [customer, driver].into_iter().filter_map(|person| person.phone.country()).collect();
@@ -108,9 +108,9 @@ pub(super) fn number_request(ctx: &Context, parties: &Parties) -> NumberRequest 
     NumberRequest { parties: (customer.id, driver.id), pair, countries }
 }
 
-/// Stores the ride on a number of the pool: the one that the pair had before, if it can have it again, or one
-/// from a random point of the pool on; at a provider that works, if there is one. A ride that had a number holds it
-/// no more.
+/// Stores the ride on a number of the pool: the one that the pair had before if they can have it again, otherwise the
+/// first free one from a random point of the pool. Prefers providers that work. A stored ride must no longer hold a
+/// number.
 pub(super) async fn assign(
     ctx: &Context,
     tx: &Tx,
@@ -131,7 +131,7 @@ pub(super) async fn assign(
     Err(Error::PoolDepleted(pool::limit(tx, pair, &configured, required, ctx.now()).await?))
 }
 
-/// The same on a number of these providers only; `None` if they have none that is free.
+/// Like [`assign`], but only on a number of these providers. Returns `None` if they have no free number.
 pub(super) async fn assign_from(
     ctx: &Context,
     tx: &Tx,
@@ -147,20 +147,20 @@ pub(super) async fn assign_from(
         let contact = contact.at_least(&former, parties);
         let placed = subject.put_on(tx, parties, former.number_id, contact, now).await?;
         if bindings::take_over(tx, &former, pair, placed.id, ctx.settings.policy.window(contact.until)).await? {
-            // From now on nothing more is owed there that would stay behind.
+            // From now on, nothing more can be queued on the former ride and stay behind there.
             rides::hand_over(tx, former.ride_id, now).await?;
             for (role, person) in [(Role::Customer, parties.0), (Role::Driver, parties.1)] {
                 let was = if role == Role::Customer { former.customer_was } else { former.customer_was.other() };
                 let person_was = if was == Role::Customer { former.parties.0 } else { former.parties.1 };
-                // Somebody else with the same phone is not whom it was written to; and what contact closed on, or its
-                // ride was deleted with, is not sent when contact is open again.
+                // A text is inherited only if its recipient is the same person, not just the same phone. A text whose
+                // contact has closed, or whose ride was deleted, is not sent when contact opens again.
                 if person == person_was && former.open_until.is_some() {
                     outbox::inherit(tx, (former.ride_id, was), (placed.id, role), now).await?;
                 }
             }
             return Ok(Some(Assignment { ride: placed, is_pairs_own: true }));
         }
-        // Other people with the same two phones were faster.
+        // Other people with the same two phones won the race.
         *subject = Subject::Stored(placed.id);
     }
     for _ in 0..MAX_CHOICES {
@@ -174,7 +174,8 @@ pub(super) async fn assign_from(
     Err(Error::Busy { retry_after: Duration::seconds(1) })
 }
 
-/// A number of the customer's country rather than of the driver's, and of that rather than of any other.
+/// Chooses a number from the customer's country, otherwise from the driver's, otherwise from any country unless
+/// `NUMBER_MATCH` is strict.
 async fn choose(
     ctx: &Context,
     tx: &Tx,

@@ -1,4 +1,4 @@
-//! Who may call: clients, their secrets, and the tokens they get for them.
+//! Authentication of callers: clients, their secrets, and the tokens that they exchange them for.
 
 use std::net::IpAddr;
 
@@ -18,32 +18,29 @@ use crate::{
     store::clients::{self, NewClient},
 };
 
-/// How long a token lives at most.
+/// Longest lifetime of a token.
 const TOKEN_LIFETIME: Duration = Duration::hours(1);
 
-/// A token, freshly issued.
+/// Newly issued token.
 pub struct Issued {
-    /// The token.
     pub token: String,
-    /// What it may do.
     pub scopes: Scopes,
-    /// How long it lives.
     pub lifetime: Duration,
 }
 
-/// Why no token is issued (RFC 6749, section 5.2).
+/// Reason why no token is issued (RFC 6749, section 5.2).
 #[derive(Debug)]
 pub enum Denied {
-    /// Unknown client, wrong secret, or revoked: the caller is not told which.
+    /// The client is unknown or revoked, or the secret is wrong. The caller does not learn which.
     InvalidClient,
-    /// The same, and a client id or the caller's address has shown too many wrong secrets lately.
+    /// Same as `InvalidClient`, after too many recent wrong secrets for a client id or from the caller's address.
     TooManyWrongSecrets {
-        /// Not before this.
+        /// Time to wait before the next attempt.
         retry_after: Duration,
     },
     /// The client may not have one of the scopes.
     InvalidScope,
-    /// Something else went wrong.
+    /// Any other failure.
     Failed(Error),
 }
 
@@ -53,11 +50,10 @@ impl From<Error> for Denied {
     }
 }
 
-/// A client with its secret: shown once, never stored.
+/// Client with its secret, which is shown once and never stored.
 pub struct WithSecret {
-    /// The client.
     pub client: Client,
-    /// Its secret; none when a repeated request is answered, since it is not kept.
+    /// `None` when a repeated request is answered: kept answers leave out the secret.
     pub secret: Option<SecretString>,
 }
 
@@ -67,10 +63,10 @@ impl WithSecret {
     }
 }
 
-/// Exchanges a client's id and secret for a token with the scopes asked for, or all it may have.
+/// Exchanges a client's id and secret for a token with the requested scopes, or with all scopes of the client.
 ///
-/// Some ways to send the two can be read in more ways than one: `readings` has each. The secret is checked first and
-/// always, so that nobody can shut out a client that has the right one by showing wrong ones.
+/// Some ways to send the two can be read in more than one way: `readings` has each reading. The secret is always
+/// checked, and first, so that nobody can lock out a client by sending wrong secrets for it.
 pub async fn issue_token(
     ctx: &Context,
     readings: &[(&str, &str)],
@@ -107,8 +103,8 @@ pub async fn issue_token(
     }
 }
 
-/// Reads a token. Its client is looked up every time: the tokens of a revoked client, and those issued for a secret
-/// that works no longer, are dead at once, on every replica.
+/// Verifies a token. Its client is looked up every time: when a client is revoked, or the secret that a token was
+/// issued for stops working, the token stops working at once, on every replica.
 pub async fn authenticate(ctx: &Context, token: &str) -> Result<Caller> {
     let now = ctx.now();
     let claims = ctx.tokens.read(token, now).ok_or(Error::Unauthorized)?;
@@ -120,7 +116,7 @@ pub async fn authenticate(ctx: &Context, token: &str) -> Result<Caller> {
     }
 }
 
-/// Checks the scopes of a new client: a caller can grant only scopes of its own.
+/// Checks the scopes of a new client: a caller can grant only its own scopes.
 pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
     if scopes.is_empty() {
         return Some(FieldError::new("/scopes", "must name at least one"));
@@ -129,7 +125,6 @@ pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
     (!is_covered).then(|| FieldError::new("/scopes", "must be among the scopes of your own token"))
 }
 
-/// Makes a client.
 pub async fn create_client(
     ctx: &Context,
     caller: &Caller,
@@ -150,15 +145,16 @@ pub async fn create_client(
     Ok(WithSecret::new(once, secret))
 }
 
-/// Makes a client from the command line.
+/// Creates a client from the command line, where no caller's scopes limit it.
 pub async fn create_client_unasked(ctx: &Context, name: &ClientName, scopes: &Scopes) -> Result<WithSecret> {
     let secret = chance::secret("msk_");
     let client = store_client(ctx, &chance::name("client_"), name, &secret, scopes).await?;
     Ok(WithSecret { client, secret: Some(secret.into()) })
 }
 
-/// Makes the first client, with all scopes, unless there is one. `given` is what the configuration says; without
-/// it, in the embedded default, one is generated and answered so that it can be shown, once.
+/// Creates the first client, with all scopes, unless it exists. `given` comes from the configuration. Without it, and
+/// if `generate` is set (for an embedded database), the client is generated and returned, so that its secret can be
+/// shown once.
 pub async fn bootstrap_client(
     ctx: &Context,
     given: Option<(String, SecretString)>,
@@ -202,14 +198,14 @@ async fn store_client(
         .await
 }
 
-/// Clients, a page at a time.
 pub async fn list_clients(ctx: &Context, page: &PageRequest) -> Result<Page<Client>> {
     let now = ctx.now();
     Ok(clients::list(&ctx.store, page).await?.map(|client| client.shown_at(now)))
 }
 
-/// Gives a client another secret. The current one works for a day more, with the tokens issued for it; the one before
-/// that, if it still worked, ends at once. A caller cannot take over a client that may do more.
+/// Rotates a client's secret. The current secret works for one more day, with the tokens issued for it. The one before
+/// it stops working at once, if it still worked. A caller cannot rotate the secret of a client with more scopes than
+/// its own.
 pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
     let secret = chance::secret("msk_");
     let (now, hash) = (ctx.now(), SecretHash::of(&secret));
@@ -227,8 +223,8 @@ pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, 
     Ok(WithSecret::new(once, secret))
 }
 
-/// Revokes a client; its tokens die with it. Nobody can revoke the client they came in with: that is how one
-/// locks oneself out. Nor one that may do more.
+/// Revokes a client and with it the client's tokens. A caller cannot revoke its own client, because it would lock
+/// itself out, nor a client with more scopes than its own.
 pub async fn revoke_client(ctx: &Context, caller: &Caller, id: ClientId) -> Result<Client> {
     if caller.id == id {
         return Err(Conflict::OwnClient.into());

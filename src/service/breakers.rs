@@ -1,4 +1,4 @@
-//! The health of providers: failures in a row open a provider's breaker for all replicas, and a probe that succeeds closes it.
+//! Provider health: failures in a row open a provider's breaker for all replicas, and a successful probe closes it.
 
 pub(super) mod streaks;
 
@@ -14,12 +14,12 @@ use crate::{
     store::{Db, breakers, events, outbox, processes::Holder},
 };
 
-/// Breakers that are open or ever were.
+/// Lists breakers that are open or have been.
 pub async fn list(ctx: &Context) -> Result<Vec<Breaker>> {
     breakers::all(&ctx.store).await
 }
 
-/// Configured providers, without those that have been down for so long that rides should have another.
+/// Returns the configured providers, except those that have been down long enough that rides should use another.
 pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec<ProviderName>> {
     let now = ctx.now();
     let down: Vec<_> =
@@ -29,7 +29,7 @@ pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec
     Ok(healthy)
 }
 
-/// Takes note of what a send says of its provider.
+/// Updates a provider's breaker from the outcome of a send.
 pub(super) async fn judge(
     ctx: &Context,
     provider: &ProviderName,
@@ -46,7 +46,7 @@ pub(super) async fn judge(
         };
     }
     if health == Health::RefusingUs {
-        // No text can do better, so one is enough.
+        // The provider refuses every text, so one failure is enough.
         return open(ctx, provider, BreakerReason::ProviderRefusedUs).await;
     }
     let most = ctx.settings.failover.breaker_failures;
@@ -56,7 +56,7 @@ pub(super) async fn judge(
     let opens = ctx.streaks.saw(provider, health, text, most);
     if opens {
         open(ctx, provider, BreakerReason::ProviderUnavailable).await?;
-        // Only now: had it failed, the next failure would try again.
+        // Only after opening succeeded: if it fails, the next failure tries again.
         ctx.streaks.forget(provider);
     }
     Ok(())
@@ -116,7 +116,8 @@ pub(super) async fn probe_failed(ctx: &Context, provider: &ProviderName, reason:
         .await
 }
 
-/// A provider that has to be slower works again. One that refused us has not said yet that it does no longer.
+/// Handles a throttled probe: the provider works again, and the breaker closes. If it opened because the provider
+/// refused us, that may still be so, and it stays open.
 async fn probe_was_throttled(ctx: &Context, provider: &ProviderName) -> Result<()> {
     let open = breakers::all(&ctx.store).await?.into_iter().find(|breaker| breaker.provider == *provider);
     match open {
@@ -125,7 +126,7 @@ async fn probe_was_throttled(ctx: &Context, provider: &ProviderName) -> Result<(
     }
 }
 
-/// A probe was claimed and came to nothing before it was sent: the next text is the probe.
+/// Makes the next text the probe, because a claimed probe was not sent.
 pub(super) async fn probe_again(ctx: &Context, provider: &ProviderName) -> Result<()> {
     let now = ctx.now();
     ctx.store

@@ -1,7 +1,7 @@
-//! CallPoll a provider what became of calls, where it does not tell by itself.
+//! Polls a provider for the results of calls, if the provider does not report them on its own.
 //!
-//! Like the outbox: the worker owns the network, here is everything before and after the exchange. Nothing waits for an
-//! answer, so one that stays away is asked for again later and given up with the call.
+//! The worker does the network exchange; this module does everything before and after it. Nothing waits for an answer:
+//! an unanswered poll is repeated later, until the call itself is closed.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,15 +29,15 @@ use crate::{
     },
 };
 
-/// Before the other phone has rung there is nothing to learn.
+/// Delay of the first poll: before the other phone has rung there is nothing to learn.
 const FIRST: Duration = Duration::seconds(10);
 const LONGEST_PAUSE: Duration = Duration::minutes(5);
-/// How long a question is ours, as long as this process lives: longer than the longest exchange.
+/// Lease of a poll, which also ends when this process dies. Longer than the longest exchange.
 const LEASE: Duration = Duration::minutes(1);
 
-/// A question on its way to its provider.
+/// Poll in flight.
 pub struct CallPoll {
-    /// It tries whether the provider still refuses us.
+    /// Whether this poll is the probe of a provider that refuses us.
     is_probe: bool,
     call: i64,
     call_key: String,
@@ -45,13 +45,13 @@ pub struct CallPoll {
     provider: Arc<dyn Provider>,
 }
 
-/// When to ask about a call that begins now; `None` if its provider tells.
+/// Returns when to poll a call that begins now; `None` if its provider reports results.
 pub(super) fn first_poll(ctx: &Context, provider: &ProviderName, now: Time) -> Option<Time> {
     let polls = |known: &Arc<dyn Provider>| known.profile().call_results == CallResults::Polling;
     ctx.providers.get(provider).is_some_and(polls).then(|| now + FIRST)
 }
 
-/// Takes the questions that are due.
+/// Claims due polls and builds their requests.
 pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest, CallPoll)>> {
     let now = ctx.now();
     let Some(holder) = ctx.membership.holder() else { return Ok(Vec::new()) };
@@ -67,7 +67,7 @@ pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest,
     for question in due {
         let name = question.provider()?;
         let is_probe = match refusing.get(&name) {
-            // It waits for the end of its lease.
+            // The provider refuses us and this poll is not the probe: it waits until its lease ends.
             Some(probe) if *probe != Some(question.id) => continue,
             probe => probe.is_some(),
         };
@@ -80,7 +80,7 @@ pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest,
     Ok(polls)
 }
 
-/// Writes an answer down, and asks again later if the call goes on.
+/// Records an answer, and schedules another poll if the call goes on.
 pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: response, .. }: &Exchange) -> Result<()> {
     let now = ctx.now();
     let provider = &poll.provider.profile().name;
@@ -110,7 +110,7 @@ pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: res
         .await
 }
 
-/// Takes note of what an answer says of our credentials, which are the same as for texts.
+/// Updates the breaker from what an answer shows about our credentials, which are the same as for texts.
 async fn judge_answer(
     ctx: &Context,
     poll: &CallPoll,
@@ -127,7 +127,8 @@ async fn judge_answer(
     }
 }
 
-/// Providers that refuse us, of those that are to be asked, each with the one question that may try whether they still do.
+/// Returns the providers of these polls that refuse us. Each comes with the one poll that probes whether it still does,
+/// or with `None` if no probe is due.
 async fn probe_refusing(
     tx: &Tx,
     due: &[Question],

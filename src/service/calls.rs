@@ -1,4 +1,4 @@
-//! Calls that came in.
+//! Inbound calls.
 
 use super::Context;
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     store::calls::{self, CallFilter},
 };
 
-/// Calls, a page at a time.
 pub async fn list(ctx: &Context, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
     calls::list(&ctx.store, filter, page).await
 }

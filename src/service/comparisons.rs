@@ -1,9 +1,9 @@
-//! How often a client that may not see phones compares a phone of its choice with stored ones.
+//! Limits how often a client that may not see phones compares a phone of its choice with stored ones.
 //!
-//! A use case finds out inside its transaction, with its people locked, what it is about to compare, and goes on only if
-//! all of that is counted ([`require_counted`]). Otherwise it is undone, the comparisons are counted in a
-//! transaction of their own, which stays whatever becomes of the request, and it runs again ([`counting`]). So
-//! nothing is compared that is not counted, and hits and misses are refused alike.
+//! Inside its transaction, with its people locked, a use case determines what it is about to compare, and continues
+//! only if all of it is counted ([`require_counted`]). Otherwise its transaction is rolled back, the comparisons are
+//! counted in a separate transaction that stays committed whatever the outcome of the request, and the use case runs
+//! again ([`counting`]). So nothing is compared without being counted, and hits and misses are limited alike.
 
 use super::Context;
 use crate::{
@@ -20,10 +20,10 @@ use crate::{
     store::{Tx, comparisons, people, rides},
 };
 
-/// How often a use case runs: it finds further comparisons only when phones change at the same time.
+/// Maximum number of runs of a use case. A later run finds further comparisons only if phones change at the same time.
 const TRIES: usize = 6;
 
-/// Runs a use case, counting what it compares.
+/// Runs a use case and counts what it compares.
 pub(super) async fn counting<T, F>(ctx: &Context, client: ClientId, work: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -37,8 +37,8 @@ where
     Err(Error::Busy { retry_after: chrono::Duration::seconds(1) })
 }
 
-/// Counts comparisons; refuses if one of them is too many. The others are counted all the same: which of them was
-/// refused may depend on what they would have found.
+/// Counts comparisons. Returns an error if any of them is over the limit. The others are still counted: which one was
+/// refused may depend on what the others would have found.
 async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>) -> Result<()> {
     comparisons.sort_unstable();
     comparisons.dedup();
@@ -67,7 +67,7 @@ async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>
     }
 }
 
-/// Counts something that is limited by itself, before it is done. A caller who may see phones has no limit.
+/// Counts an operation that has a limit of its own, before it runs. A caller who may see phones has no limit.
 pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
         tracing::info!(client_id = %caller.id, subjects = %subject, "compared a chosen phone with stored ones");
@@ -76,12 +76,12 @@ pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSid
     count(ctx, caller.id, vec![Comparison { subject, digest }]).await
 }
 
-/// Counts a phone that the simulator is asked about.
+/// Counts a phone that a caller asks the simulator about.
 pub async fn count_simulated(ctx: &Context, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
     count_for(ctx, caller, StoredSide::Simulator, ctx.store.phone_index(phone).0).await
 }
 
-/// Refuses to go on unless all of this is counted, or the caller may see phones.
+/// Returns an error unless all of these are counted, or the caller may see phones.
 pub(super) async fn require_counted(
     ctx: &Context,
     tx: &Tx,
@@ -98,18 +98,18 @@ pub(super) async fn require_counted(
     if uncounted.is_empty() { Ok(()) } else { Err(Error::Uncounted(uncounted)) }
 }
 
-/// A phone of the caller's choice is compared with this.
+/// Describes the comparison of a phone of the caller's choice with `subject`.
 pub(super) fn compared(ctx: &Context, subject: StoredSide, phone: &PhoneNumber) -> Comparison {
     Comparison { subject, digest: ctx.store.phone_index(phone).0 }
 }
 
-/// The phones of these two are compared with each other.
+/// Describes the comparisons of two people's phones with each other.
 pub(super) fn pair_compared(ctx: &Context, one: &Person, other: &Person) -> [Comparison; 2] {
     [compared(ctx, StoredSide::Person(one.id), &other.phone), compared(ctx, StoredSide::Person(other.id), &one.phone)]
 }
 
-/// What a phone is compared with when this person gets it: their present one, and what holds the numbers of their open
-/// rides.
+/// Returns the comparisons made when a person gets this phone: with their current phone, and with the holders of the
+/// numbers of their open rides.
 async fn new_phone_compared(ctx: &Context, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<Vec<Comparison>> {
     let mut all = vec![compared(ctx, StoredSide::Person(person.id), phone)];
     if ctx.store.phone_index(phone) == ctx.store.phone_index(&person.phone) {
@@ -123,7 +123,7 @@ async fn new_phone_compared(ctx: &Context, tx: &Tx, person: &Person, phone: &Pho
     Ok(all)
 }
 
-/// Refuses to go on unless what a person's new phone is compared with is counted.
+/// Returns an error unless the comparisons of a person's new phone are counted, or the caller may see phones.
 pub(super) async fn require_new_phone_counted(
     ctx: &Context,
     tx: &Tx,
@@ -138,11 +138,11 @@ pub(super) async fn require_new_phone_counted(
     require_counted(ctx, tx, caller, compared).await
 }
 
-/// Refuses to go on with a new ride unless what it compares is counted. Locks its people as
+/// Returns an error unless the comparisons of a new ride are counted, or the caller may see phones. Locks its people as
 /// `people::resolve` does.
 ///
-/// A phone that stands in the request is no secret. One that does not, because the person is named by id, is compared
-/// with the other party's.
+/// The caller knows a phone that it sends. The stored phone of a person named by id is secret, and it is compared with
+/// the other party's.
 pub(super) async fn require_ride_counted(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
         return Ok(());
@@ -165,7 +165,7 @@ pub(super) async fn require_ride_counted(ctx: &Context, tx: &Tx, caller: &Caller
     require_counted(ctx, tx, caller, all).await
 }
 
-/// The person of a new ride, locked, if it is one that we have.
+/// Finds and locks the person of a new ride, if that person exists.
 async fn known(tx: &Tx, role: Role, person: &PersonRef) -> Result<Option<Person>> {
     match person {
         PersonRef::Known(id) => people::find_locked(tx, role, *id).await,

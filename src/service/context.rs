@@ -1,4 +1,4 @@
-//! What every use case can reach.
+//! Context shared by all use cases.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::{
     wakeup::Wakeup,
 };
 
-/// What every use case can reach: the database, the clock, chance, settings and providers; and what modules keep in
-/// memory, each in a type of its own.
+/// Context shared by all use cases: the database, the clock, randomness, settings, providers, and the in-memory state
+/// of modules, each in a type of its own.
 pub struct Context {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
@@ -36,9 +36,9 @@ pub struct Context {
     pub(super) wrong_secrets: WrongSecrets,
 }
 
-/// Signals that wake the workers before their next regular look.
+/// Signals that wake the workers before their next regular poll.
 pub struct Wakeups {
-    /// Something was added to the outbox, or may be sent now.
+    /// Items were added to the outbox, or may be sent now.
     pub outbox: Wakeup,
     /// Events were added to the log.
     pub events: Wakeup,
@@ -47,7 +47,6 @@ pub struct Wakeups {
 }
 
 impl Wakeups {
-    /// Wakes all workers.
     pub(super) fn send_all(&self) {
         let Self { outbox, events, jobs } = self;
         for wakeup in [outbox, events, jobs] {
@@ -57,7 +56,7 @@ impl Wakeups {
 }
 
 impl Context {
-    /// Puts a context together over an open database.
+    /// Creates the context of an open database.
     pub fn new(config: Config, store: Store, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Self {
         Self {
             store,
@@ -76,17 +75,16 @@ impl Context {
         }
     }
 
-    /// The time now.
     pub fn now(&self) -> Time {
         self.clock.now()
     }
 
-    /// Address of the webhook to which a provider reports.
+    /// Returns the address of the webhook that receives a provider's reports.
     pub(super) fn report_url(&self, provider: &ProviderName) -> String {
         format!("{}/webhooks/{provider}/{}", self.settings.public_base_url, Endpoint::Status.as_str())
     }
 
-    /// Logs which numbers cannot be used because their provider is not configured (any more).
+    /// Warns about providers that have numbers in the pool but are not, or no longer, configured.
     pub async fn warn_of_orphans(&self) -> Result<()> {
         for provider in crate::store::numbers::providers(&self.store).await? {
             if self.providers.get(&provider).is_none() {
@@ -96,7 +94,6 @@ impl Context {
         Ok(())
     }
 
-    /// Closes the database.
     pub async fn close(self) {
         self.store.close().await;
     }

@@ -1,9 +1,10 @@
-//! Delivering events: each endpoint reads the log like a subscriber.
+//! Delivers events: each endpoint reads the log like a subscriber.
 //!
-//! A round takes what is next for one endpoint, posts it, and writes in one transaction what came of it and how far the
-//! endpoint has got. So a round that is lost is repeated, under the same ids. What fails is put aside to be tried again by
-//! itself, behind the news, and the endpoint goes on; one that only fails is left alone, and tried with one event at a time.
-//! So an endpoint that refuses some events for good gets all others, and those few again on their own schedule.
+//! A round loads the next events for one endpoint, posts them, and records the outcomes and the new position of the
+//! endpoint in one transaction. A round that is lost is repeated with the same ids. A failed event is set aside and
+//! retried automatically after the new events, and the endpoint moves on. An endpoint that only fails is paused, and
+//! then tried with one event at a time. So an endpoint that permanently rejects some events still gets all others, and
+//! those few are retried on their own schedule.
 //!
 //! The worker decides how much happens at once.
 
@@ -34,50 +35,50 @@ use crate::{
     },
 };
 
-/// News of one round at most.
+/// Maximum number of new events in a round.
 const NEWS: u64 = 24;
-/// Events of one round at most that are tried again.
+/// Maximum number of retries in a round.
 const AGAIN: u64 = 8;
-/// How often in a row endpoints are claimed for which there turns out to be nothing.
+/// Maximum number of claims in one search for work: claimed endpoints may turn out to have nothing to deliver.
 const CLAIMS: usize = 8;
-/// How long a claim lasts when nothing else ends it. A round begins nothing new after a fourth of it, and an exchange takes a sixth at most.
+/// Lease of a claim that nothing else ends. A round begins no exchange after a quarter of it, and an exchange takes at
+/// most a sixth.
 const LEASE: Duration = Duration::seconds(60);
-/// An endpoint that took so long for an answer is slow.
+/// Response time from which an endpoint counts as slow.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// What is next for an endpoint.
+/// Next events for an endpoint.
 pub struct Round {
     endpoint: Claimed,
-    /// The news in the order of the log, then what is tried again.
+    /// New events in the order of the log, then retries.
     pub items: Vec<Item>,
-    /// How many of them are news.
+    /// Number of new events among the items.
     news: usize,
-    /// The place in the log that is reached when all news was tried.
+    /// Log position of the endpoint once all new events have been tried.
     reaches: i64,
 }
 
 impl Round {
-    /// In whose name its endpoint is claimed.
     pub fn holder(&self) -> Holder {
         self.endpoint.holder
     }
 }
 
-/// An event of a round.
+/// Event of a round.
 pub struct Item {
     event: StoredEvent,
-    /// What became of it before, if it was tried.
+    /// Outcome of earlier attempts, if there were any.
     before: Option<Retry>,
 }
 
 impl Item {
-    /// Whose order it belongs to.
+    /// Returns the ride whose events must stay in order.
     pub fn ride(&self) -> Option<RideId> {
         self.event.data.ride_id
     }
 }
 
-/// An exchange that is over.
+/// Finished exchange.
 pub struct Finished {
     at: Time,
     status: Option<u16>,
@@ -86,12 +87,12 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The endpoint took the event.
+    /// Checks whether the endpoint accepted the event.
     pub fn is_taken(&self) -> bool {
         self.failure.is_none()
     }
 
-    /// An exchange whose request was signed at this time.
+    /// Creates the record of an exchange whose request was signed at this time.
     pub fn new(at: Time, exchange: &Exchange) -> Self {
         Self { at, status: exchange.status(), failure: exchange.failure(), took: exchange.took }
     }
@@ -101,8 +102,8 @@ impl Finished {
     }
 }
 
-/// Claims endpoints for which there is something to do, and looks up what. Those that need not hear of what is new are
-/// done with at once.
+/// Claims endpoints that have something to do, and loads their rounds. Endpoints with nothing new to deliver are
+/// advanced immediately.
 pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<Round>> {
     let limit = usize::try_from(limit).map_err(Error::internal)?;
     let mut rounds = Vec::new();
@@ -118,7 +119,7 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
             match round(ctx, endpoint, now).await {
                 Ok(round) if round.items.is_empty() => idle.push(round),
                 Ok(round) => rounds.push(round),
-                // The others are served; this one again when the lease is over.
+                // The other endpoints are served. This one is claimed again when its lease ends.
                 Err(cause) => {
                     tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown");
                 }
@@ -134,12 +135,12 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
     Ok(rounds)
 }
 
-/// The news, then what is to be tried again. One that fails is tried with a single event: the next of the log if there is
-/// any, so that what it refuses time and again does not keep the others from it.
+/// Loads new events, then retries. A failing endpoint is tried with a single event: the next new one if there is any,
+/// so that an event it keeps rejecting does not hold up the others.
 async fn round(ctx: &Context, endpoint: Claimed, now: Time) -> Result<Round> {
     let is_failing = endpoint.health.is_failing();
     let limit = if is_failing { 1 } else { NEWS };
-    // Asked before the log is read: up to here, nothing can be missing from what is read.
+    // Read before the events: up to this position, none of those read below can be missing.
     let end = events::last_position(&ctx.store).await?;
     let news = events::after(&ctx.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
     let last = news.last().map_or(endpoint.position, |event| event.position);
@@ -157,7 +158,7 @@ async fn round(ctx: &Context, endpoint: Claimed, now: Time) -> Result<Round> {
     Ok(Round { endpoint, items, news, reaches })
 }
 
-/// Writes down that there was nothing for these endpoints.
+/// Records that there was nothing for these endpoints.
 async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
     if rounds.is_empty() {
         return Ok(());
@@ -168,7 +169,7 @@ async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
     ctx.store
         .write(|tx| async move {
             for (endpoint, served) in served {
-                // A claim that was lost is somebody else's.
+                // If the claim was lost, another process has it, and this has no effect.
                 deliveries::finish(&tx, endpoint, served, now).await?;
             }
             Ok(())
@@ -176,7 +177,7 @@ async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
         .await
 }
 
-/// Prepares the post of an event of a round; returns it with the time that it is signed for.
+/// Builds the request for an event of a round. Returns it with the time of its signature.
 pub async fn prepare(ctx: &Context, round: &Round, item: &Item) -> Result<(OutboundRequest, Time)> {
     let Item { event, .. } = item;
     let mut data = serde_json::to_value(&event.data).map_err(Error::internal)?;
@@ -191,15 +192,15 @@ pub async fn prepare(ctx: &Context, round: &Round, item: &Item) -> Result<(Outbo
     Ok((OutboundRequest::post_json(round.endpoint.url.as_str().to_owned(), headers, body), now))
 }
 
-/// The words of the text that an event is about, unless they are erased, or the endpoint's client may not read texts
-/// any more: it is asked for each text, so that none goes out after that changed.
+/// Returns the text that an event is about, unless it was erased or the endpoint's client may no longer read texts. The
+/// permission is checked for each text, so that none is sent after it was withdrawn.
 async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> Result<Option<String>> {
     let Some(id) = event.data.message_id.filter(|_| event.kind.is_about_text()) else { return Ok(None) };
     if !endpoints::may_post_texts(&ctx.store, endpoint).await? {
         return Ok(None);
     }
     let message = match messages::find(&ctx.store, id).await {
-        // It will not open later either, and the event is worth more than its words.
+        // It will not become readable later, and the event matters more than its text.
         Err(cause) if store::is_unopenable(&cause) => {
             tracing::error!(%cause, message_id = %id, "failed to read the text of an event: delivering it without");
             None
@@ -209,7 +210,7 @@ async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> R
     Ok(message.map(|message| message.body.expose().to_owned()).filter(|text| !text.is_empty()))
 }
 
-/// Writes down what came of a round: of its first events, as many as were tried.
+/// Records the outcomes of a round. `finished` covers its first events, as many as were tried.
 pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -> Result<()> {
     let now = ctx.now();
     let served = &served(ctx, round, finished, now);
@@ -237,7 +238,7 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -
 
 fn served(ctx: &Context, round: &Round, finished: &[Finished], now: Time) -> Served {
     let before = round.endpoint.health;
-    // That an event is refused again tells nothing of an endpoint that takes others.
+    // Repeated rejection of one event says nothing about an endpoint that accepts others.
     let tells = |item: &Item, finished: &Finished| finished.is_taken() || item.before.is_none() || before.is_failing();
     let telling = round.items.iter().zip(finished).filter(|(item, finished)| tells(item, finished));
     let health = before.after(telling.map(|(_, finished)| finished.is_taken()), now);
@@ -285,7 +286,7 @@ fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
     }
 }
 
-/// Prepares a test post to an endpoint. It changes nothing.
+/// Prepares a test post to an endpoint. Changes nothing.
 pub async fn prepare_ping(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<OutboundRequest> {
     let now = ctx.now();
     require_own(caller, &find(ctx, id).await?)?;
@@ -295,7 +296,7 @@ pub async fn prepare_ping(ctx: &Context, caller: &Caller, id: EndpointId) -> Res
     Ok(OutboundRequest::post_json(url.as_str().to_owned(), headers, body))
 }
 
-/// The body of a post, after Standard Webhooks.
+/// Builds the body of a post, in the format of Standard Webhooks.
 pub(super) fn body(kind: &str, at: Time, data: &Value) -> String {
     let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({ "type": kind, "timestamp": timestamp, "data": data }).to_string()

@@ -1,4 +1,4 @@
-//! Event endpoints: what the platform says of them.
+//! Event endpoints: creating, listing, editing and deleting them, and delivering events again.
 
 use chrono::Duration;
 use secrecy::SecretString;
@@ -23,16 +23,15 @@ use crate::{
     },
 };
 
-/// Each reads the whole log.
+/// Maximum number of endpoints: each reads the whole log.
 const MOST: u64 = 200;
-/// How long a secret signs beside the one that replaced it.
+/// Time for which the previous secret still signs after a rotation.
 const OVERLAP: Duration = Duration::hours(24);
 
-/// An endpoint with its secret: shown once.
+/// Endpoint with its secret, which is shown once.
 pub struct EndpointWithSecret {
-    /// The endpoint.
     pub endpoint: EventEndpoint,
-    /// Its secret; none when a repeated request is answered, since it is not kept.
+    /// `None` when a repeated request is answered: kept answers leave out the secret.
     pub secret: Option<SecretString>,
 }
 
@@ -42,7 +41,7 @@ impl EndpointWithSecret {
     }
 }
 
-/// Makes an endpoint of the caller's client. It hears of what happens from now on.
+/// Creates an endpoint for the caller's client. It gets events from now on.
 pub async fn create(
     ctx: &Context,
     caller: &Caller,
@@ -74,19 +73,17 @@ fn admit_target(ctx: &Context, url: &TargetUrl) -> Result<()> {
     wrong_target(ctx, url).map_or(Ok(()), |wrong| Err(Error::Invalid(Invalid::Fields, vec![wrong])))
 }
 
-/// The endpoint with this id.
 pub async fn find(ctx: &Context, id: EndpointId) -> Result<EventEndpoint> {
     let found = endpoints::find(&ctx.store, id).await?.ok_or(Error::NotFound)?;
     Ok(without_former(found, ctx.now()))
 }
 
-/// Endpoints, a page at a time.
 pub async fn list(ctx: &Context, page: &PageRequest) -> Result<Page<EventEndpoint>> {
     let now = ctx.now();
     Ok(endpoints::list(&ctx.store, page).await?.map(|endpoint| without_former(endpoint, now)))
 }
 
-/// Edits an endpoint. One that is enabled again, or is somewhere else, is served at once, from where it was.
+/// Edits an endpoint. One that is enabled again, or has a new URL, is served at once, from its old position.
 pub async fn edit(
     ctx: &Context,
     caller: &Caller,
@@ -130,7 +127,7 @@ pub async fn edit(
     Ok(without_former(edited, now))
 }
 
-/// Deletes an endpoint, with all that was to be delivered to it.
+/// Deletes an endpoint with its pending deliveries.
 pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
     ctx.store
         .write(|tx| async move {
@@ -141,7 +138,7 @@ pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &E
         .await
 }
 
-/// Gives an endpoint another secret; the present one signs too for a day.
+/// Rotates an endpoint's secret. The current secret also signs for one more day.
 pub async fn rotate_secret(
     ctx: &Context,
     caller: &Caller,
@@ -158,8 +155,8 @@ pub async fn rotate_secret(
     Ok(EndpointWithSecret::new(once, secret.spell()))
 }
 
-/// Gives an endpoint to the caller's client, whose rights decide from then on whether it gets texts. A caller who may
-/// not read texts gets it without them.
+/// Transfers an endpoint to the caller's client, whose scopes decide from then on whether the endpoint gets texts. If
+/// the caller may not read texts, the endpoint no longer gets them.
 pub async fn adopt(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<EventEndpoint> {
     let now = ctx.now();
     let adopted = ctx
@@ -176,26 +173,26 @@ pub async fn adopt(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<Eve
     Ok(without_former(adopted, now))
 }
 
-/// Attempts to deliver to an endpoint, a page at a time.
+/// Lists attempts to deliver to an endpoint.
 pub async fn attempts(ctx: &Context, id: EndpointId, page: &PageRequest) -> Result<Page<Attempt>> {
     find(ctx, id).await?;
     deliveries::list_attempts(&ctx.store, AttemptsOf::Endpoint(id), page).await
 }
 
-/// Attempts to deliver an event, a page at a time.
+/// Lists attempts to deliver an event.
 pub async fn attempts_of_event(ctx: &Context, id: EventId, page: &PageRequest) -> Result<Page<Attempt>> {
     events::find(&ctx.store, id).await?.ok_or(Error::NotFound)?;
     deliveries::list_attempts(&ctx.store, AttemptsOf::Event(id), page).await
 }
 
-/// Events that an endpoint has not accepted, a page at a time.
+/// Lists events that an endpoint has not accepted.
 pub async fn retries(ctx: &Context, id: EndpointId, filter: RetryFilter, page: &PageRequest) -> Result<Page<Retry>> {
     find(ctx, id).await?;
     deliveries::list_retries(&ctx.store, id, filter, page).await
 }
 
-/// Delivers an event again, whatever became of it before: to this endpoint, or to all enabled ones that hear of its
-/// type and that the caller may change. Answers to how many.
+/// Delivers an event again, whatever its earlier outcome: to the endpoint `only`, or to all enabled endpoints that
+/// subscribe to its type and that the caller may change. Returns the number of endpoints.
 pub async fn redeliver(
     ctx: &Context,
     caller: &Caller,
@@ -226,7 +223,7 @@ pub async fn redeliver(
     Ok(count.value)
 }
 
-/// The endpoint, locked, if the caller may change it.
+/// Finds and locks an endpoint. Returns an error if the caller may not change it.
 async fn own_locked(tx: &Tx, caller: &Caller, id: EndpointId) -> Result<Option<EventEndpoint>> {
     let found = endpoints::find_locked(tx, id).await?;
     if let Some(endpoint) = &found {
@@ -235,7 +232,7 @@ async fn own_locked(tx: &Tx, caller: &Caller, id: EndpointId) -> Result<Option<E
     Ok(found)
 }
 
-/// Refuses a caller who may not change this endpoint, or have something posted to it.
+/// Returns an error if the caller may not change this endpoint, or have anything posted to it.
 pub(super) fn require_own(caller: &Caller, endpoint: &EventEndpoint) -> Result<()> {
     if endpoint.is_of(caller.id) { Ok(()) } else { require(caller, Scope::EventsAdmin) }
 }
@@ -244,7 +241,7 @@ fn require(caller: &Caller, scope: Scope) -> Result<()> {
     if caller.scopes.has(scope) { Ok(()) } else { Err(Error::MissingScope(scope)) }
 }
 
-/// A secret that signs no longer is not spoken of, even before upkeep forgets it.
+/// Hides a previous secret that no longer signs, even if upkeep has not deleted it yet.
 fn without_former(endpoint: EventEndpoint, now: Time) -> EventEndpoint {
     let former_secret_until = endpoint.former_secret_until.filter(|until| *until > now);
     EventEndpoint { former_secret_until, ..endpoint }

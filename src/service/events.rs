@@ -1,4 +1,5 @@
-//! The log of platform events. Events are recorded where their causes are stored; here they get their places, and are read.
+//! The log of platform events. Use cases record events with their causes; this module assigns their positions in the
+//! log, and reads them.
 
 use super::Context;
 use crate::{
@@ -11,13 +12,13 @@ use crate::{
     store::events::{self, EventFilter},
 };
 
-/// How many events get their places at once.
+/// Maximum number of events that get their positions at once.
 const BATCH: u64 = 1000;
 
-/// Gives committed events their places in the log, as many as one round takes; answers how many. Any number of replicas
-/// may try at once: one after the other does.
+/// Assigns log positions to committed events, at most one batch. Returns how many. Replicas that try at the same time
+/// take turns.
 pub async fn place_events(ctx: &Context) -> Result<usize> {
-    // A look costs no lock, and as a rule there is nothing.
+    // This check takes no lock, and usually finds nothing.
     if !events::any_unplaced(&ctx.store).await? {
         return Ok(0);
     }
@@ -28,12 +29,11 @@ pub async fn place_events(ctx: &Context) -> Result<usize> {
     usize::try_from(placed).map_err(Error::internal)
 }
 
-/// Events that have their place in the log, a page at a time. The page goes by place.
+/// Lists events that have a position in the log, by position.
 pub async fn list(ctx: &Context, filter: &EventFilter, page: &PageRequest) -> Result<Page<StoredEvent>> {
     events::list(&ctx.store, filter, page).await
 }
 
-/// The event with this id.
 pub async fn find(ctx: &Context, id: EventId) -> Result<StoredEvent> {
     events::find(&ctx.store, id).await?.ok_or(Error::NotFound)
 }

@@ -1,4 +1,5 @@
-//! Whether requests should come here: the database answers and takes writes, the clocks agree, and nobody asked us to stop.
+//! Readiness: a process should get requests only if the database answers and accepts writes, the clocks agree, and
+//! nobody asked it to stop.
 
 use std::time::{Duration as Span, Instant};
 
@@ -13,27 +14,26 @@ use crate::{
     store::{self, jobs},
 };
 
-/// A measurement is wrong by up to half of the time it took; one that took longer says nothing.
+/// Longest measurement that counts: its error is up to half of its duration.
 const EXACT: Duration = Duration::seconds(1);
-/// Health checks that come faster share an answer.
+/// Health checks within this time share an answer.
 const PROBE_EVERY: Span = Span::from_secs(1);
-/// Whoever asks waits no longer than that for the database; container health checks give up soon after.
+/// Longest wait of a health check for the database. Container health checks give up soon after.
 const PROBE_DEADLINE: Span = Span::from_secs(2);
 
-/// From now on this process is not ready, and sends nothing that it has not begun to send.
+/// Makes this process not ready. From now on it starts no sends.
 pub fn announce_stop(ctx: &Context) {
     ctx.readiness.announce_stop();
 }
 
-/// Whether the process was asked to stop.
 pub fn is_stopping(ctx: &Context) -> bool {
     ctx.readiness.is_stopping()
 }
 
-/// Whether requests should come here.
+/// Checks whether this process should get requests.
 ///
-/// The database is asked by a small write and not by what became of the last one: who is not ready gets no requests,
-/// and would never see another write succeed.
+/// A small write probes the database. The outcome of the last write does not count: a process that is not ready gets no
+/// requests, and would never see another write succeed.
 pub async fn ready(ctx: &Context) -> std::result::Result<(), NotReady> {
     if is_stopping(ctx) {
         return Err(NotReady::Stopping);
@@ -68,8 +68,8 @@ async fn probe(ctx: &Context) -> std::result::Result<(), NotReady> {
     }
 }
 
-/// Compares our clock with the database's, and says in the log when they come apart or together. An embedded
-/// database has our clock.
+/// Compares our clock with the database's, and logs when they diverge or agree again. An embedded database uses our
+/// clock.
 pub async fn measure_skew(ctx: &Context) -> Result<()> {
     // In a transaction, so that only the query lies between the two readings of our clock.
     let (before, theirs, after) = ctx

@@ -1,7 +1,7 @@
-//! The parts of texts that this process has claimed and works on.
+//! Claimed parts that this process is working on.
 //!
-//! A claim can be lost while its process lives: the database goes away in the middle of the claim, or before anything could
-//! be written down. What this process has claimed and does not work on is released as soon as the database is back.
+//! A process can lose track of a claim while it lives: the database goes away during the claim, or before the outcome
+//! is recorded. Claims of this process that it is not working on are released as soon as the database is back.
 
 use std::{
     collections::BTreeSet,
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// What is in hand.
+/// Parts in hand: claimed, and being worked on.
 #[derive(Default)]
 pub(super) struct InHand {
-    /// Each with the number of its attempt: a part that was lost can be in hand once more.
+    /// Parts, each with the number of its attempt: a part whose claim was lost can be in hand a second time.
     parts: Mutex<BTreeSet<(SendId, i32)>>,
-    /// Held for reading while something is claimed, until it is in hand.
+    /// Held for reading from before a claim until its parts are in hand.
     claiming: RwLock<()>,
-    /// There may be claims of this process that are not in hand.
+    /// Whether this process may have claims that are not in hand.
     may_lack: AtomicBool,
 }
 
@@ -42,12 +42,12 @@ impl InHand {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be held from before a claim until its outcome has been taken in hand.
+    /// Returns a guard to hold from before a claim until [`take`](Self::take) has recorded its outcome.
     pub(super) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
         self.claiming.read().await
     }
 
-    /// Takes the outcome of a claim in hand. One that failed may have been committed all the same.
+    /// Takes claimed parts in hand. A claim that failed may still have been committed.
     pub(super) fn take(&self, claimed: &Result<Claimed>) {
         match claimed {
             Ok(claimed) => self.parts().extend(claimed.claims.iter().map(|claim| (claim.id, claim.attempt))),
@@ -55,7 +55,7 @@ impl InHand {
         }
     }
 
-    /// Lets go of a claim. If it is not `finished`, it still is this process's, and is to be released.
+    /// Removes a claim. One that is not `finished` still belongs to this process, and must be released.
     pub(super) fn let_go(&self, claim: Claim, finished: bool) {
         self.parts().remove(&(claim.id, claim.attempt));
         if !finished {

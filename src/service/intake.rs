@@ -1,4 +1,4 @@
-//! From a provider's webhook to our answer: verify, read, act, answer in the provider's dialect, in time.
+//! From a provider's webhook to our answer: verify, read, act, and answer in the provider's dialect, in time.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -22,44 +22,44 @@ use crate::{
     provider::{Endpoint, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
 };
 
-/// A caller listens to silence meanwhile; providers give up after a few seconds.
+/// Deadline for a call: its caller hears silence meanwhile, and providers give up after a few seconds.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Pauses between tries to write down what became of a call whose provider had its answer already.
+/// Pauses between attempts to record a call report after its provider was answered.
 const LATER: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
-/// Why a webhook is not taken.
+/// Reason why a webhook is not accepted.
 pub enum NoIntake {
     /// There is no such provider.
     Unknown,
     /// The provider has no account here, so nothing it sends can be verified.
     NotConfigured,
-    /// The provider does not call this webhook by this method.
+    /// The provider does not call this webhook with this method.
     WrongMethod,
 }
 
-/// A webhook on its way from request to response. Between two of its steps the platform may have to be asked about a
-/// contact: [`next_question`](Intake::next_question) returns the question, and its caller sends it.
+/// Webhook on its way from request to response. Between two steps, the platform may have to be asked about a contact:
+/// [`next_question`](Intake::next_question) returns the question, and its caller sends it.
 pub struct Intake {
     ctx: Arc<Context>,
     adapter: Arc<dyn Provider>,
     endpoint: Endpoint,
-    /// The response, where there is nothing to be taken.
+    /// Response that is decided already, because the webhook was refused or could not be parsed.
     settled: Option<WebhookResponse>,
     events: Vec<ProviderEvent>,
-    /// The event that is taken now, and by when.
+    /// Index of the event that is handled now; `until` is its deadline.
     next: usize,
     until: Option<Instant>,
     inquiry: Inquiry,
-    /// By when all texts and reports must be taken.
+    /// Deadline for all texts and reports.
     patience: Instant,
     flow: Option<CallFlow>,
     is_all_taken: bool,
 }
 
 impl Intake {
-    /// Verifies and reads a webhook of the provider with this name.
+    /// Verifies and parses a webhook of the provider with this name.
     pub fn open(
         ctx: &Arc<Context>,
         provider: &str,
@@ -94,11 +94,11 @@ impl Intake {
         })
     }
 
-    /// Takes the events up to the next one about which the platform must be asked; `None` when all are worked off.
+    /// Handles events up to the next one that the platform must be asked about. Returns `None` when all are handled.
     pub async fn next_question(&mut self) -> Option<OutboundRequest> {
         while let Some(event) = self.events.get(self.next) {
             let until = *self.until.get_or_insert_with(|| match event {
-                // A caller listens to silence meanwhile.
+                // The caller hears silence meanwhile.
                 ProviderEvent::Call(_) => Instant::now() + CALL_DEADLINE,
                 ProviderEvent::CallReport(report) if report.caller_waits => Instant::now() + CALL_DEADLINE,
                 _ => self.patience,
@@ -106,7 +106,7 @@ impl Intake {
             match take_event(&self.ctx, &self.adapter.profile().name, event, &mut self.inquiry, until).await {
                 Ok(Step::Ask(question)) => return Some(question),
                 Ok(Step::Done(decided)) => self.flow = decided.or(self.flow.take()),
-                // It does not hold up the events behind it; the provider repeats them all together.
+                // This does not hold up the events after it. The provider repeats all of them together.
                 Err(NotTaken) => self.is_all_taken = false,
             }
             (self.next, self.until, self.inquiry) = (self.next + 1, None, Inquiry::default());
@@ -114,12 +114,12 @@ impl Intake {
         None
     }
 
-    /// Takes the answer to the question that was returned last.
+    /// Takes the answer to the last question.
     pub fn take_answer(&mut self, exchange: &Exchange) {
         take_answer(&self.ctx, &mut self.inquiry, exchange);
     }
 
-    /// The response, in the provider's dialect, once there is no further question.
+    /// Returns the response, in the provider's dialect, once there is no further question.
     pub fn response(self) -> WebhookResponse {
         let Self { ctx, adapter, endpoint, settled, events, flow, is_all_taken, .. } = self;
         if let Some(response) = settled {
@@ -131,7 +131,7 @@ impl Intake {
         let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(&adapter.profile().name));
         match (flow, endpoint) {
             (Some(flow), _) => render(&flow),
-            // Somebody may be waiting on the line, unless the event was one for which nobody waits.
+            // A caller may be waiting on the line, unless the event was of a kind for which nobody waits.
             (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
                 render(&announce(&ctx, Announcement::NoContact))
             }
@@ -140,7 +140,7 @@ impl Intake {
     }
 }
 
-/// The events of a webhook, or the response to one that is refused or makes no sense.
+/// Returns the events of a webhook, or the response to one that is refused or cannot be parsed.
 fn read(
     ctx: &Context,
     adapter: &dyn Provider,
@@ -182,7 +182,7 @@ async fn take_event(
             within(until, take_report(ctx, provider, report)).await?;
             None
         }
-        // A caller is never left unanswered, even when the database does not answer.
+        // A caller always gets an answer, even if the database does not respond.
         ProviderEvent::CallReport(report) if report.caller_waits => {
             let flow = within(until, take_waiting(ctx, provider, report)).await;
             Some(flow.unwrap_or_else(|NotTaken| {
@@ -208,12 +208,12 @@ async fn take_event(
     Ok(Step::Done(flow))
 }
 
-/// Announcement for a caller about whom nothing is known.
+/// Returns the announcement for a caller about whom nothing is known.
 fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
     ctx.settings.catalogue.default().announce(announcement)
 }
 
-/// The provider was answered already, and may not tell again.
+/// Retries to record a call report: its provider was answered already, and may not report again.
 async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
     for pause in LATER {
         tokio::time::sleep(pause).await;
@@ -228,7 +228,7 @@ fn is_about_texts(event: &ProviderEvent) -> bool {
     matches!(event, ProviderEvent::Text(_) | ProviderEvent::Report(_))
 }
 
-/// An event whose effect is not known to be committed. The provider repeats it; the inbox tells if it was.
+/// Event whose effect may not be committed. The provider repeats it, and the inbox detects whether it was.
 struct NotTaken;
 
 async fn within<T>(until: Instant, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotTaken> {

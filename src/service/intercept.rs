@@ -1,11 +1,11 @@
-//! Asking the platform before a text is relayed or a call connected (`INTERCEPT_URL`).
+//! Asks the platform before a text is relayed or a call is connected (`INTERCEPT_URL`).
 //!
-//! The question is asked with no transaction open, of the way that is open then; the transaction that takes the contact looks
-//! for the way again. If it is another by then, that is asked about too, once. What was taken before is not asked about
-//! again.
+//! The question is asked with no transaction open, about the route at that moment. The transaction that handles the
+//! contact looks up the route again. If it has changed, the platform is asked about the new one too, once. A contact
+//! that was handled before is not asked about again.
 //!
-//! Before a text is asked about it gets its position in the conversation, and later texts wait for it (`store::arrivals`): the
-//! order of a conversation is that of arrival, whatever the platform answers first.
+//! Before the question, a text gets its position in the conversation, and later texts wait for it (`store::arrivals`):
+//! a conversation keeps the order of arrival, whichever answer comes first.
 
 use std::borrow::Cow;
 
@@ -33,30 +33,32 @@ use crate::{
     },
 };
 
-/// Screenings of one contact at most: its way can change while a question is out.
+/// Maximum number of screenings of one contact: its route can change while a question is pending.
 const MAX_SCREENINGS: u32 = 2;
 
-/// How long later texts wait for one that is being asked about: as long as a question takes, and the transactions around it.
+/// Time that later texts wait for one that is being screened: the time limit of a question, and the transactions around
+/// it.
 const HOLD: Duration = Duration::milliseconds(QUESTION_TIMEOUT.as_millis() as i64 + 200);
 
-/// The screening of one contact: what was asked about it so far, and what the platform said.
+/// Screening of one contact: what the platform was asked so far, and what it answered.
 #[derive(Default)]
 pub(super) struct Inquiry {
     screenings: u32,
-    /// It was looked whether there is something to ask, and the contact was not taken since.
+    /// Whether the contact was checked for a question since the last `reopen`.
     is_screened: bool,
-    /// A question that is out.
+    /// Pending question: its route, and whether it is about a text.
     pending: Option<(Connection, bool)>,
     last: Option<Screened>,
 }
 
 impl Inquiry {
-    /// The contact must be asked about again: it takes another route by now.
+    /// Allows another question, because the contact now takes a different route.
     pub(super) fn reopen(&mut self) {
         self.is_screened = false;
     }
 
-    /// What is said of a contact that goes this way now. `None` if nothing is, and it can be asked about still.
+    /// Returns the verdict on a contact that takes this route now. `None` if there is none, and the platform can still
+    /// be asked.
     fn verdict(&self, way: &Connection) -> Option<Verdict> {
         let said = verdict_of(way, self.last.as_ref());
         if said.is_none() {
@@ -65,8 +67,8 @@ impl Inquiry {
         said.or((self.screenings >= MAX_SCREENINGS).then_some(Verdict::Unclear))
     }
 
-    /// What no answer means now: as it is set, unless an answer has said already that this contact should not go through as
-    /// it is.
+    /// Returns the verdict if the platform does not answer: the configured one, unless an earlier answer already said
+    /// that this contact should not go through as it is.
     fn without_answer(&self, on_failure: OnFailure) -> Verdict {
         match &self.last {
             Some(Screened { verdict: Verdict::Block | Verdict::Replace(_) | Verdict::Unclear, .. }) => Verdict::Unclear,
@@ -75,7 +77,7 @@ impl Inquiry {
     }
 }
 
-/// The question about a text, unless it was asked, or there is nobody to ask, or the text would not go through.
+/// Returns the question about a text. `None` if it was asked, there is nobody to ask, or the text would not go through.
 pub(super) async fn screen_text(
     ctx: &Context,
     provider: &ProviderName,
@@ -94,7 +96,7 @@ pub(super) async fn screen_text(
     Ok(arrived.await?.map(|way| question(ctx, intercept, way, Some(text), inquiry)))
 }
 
-/// Gives a text its position in the conversation that it goes to now, if it goes to one.
+/// Gives a text its position in the conversation of its current route, if it has one.
 async fn enter_conversation(
     ctx: &Context,
     tx: &Tx,
@@ -108,14 +110,14 @@ async fn enter_conversation(
     let (ride, to) = conversation;
     let seq = rides::take_places(tx, ride, Some(way.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
     if let Some(seq) = seq {
-        // The time is that of the position, however long the lock of the ride took.
+        // The time belongs to the position, however long the lock on the ride took.
         let arrival = Arrival { conversation, seq, at: ctx.now() };
         arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
     }
     Ok(Some(way))
 }
 
-/// When and where in its conversation a text arrived, if it was asked about.
+/// Returns when and at which position in its conversation a text arrived, if the platform was asked about it.
 pub(super) async fn arrival_of(
     ctx: &Context,
     tx: &Tx,
@@ -128,8 +130,8 @@ pub(super) async fn arrival_of(
     }
 }
 
-/// Lets what waits for a text go on. The last step of a transaction: a repeat has the lock of the ride when it comes to
-/// the arrival, so nobody may want that lock after the arrival's.
+/// Lets the texts that wait for this one go on. Must be the last step of a transaction: a repeated webhook locks the
+/// ride before the arrival, so no transaction may lock the ride after the arrival.
 pub(super) async fn leave_conversation(
     ctx: &Context,
     tx: &Tx,
@@ -142,7 +144,7 @@ pub(super) async fn leave_conversation(
     }
 }
 
-/// The question about a call. A repeated call gets the first answer, as long as it would reach the same person.
+/// Returns the question about a call. A repeated call gets the first answer, as long as it would reach the same person.
 pub(super) async fn screen_call(
     ctx: &Context,
     provider: &ProviderName,
@@ -158,7 +160,7 @@ pub(super) async fn screen_call(
         return Ok(None);
     };
     if let Some(known) = calls::find(&ctx.store, provider, &call.key).await? {
-        // What did not go to the other party at first never does.
+        // A call that did not go to the other party at first never does.
         if known.reason.is_some() {
             inquiry.last = Some(Screened { way, verdict: Verdict::Block });
             return Ok(None);
@@ -171,14 +173,14 @@ pub(super) async fn screen_call(
     Ok(Some(question(ctx, intercept, way, None, inquiry)))
 }
 
-/// Whether a call was to reach who is at the end of this way now.
+/// Checks whether a call was meant for the person whom this route leads to now.
 async fn went_this_way(ctx: &Context, known: &Call, way: &Connection) -> Result<bool> {
     Ok((known.ride_id, known.from_role) == (Some(way.ride_id), Some(way.from_role))
         && rides::has_same_driver_since(&ctx.store, way.ride_id, known.started_at).await?)
 }
 
-/// A text after its screening: where it goes, and with which words. What it is replaced with has no pictures. `None` if
-/// it must be asked about again.
+/// Returns the route and the content of a text after its screening. A replacement has no pictures. `None` if the
+/// platform must be asked again.
 pub(super) fn screened<'a>(
     ctx: &Context,
     route: Route,
@@ -196,13 +198,13 @@ pub(super) fn screened<'a>(
     })
 }
 
-/// A call after its screening. `None` if it must be asked about again.
+/// Returns the route of a call after its screening. `None` if the platform must be asked again.
 pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
     let (Some(_), Route::Connected(way)) = (&ctx.settings.intercept, &route) else { return Some(route) };
     Some(match inquiry.verdict(way)? {
         Verdict::Allow => route,
         Verdict::Block => refused(way, Refusal::Blocked),
-        // `Verdict::read` makes no replacement of an answer about a call.
+        // `Verdict::read` never returns a replacement for a call.
         Verdict::Unclear | Verdict::Replace(_) => refused(way, Refusal::InterceptUnclear),
     })
 }
@@ -232,7 +234,7 @@ fn question(
     OutboundRequest::post_json(intercept.url.clone(), headers, body)
 }
 
-/// Takes the answer to the question that is out.
+/// Takes the answer to the pending question.
 pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Exchange) {
     let (Some(intercept), Some((way, is_text))) = (&ctx.settings.intercept, inquiry.pending.take()) else { return };
     let (status, is_whole) = match &exchange.outcome {
@@ -241,7 +243,7 @@ pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Excha
     };
     let verdict = match &exchange.outcome {
         Ok(response) if response.status.is_success() => Verdict::read(&response.body, is_text),
-        // It began as an answer: half of a "block" must not count as none.
+        // An answer had begun: half of a "block" must not count as no answer.
         Err(none) if none.status.is_some_and(|status| status.is_success()) => Verdict::Unclear,
         _ => {
             let failure = exchange.failure().map(PostFailure::as_str);
@@ -257,7 +259,7 @@ pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Excha
     inquiry.last = Some(Screened { way, verdict });
 }
 
-/// Whether there is something to be passed on: a keyword is for the provider.
+/// Checks whether a text has something to pass on. A keyword is meant for the provider.
 fn is_for_the_other(text: &InboundText) -> bool {
     !text.keyword && (!text.body.is_blank() || !text.media.is_empty())
 }

@@ -1,7 +1,7 @@
-//! Whether this process is a member of those that serve its database, and so may claim work.
+//! Membership of this process among those that serve its database. Only a member may claim work.
 //!
-//! A process that serves a PostgreSQL database has a row there, whose counter it renews. As long as it does, its claims
-//! are its own, however long an exchange takes. When it cannot, it stops sending before others take its claims over. An
+//! A process that serves a PostgreSQL database has a row there, whose counter it renews. As long as it does, it keeps
+//! its claims, however long an exchange takes. If it cannot, it stops sending before others take over its claims. An
 //! embedded database has one process, whose claims end when the next one starts.
 
 use std::{
@@ -19,24 +19,24 @@ use crate::{
     store::processes::Holder,
 };
 
-/// How often work under way looks whether its claim still holds.
+/// Interval at which work in progress checks that its claim still holds.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What this process is to the others.
+/// Status of this process among the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It has no row: its claims end with their lease.
     #[default]
     Unlisted,
-    /// There are no others.
+    /// It is the only process.
     Alone(ProcessId),
     /// It has a row, whose counter was last renewed at or after this time.
     Listed(ProcessId, Instant),
-    /// It is to have a row and has none: it claims nothing.
+    /// It needs a row and has none: it claims nothing.
     Missing,
 }
 
-/// The standing of this process, as last known.
+/// Last known status of this process.
 #[derive(Default)]
 pub(super) struct Membership(Mutex<Standing>);
 
@@ -45,12 +45,12 @@ impl Membership {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the standing; returns the one before.
+    /// Changes the status. Returns the previous one.
     pub(super) fn become_(&self, standing: Standing) -> Standing {
         std::mem::replace(&mut *self.standing(), standing)
     }
 
-    /// In whose name this process claims; `None` if it must not claim now.
+    /// Returns the holder of new claims; `None` if this process must not claim now.
     pub(super) fn holder(&self) -> Option<Holder> {
         match *self.standing() {
             Standing::Unlisted => Some(Holder::Unnamed),
@@ -67,12 +67,12 @@ impl Membership {
         }
     }
 
-    /// Whether a claim in this name is still this process's.
+    /// Checks whether a claim of this holder still belongs to this process.
     pub(super) fn holds(&self, holder: Holder) -> bool {
         holder == Holder::Unnamed || self.holder() == Some(holder)
     }
 
-    /// Works as long as a claim holds; `None` if it was lost first, and the work was broken off.
+    /// Runs work as long as a claim holds. Returns `None` if the claim was lost first and the work was aborted.
     pub(super) async fn while_held<T>(&self, holder: Holder, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let mut lost = pin!(async {
@@ -81,7 +81,7 @@ impl Membership {
             }
         });
         poll_fn(|context| {
-            // First of all: a process that was paused in the middle must not go on.
+            // Checked first: a process that was paused in the middle must not go on.
             if !self.holds(holder) || lost.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Owes what was lost of a text again, behind what else is owed to its recipient.
+/// Queues the lost parts of a text again, behind anything already queued for its recipient.
 pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<Once<Message>> {
     let now = ctx.now();
     let once = write_once(ctx, request, |tx| async move {
@@ -32,7 +32,7 @@ pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<
             return Err(Conflict::NotRetriable.into());
         };
         let ride = rides::find_locked(&tx, ride_id).await?.ok_or(Conflict::NotRetriable)?;
-        // To or from whoever drove before, it is not for those who are on the ride now.
+        // A text to or from a previous driver is not for the people who are on the ride now.
         let is_of_driver = to == Role::Driver || lost.kind == MessageKind::Relay;
         if is_of_driver && !rides::has_same_driver_since(&tx, ride_id, lost.created_at).await? {
             return Err(Conflict::NotRetriable.into());
@@ -58,7 +58,7 @@ pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<
     Ok(once)
 }
 
-/// Sends a text of the platform's to one party, from the number that the party knows.
+/// Sends a text from the platform to one party, from the number that the party knows.
 pub async fn send(ctx: &Context, request: &RequestId, ride_id: RideId, to: Role, body: &Body) -> Result<Once<Message>> {
     let now = ctx.now();
     let once = write_once(ctx, request, |tx| async move {
@@ -88,12 +88,10 @@ pub async fn send(ctx: &Context, request: &RequestId, ride_id: RideId, to: Role,
     Ok(once)
 }
 
-/// The text with this id.
 pub async fn find(ctx: &Context, id: MessageId) -> Result<Message> {
     messages::find(&ctx.store, id).await?.ok_or(Error::NotFound)
 }
 
-/// Texts, a page at a time.
 pub async fn list(ctx: &Context, filter: &MessageFilter, page: &PageRequest) -> Result<Page<Message>> {
     messages::list(&ctx.store, filter, page).await
 }

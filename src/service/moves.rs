@@ -1,9 +1,9 @@
-//! Moving rides while they live: to another driver, along with a person's new phone, off a number that was suspended or
+//! Moves rides while they are live: to another driver, to a person's new phone, or off a number that was suspended or
 //! whose provider is down.
 //!
-//! What the old phone held on the old number stays, closed and barred: whoever had it reaches nobody by it, and nobody
-//! else gets it before the cool-down is over. Whoever moves a ride locks its people first, customer before driver, then
-//! the ride, as whoever makes one does.
+//! The binding of the old phone to the old number stays, closed and barred: that phone reaches nobody through it, and
+//! nobody else gets it before the cool-down is over. Every move locks the ride's people first, customer before driver,
+//! and then the ride, as creating a ride does.
 
 pub(super) mod cursor;
 
@@ -34,30 +34,30 @@ use crate::{
     },
 };
 
-/// Why a ride leaves its number.
+/// Reason why a ride leaves its number.
 #[derive(Clone, Copy)]
 enum MoveReason<'a> {
-    /// The number is suspended: any other will do.
+    /// The number is suspended: any other one will do.
     Suspended,
-    /// Its provider is down: it is left only for one of these.
+    /// Its provider is down: the ride moves only to a number of these providers.
     DownFor(&'a [ProviderName]),
 }
 
-/// A ride's customer with the driver that it is to have from now on, and the driver before, all locked.
+/// Customer of a ride with its next and its previous driver, all locked.
 pub(super) struct NextDriver {
     pub(super) parties: Parties,
-    /// The driver before; none if that person was erased.
+    /// Previous driver; `None` if that person was erased.
     before: Option<Person>,
 }
 
-/// The people of a ride and the driver that it is asked to have from now on, locked; none if there is no such driver,
-/// or nobody asks.
+/// Locks the people of a ride and the driver whom the edit assigns. Returns `None` if the edit assigns none, or there
+/// is no such ride or person.
 pub(super) async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonId>) -> Result<Option<NextDriver>> {
     let Some(driver) = driver else { return Ok(None) };
     let Some(ride) = rides::find(tx, id).await? else { return Ok(None) };
     let customer = people::find_locked(tx, Role::Customer, ride.customer_id).await?;
     let (mut next, mut before) = (None, None);
-    // By id, so that two edits cannot each wait for the other's second driver.
+    // In the order of ids, so that two edits cannot deadlock on each other's second driver.
     for id in BTreeSet::from([driver, ride.driver_id]) {
         let found = people::find_locked(tx, Role::Driver, id).await?;
         if id == driver { next = found } else { before = found }
@@ -66,12 +66,12 @@ pub(super) async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonI
     Ok(parties.map(|parties| NextDriver { parties, before }))
 }
 
-/// Gives a ride its next driver: on the number that the customer knows if the driver can have
-/// it, on another otherwise. The old driver is cut off, with everything owed to or by them.
+/// Assigns the next driver to a ride. The ride stays on the number that the customer knows if the driver can have it,
+/// and otherwise gets another one. The old driver is cut off: everything queued to or from them is dropped.
 ///
-/// Where customer and old driver had contact left from a ride before (`floor`), they keep it and the number, and this
-/// ride gets another one. If there is none, the present ride goes before: on one number the customer could not tell the
-/// two drivers apart, and would answer one and reach the other.
+/// If the customer and the old driver had contact left from an earlier ride (`floor`), they keep it and the number, and
+/// this ride gets another one. If no other number is free, this ride takes precedence: on one number, the customer
+/// could not distinguish the two drivers, and would answer one but reach the other.
 pub(super) async fn change_driver(
     ctx: &Context,
     tx: &Tx,
@@ -107,8 +107,8 @@ pub(super) async fn change_driver(
     Ok(on_number_of(after, placed))
 }
 
-/// The ride that left contact to this one's customer and old driver, locked, and until when, if these two can have it
-/// again; the next driver must not have the old one's phone.
+/// Finds and locks the ride that left contact to this ride's customer and old driver. Returns it with the end of that
+/// contact, if the two can have it again. They cannot if the next driver has the old driver's phone.
 async fn lock_former(
     ctx: &Context,
     tx: &Tx,
@@ -127,10 +127,11 @@ async fn lock_former(
     Ok((is_theirs && !former.contact_open(now)).then_some((former, floor.until)))
 }
 
-/// Leaves the ride's number to the former ride of its customer and old driver, with contact until then and what is owed
-/// from it, and puts the ride on another number. `None`: there is no other, and everything is as it was.
+/// Returns the ride's number to the former ride of its customer and old driver, with contact until `until` and the
+/// texts pending from it, and moves the ride to another number. Returns `None`, with nothing changed, if no other
+/// number is free.
 ///
-/// What is the former ride's goes back first: on its new number, the ride may inherit texts of another one.
+/// The former ride gets its texts back first: on its new number, the ride may inherit texts of yet another one.
 async fn leave_number_to(
     ctx: &Context,
     tx: &Tx,
@@ -159,7 +160,7 @@ async fn leave_number_to(
     }
 }
 
-/// Lets a person's open rides go on with another phone, all of them or none.
+/// Moves a person's open rides to another phone, all of them or none.
 pub(super) async fn follow_phone(ctx: &Context, tx: &Tx, person: &Person, phone: &PhoneNumber) -> Result<()> {
     let now = ctx.now();
     let (was, is) = (ctx.store.phone_index(&person.phone), ctx.store.phone_index(phone));
@@ -170,13 +171,13 @@ pub(super) async fn follow_phone(ctx: &Context, tx: &Tx, person: &Person, phone:
     let mut in_conflict = Vec::new();
     for id in rides::with_open_contact(tx, person.role, person.id, now).await? {
         let Some(ride) = rides::find_locked(tx, id).await? else { continue };
-        // It may have closed, or got another driver, before its lock was ours.
+        // It may have closed, or changed its driver, before this transaction locked it.
         if !ride.contact_open(now) || ride.party(person.role) != person.id {
             continue;
         }
         let window = ctx.settings.policy.window(ride.contact_until);
         bindings::retire(tx, id, person.role, now, ctx.settings.policy.window(now).barred_until).await?;
-        // Where the other party has this very phone, its own row is in the way.
+        // If the other party has this very phone, that party's own row is in the way.
         if !bindings::rebind(tx, ride.number_id, (&is, person.role), id, window).await? {
             in_conflict.push(id);
         }
@@ -184,14 +185,14 @@ pub(super) async fn follow_phone(ctx: &Context, tx: &Tx, person: &Person, phone:
     if in_conflict.is_empty() { Ok(()) } else { Err(Error::PhoneBarred(in_conflict)) }
 }
 
-/// Moves rides with open contact off suspended numbers, at most `limit`; answers how many there were. A ride for
-/// which no other number is free has its contact closed, and both people are told.
+/// Moves rides with open contact off suspended numbers, at most `limit`. Returns how many there were. If no other
+/// number is free for a ride, its contact is closed and both people are notified.
 pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize> {
     let ids = rides::on_suspended_numbers(&ctx.store, ctx.now(), limit).await?;
     for id in &ids {
         match noting_depletion(ctx, leave_number(ctx, *id, MoveReason::Suspended).await).await {
             Err(Error::PoolDepleted(_)) => strand(ctx, *id).await?,
-            // Too many were faster than this ride: its turn comes again.
+            // Too many other transactions won the race: the next run tries this ride again.
             Err(Error::Busy { .. }) | Ok(_) => {}
             Err(cause) => return Err(cause),
         }
@@ -202,8 +203,8 @@ pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize>
     Ok(ids.len())
 }
 
-/// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`; answers
-/// how many. Where nobody else has a number that is free, a ride waits for its provider.
+/// With `FAILOVER=rebind`, moves rides with open contact off numbers of providers that are down, at most `limit`.
+/// Returns how many moved. If no other provider has a free number, a ride waits for its own.
 pub async fn leave_down_providers(ctx: &Context, limit: u64) -> Result<usize> {
     if !ctx.settings.failover.rebind {
         return Ok(0);
@@ -211,7 +212,7 @@ pub async fn leave_down_providers(ctx: &Context, limit: u64) -> Result<usize> {
     let healthy = healthy_providers(ctx, &ctx.store).await?;
     let mut down = ctx.providers.configured();
     down.retain(|provider| !healthy.contains(provider));
-    // From where the round before ended, so that rides that have to wait do not keep others from their turn.
+    // Starts where the previous round ended, so that rides that have to wait do not hold up others.
     let ids = rides::on_numbers_of(&ctx.store, &down, ctx.failover_cursor.get(), ctx.now(), limit).await?;
     let is_last_round = u64::try_from(ids.len()).is_ok_and(|found| found < limit);
     ctx.failover_cursor.set(ids.last().filter(|_| !is_last_round).copied().unwrap_or(RideId(0)));
@@ -229,7 +230,7 @@ pub async fn leave_down_providers(ctx: &Context, limit: u64) -> Result<usize> {
     Ok(moved)
 }
 
-/// Moves one ride to another number and tells both people; `false` if it need not leave its own any more.
+/// Moves one ride to another number and notifies both people. Returns `false` if it no longer has to leave its own.
 async fn leave_number(ctx: &Context, id: RideId, why: MoveReason<'_>) -> Result<bool> {
     let now = ctx.now();
     ctx.store
@@ -255,14 +256,14 @@ async fn leave_number(ctx: &Context, id: RideId, why: MoveReason<'_>) -> Result<
         .await
 }
 
-/// Closes contact of a ride that no number can carry on, and tells both people from whatever number there is.
+/// Closes contact of a ride for which no number is left, and notifies both people from any number that can still send.
 async fn strand(ctx: &Context, id: RideId) -> Result<()> {
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
             let Some((mut ride, parties)) = lock_stuck(ctx, &tx, id, MoveReason::Suspended).await? else { return Ok(()) };
             for &to in Role::ALL {
-                // What waits there has nowhere to go, and must not keep the last word waiting.
+                // The texts queued there have no route, and must not hold up the final notice.
                 outbox::cut_off(&tx, id, to, now).await?;
             }
             for &to in Role::ALL {
@@ -284,7 +285,7 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
         .await
 }
 
-/// The ride with its people, all locked, if it still has open contact on a number that it must leave.
+/// Returns the ride with its people, all locked, if it still has open contact on a number that it must leave.
 async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: MoveReason<'_>) -> Result<Option<(Ride, Parties)>> {
     let Some(seen) = rides::find(tx, id).await? else { return Ok(None) };
     let customer = people::find_locked(tx, Role::Customer, seen.customer_id).await?;
@@ -297,12 +298,12 @@ async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: MoveReason<'_>) -> 
             numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
         }
     };
-    // With another driver since it was seen, its turn comes again.
+    // If the driver has changed since the first read, a later run tries again.
     let is_same = ride.driver_id == seen.driver_id;
     Ok((is_stuck && is_same && ride.contact_open(ctx.now())).then_some((ride, Parties { customer, driver })))
 }
 
-/// The ride after an edit, on the number that it got.
+/// Returns the edited ride on the number that it was assigned.
 fn on_number_of(after: Ride, Assignment { ride, .. }: Assignment) -> Ride {
     Ride {
         number_id: ride.number_id,

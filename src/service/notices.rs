@@ -1,4 +1,4 @@
-//! Notices: texts that tell the two people about their ride.
+//! Notices: texts that inform the two people about their ride.
 
 use super::{
     Context,
@@ -16,13 +16,13 @@ use crate::{
     store::{Tx, numbers, people},
 };
 
-/// Tells both people of their ride, from its number.
+/// Notifies both people, from the ride's number.
 pub(super) async fn notify_both(ctx: &Context, tx: &Tx, about: About, ride: &Ride, parties: &Parties) -> Result<()> {
     notify(ctx, tx, (about, Role::Customer), ride, parties, ride.number_id).await?;
     notify(ctx, tx, (about, Role::Driver), ride, parties, ride.number_id).await
 }
 
-/// Tells one of them, from this number.
+/// Notifies one of them, from this number.
 pub(super) async fn notify(
     ctx: &Context,
     tx: &Tx,
@@ -60,16 +60,16 @@ pub(super) async fn notify(
     Ok(())
 }
 
-/// Tells both people that time or place of their ride are others.
+/// Notifies both people that the time or place of their ride changed.
 pub(super) async fn notify_of_change(ctx: &Context, tx: &Tx, ride: &Ride) -> Result<()> {
     let customer = people::find(tx, Role::Customer, ride.customer_id).await?;
     let driver = people::find(tx, Role::Driver, ride.driver_id).await?;
-    // Whose contact is over may have been erased.
+    // A person without open contact may have been erased.
     let Some((customer, driver)) = customer.zip(driver) else { return Ok(()) };
     notify_both(ctx, tx, About::Change, ride, &Parties { customer, driver }).await
 }
 
-/// Tells the customer of another driver, and the driver of the ride.
+/// Notifies the customer of the new driver, and the driver of the ride.
 pub(super) async fn notify_of_next_driver(ctx: &Context, tx: &Tx, ride: &Ride, parties: &Parties) -> Result<()> {
     notify(ctx, tx, (About::NewDriver, Role::Customer), ride, parties, ride.number_id).await?;
     notify(ctx, tx, (About::Confirmation, Role::Driver), ride, parties, ride.number_id).await

@@ -1,4 +1,4 @@
-//! The pool.
+//! Numbers of the pool: adding, listing, editing and removing them.
 
 use std::collections::HashSet;
 
@@ -44,13 +44,13 @@ pub async fn create(ctx: &Context, request: &RequestId, new: &NewNumber) -> Resu
     .await
 }
 
-/// What is wrong with the provider of a new number, if it is known.
+/// Checks the provider of a new number, if it is known.
 pub fn wrong_provider(ctx: &Context, pointer: &str, provider: Option<&ProviderName>) -> Option<FieldError> {
     let is_configured = ctx.providers.get(provider?).is_some();
     (!is_configured).then(|| FieldError::new(pointer, "is not a provider that is configured"))
 }
 
-/// What is wrong with new numbers, each as far as it is known.
+/// Checks new numbers, each as far as it is known.
 pub fn wrong_batch<'a>(
     ctx: &Context,
     numbers: impl Iterator<Item = (Option<&'a PhoneNumber>, Option<&'a ProviderName>)>,
@@ -65,11 +65,11 @@ pub fn wrong_batch<'a>(
     wrong
 }
 
-/// Adds many numbers to the pool, all of them or none; what is wrong is named by place in the list.
+/// Adds many numbers to the pool, all of them or none. Errors name entries by their index in the list.
 ///
-/// An import that is refused stores nothing and so leaves no trace of what it asked. A caller who may not see phones is
-/// therefore told of people's phones only in a short list, each of which counts, and not while the list has numbers
-/// of the pool.
+/// A refused import stores nothing, so it leaves no trace of what it asked. A caller who may not see phones therefore
+/// learns about people's phones only from a short list, where each entry counts as a comparison, and only if the list
+/// has no numbers of the pool.
 pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber]) -> Result<Once<Vec<Number>>> {
     let wrong = wrong_batch(ctx, new.iter().map(|number| (Some(&number.phone), Some(&number.provider))));
     if !wrong.is_empty() {
@@ -77,7 +77,7 @@ pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber])
     }
     let now = ctx.now();
     write_once(ctx, request, |tx| async move {
-        // Always in the same order, so that two imports cannot each wait for the other's next number.
+        // Always in the same order, so that two imports cannot deadlock on each other's next number.
         let mut in_order: Vec<_> = new.iter().enumerate().collect();
         in_order.sort_by_key(|(_, number)| number.phone.expose().to_owned());
         let mut conflicts = Vec::new();
@@ -118,17 +118,15 @@ pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber])
     .await
 }
 
-/// The number with this id.
 pub async fn find(ctx: &Context, id: NumberId) -> Result<Number> {
     numbers::find(&ctx.store, id, ctx.now()).await?.ok_or(Error::NotFound)
 }
 
-/// Numbers, a page at a time.
 pub async fn list(ctx: &Context, filter: &NumberFilter, page: &PageRequest) -> Result<Page<Number>> {
     numbers::list(&ctx.store, filter, page, ctx.now()).await
 }
 
-/// Edits a number. Draining or suspending it waits for rides that are being given it at this moment.
+/// Edits a number. Draining or suspending it waits for transactions that are assigning it at this moment.
 pub async fn edit(ctx: &Context, id: NumberId, patch: &NumberPatch, expected: &ExpectedVersion) -> Result<Number> {
     let now = ctx.now();
     ctx.store
@@ -155,7 +153,7 @@ pub async fn edit(ctx: &Context, id: NumberId, patch: &NumberPatch, expected: &E
         .await
 }
 
-/// Takes a number out of the pool, once no contact window on it is open.
+/// Removes a number from the pool, once no contact window on it is open.
 pub async fn delete(ctx: &Context, id: NumberId, expected: &ExpectedVersion) -> Result<()> {
     let now = ctx.now();
     ctx.store
@@ -171,7 +169,7 @@ pub async fn delete(ctx: &Context, id: NumberId, expected: &ExpectedVersion) -> 
         .await
 }
 
-/// A field of one number of a list.
+/// Returns the pointer to a field of one number in a list.
 fn at_place(at: usize, field: &str) -> String {
     format!("/numbers/{at}/{field}")
 }

@@ -19,34 +19,30 @@ use crate::{
     },
 };
 
-/// What names a request across repeats, if its sender gave it a key.
+/// Identity of a request across repeats, if its sender gave it a key.
 pub struct RequestId {
-    /// Whose request.
     pub caller: Caller,
-    /// The operation.
     pub operation: &'static str,
-    /// The key, if there is one.
     pub key: Option<String>,
     /// Fingerprint of the body.
     pub fingerprint: Vec<u8>,
 }
 
-/// An answer, and whether it was given before.
+/// Answer to a request that may have been repeated.
 pub struct Once<T> {
-    /// The answer.
     pub value: T,
-    /// It was kept from the first time.
+    /// Whether the answer was kept from the first request.
     pub repeated: bool,
 }
 
-/// A keyed fingerprint of a request, for [`RequestId`].
+/// Returns a keyed fingerprint of a request, for [`RequestId`].
 pub fn fingerprint(ctx: &Context, request: &[u8]) -> Vec<u8> {
     ctx.store.fingerprint(request)
 }
 
-/// Runs a unit of work in a transaction, or answers as the first time if this request was answered before. The
-/// answer is kept, sealed, in the same transaction. Phones that the work compares are counted first, and so is what
-/// the body is compared with: under a key that somebody used, it could be guessed.
+/// Runs a unit of work in a transaction, or returns the first answer if this request was answered before. The same
+/// transaction keeps the answer, sealed. Phones that the work compares are counted first. So is the comparison of the
+/// body with the first one: otherwise a caller could guess the body that was sent with a used key.
 pub(super) async fn write_once<T, F>(ctx: &Context, request: &RequestId, work: impl Fn(Tx) -> F) -> Result<Once<T>>
 where
     T: Serialize + DeserializeOwned,

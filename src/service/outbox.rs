@@ -1,6 +1,6 @@
-//! Paying what we owe: claim a part, look up its way anew, hand it to the provider, write down what came of it.
+//! Sends outbox items: claims a part, looks up its route again, hands it to the provider, records the outcome.
 //!
-//! The worker owns the network; here is everything before and after the exchange.
+//! The worker does the network exchange; this module does everything before and after it.
 
 use std::sync::Arc;
 
@@ -28,11 +28,12 @@ use crate::{
     },
 };
 
-/// An exchange begins no later than this after its claim, and takes 10 seconds at most: it must be over before the lease is.
+/// Latest start of an exchange after its claim. An exchange takes at most 10 seconds, and must end before the lease
+/// does.
 const BEGINS_WITHIN: Duration = Duration::seconds(18);
 
-/// How long a claim lasts when nothing else ends it. One that names its process is given up when that is dead; its lease can
-/// be so long that clocks may differ by half a minute.
+/// Returns the lease of a claim that nothing else ends. A claim that names its process also ends when the process is
+/// dead, so its lease can be long enough for clocks to differ by half a minute.
 fn lease(holder: Holder) -> Duration {
     match holder {
         Holder::Unnamed => Duration::seconds(30),
@@ -40,22 +41,22 @@ fn lease(holder: Holder) -> Duration {
     }
 }
 
-/// Texts that expire in one transaction each, at most so many in a run.
+/// Maximum number of texts that expire in a run, each in its own transaction.
 const EXPIRED_AT_ONCE: u32 = 200;
 
-/// A part on its way to its provider: what [`write_down`] needs to know.
+/// Part on its way to its provider, with what [`write_down`] needs to know.
 pub struct Dispatch {
     claim: Claim,
     message: MessageId,
     provider: Arc<dyn Provider>,
 }
 
-/// A send that failed.
+/// Failed send.
 struct Failed {
     why: SendFailure,
-    /// The provider's code for it.
+    /// Error code of the provider.
     code: Option<ProviderCode>,
-    /// The HTTP status of its answer.
+    /// HTTP status of the provider's answer.
     status: Option<u16>,
 }
 
@@ -94,7 +95,7 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
             let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
             let claimed = outbox::claim(&tx, &ask, now).await?;
             if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
-                // Until its outcome is known, or the claim is over.
+                // No further probe before the outcome of this one is known, or its claim ends.
                 breakers::probe(&tx, provider, now + lease, breaker.probes, holder).await?;
             }
             Ok(claimed)
@@ -104,18 +105,18 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
     claimed
 }
 
-/// Whether a claimed part may be sent now: the claim holds, and will until that is done.
+/// Checks whether a claimed part may be sent now: the claim holds, and lasts until the send is over.
 pub fn may_send(ctx: &Context, claim: Claim) -> bool {
     let claimed_at = claim.until - lease(claim.holder);
     ctx.membership.holds(claim.holder) && ctx.now() <= claimed_at + BEGINS_WITHIN
 }
 
-/// Lets go of a claim. If it is not `finished`, it is to be released.
+/// Removes a claim from those in hand. If it is not `finished`, it will be released.
 pub fn let_go(ctx: &Context, claim: Claim, finished: bool) {
     ctx.in_hand.let_go(claim, finished);
 }
 
-/// Gives up texts that have become pointless.
+/// Expires texts that were not sent in time.
 pub async fn expire_texts(ctx: &Context) -> Result<()> {
     let now = ctx.now();
     let overdue = outbox::overdue(&ctx.store, now, EXPIRED_AT_ONCE).await?;
@@ -128,19 +129,19 @@ pub async fn expire_texts(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Gives a claim back that was not sent: whoever is there sends it, at once.
+/// Gives back a claim that was not sent: the part is due again at once, for any process.
 pub async fn give_back(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
     let now = ctx.now();
     ctx.store.write(|tx| async move { outbox::give_back(&tx, claim, now).await }).await?;
     came_to_nothing(ctx, provider, claim).await
 }
 
-/// How many parts are owed.
+/// Counts pending parts.
 pub async fn owed_count(ctx: &Context) -> Result<u64> {
     outbox::owed(&ctx.store).await
 }
 
-/// Prepares a claimed part. `None`: there is nothing to send, and why is written down.
+/// Prepares a claimed part. Returns `None` if there is nothing to send, and records the reason.
 pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequest, Dispatch)>> {
     let Some(part) = outbox::resolve(&ctx.store, claim, ctx.now()).await? else { return Ok(None) };
     let Some(way) = part.way else {
@@ -165,12 +166,12 @@ pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequ
     Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
 }
 
-/// A claimed part came to nothing before it was sent. If it was to try a provider, the next one does.
+/// Handles a claimed part that was not sent. If it was a probe, the next part becomes the probe.
 pub async fn came_to_nothing(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
     if claim.is_probe { probe_again(ctx, provider).await } else { Ok(()) }
 }
 
-/// Writes down what came of a dispatch; `None`: it was broken off.
+/// Records the outcome of a dispatch. `exchange` is `None` if the dispatch was aborted.
 pub async fn write_down(ctx: &Context, dispatch: &Dispatch, exchange: Option<&Exchange>) -> Result<()> {
     match exchange {
         Some(exchange) => finish(ctx, dispatch, &exchange.outcome).await,
@@ -226,8 +227,8 @@ async fn finish(
     judge(ctx, provider, health, message, claim.is_probe).await
 }
 
-/// Writes down that a dispatch was broken off, as the claim was lost: nobody knows whether the provider has it. That says
-/// nothing of the provider.
+/// Records a dispatch that was aborted because its claim was lost. Nobody knows whether the provider has the text, and
+/// this says nothing about the provider.
 async fn break_off(ctx: &Context, dispatch: &Dispatch) -> Result<()> {
     let Dispatch { claim, message, provider } = dispatch;
     let provider = &provider.profile().name;
@@ -247,12 +248,12 @@ async fn try_later(
 ) -> Result<()> {
     let reason = failed.reason();
     let cause = failed.cause(&reason);
-    // Where the provider refuses us, it is not the text that has to be given up.
+    // If the provider refuses us, the text is not to blame and is not given up.
     if claim.tries >= retry::MAX_ATTEMPTS && failed.why != SendFailure::ProviderRefusedUs {
         return settle(ctx, message, claim, Ending { in_doubt, ..Ending::failed(cause) }).await;
     }
     let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
-    // Where its provider is down, a text waits for that and not for its own turn.
+    // If its provider is down, a text waits for the provider and not for its own next attempt.
     let pause = if claim.is_probe && !in_doubt {
         after.unwrap_or_default()
     } else {
@@ -271,7 +272,7 @@ async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<
     Ok(())
 }
 
-/// What a response says of the provider itself.
+/// Returns what a response shows about the provider itself.
 fn health(response: &std::result::Result<OutboundResponse, NoResponse>, outcome: &SendOutcome) -> Health {
     match (response, outcome) {
         (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => Health::Well,

@@ -18,16 +18,16 @@ use crate::{
     },
 };
 
-/// Longest part where the provider is not configured, and so nobody knows its limit.
+/// Longest part if the provider is not configured, and its own limit is therefore unknown.
 pub(super) const DEFAULT_PART_LIMIT: TextLimit = TextLimit::utf16(1000);
 
-/// What references begin with.
+/// Prefix of references.
 pub(super) const REFERENCE: &str = "mk";
 
-/// A text to be enqueued.
+/// Text to enqueue.
 pub(super) struct OutgoingText {
     pub(super) ride_id: RideId,
-    /// The driver as of the lookup: if another one drives by now, nothing is enqueued.
+    /// Driver at the time of the lookup. If the driver has changed since, nothing is enqueued.
     pub(super) driver_id: PersonId,
     pub(super) kind: MessageKind,
     pub(super) from: Option<Role>,
@@ -39,17 +39,17 @@ pub(super) struct OutgoingText {
     /// See [`NewMessage::unbound`].
     pub(super) unbound: bool,
     pub(super) received_at: Option<Time>,
-    /// Its position in the conversation, if it got one when it arrived.
+    /// Position in the conversation, if the text got one when it arrived.
     pub(super) position: Option<i64>,
 }
 
-/// Stores a text with its parts in the outbox, in the transaction of what caused it. `None` if contact closed or the
-/// driver was replaced meanwhile: then nothing is stored.
+/// Stores a text with its parts in the outbox, in the transaction of its cause. Returns `None`, and stores nothing, if
+/// contact has closed or the driver was replaced meanwhile.
 pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Time) -> Result<Option<MessageId>> {
     let profile = ctx.providers.get(&text.provider).map(|known| known.profile());
     let limit = profile.map_or(DEFAULT_PART_LIMIT, |profile| profile.text_limit);
     let media_limit = match profile {
-        // Only a text with pictures asks: the others cost no look at the number.
+        // Only a text with pictures needs to look up the number.
         Some(profile) if !text.media.is_empty() && numbers::carries_media(tx, text.number_id).await? => {
             profile.media_limit
         }

@@ -24,7 +24,6 @@ use crate::{
     },
 };
 
-/// Adds a person.
 pub async fn create(ctx: &Context, request: &RequestId, role: Role, new: &NewPerson) -> Result<Once<Person>> {
     let now = ctx.now();
     write_once(ctx, request, |tx| async move {
@@ -34,23 +33,21 @@ pub async fn create(ctx: &Context, request: &RequestId, role: Role, new: &NewPer
     .await
 }
 
-/// The person with this id.
 pub async fn find(ctx: &Context, role: Role, id: PersonId) -> Result<Person> {
     people::find(&ctx.store, role, id).await?.ok_or(Error::NotFound)
 }
 
-/// People, a page at a time.
 pub async fn list(ctx: &Context, role: Role, filter: &PeopleFilter, page: &PageRequest) -> Result<Page<Person>> {
     people::list(&ctx.store, role, filter, page).await
 }
 
-/// Everybody in this role with this phone.
+/// Finds all people in this role with this phone.
 pub async fn find_all(ctx: &Context, caller: &Caller, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
     tracing::info!(client_id = %caller.id, %role, "searched people by phone");
     people::with_phone(&ctx.store, role, &ctx.store.phone_index(phone)).await
 }
 
-/// Edits a person. With another phone, all of their open rides go on, or nothing changes.
+/// Edits a person. If the phone changes, all of their open rides move to the new one, or nothing changes.
 pub async fn edit(
     ctx: &Context,
     caller: &Caller,
@@ -62,7 +59,7 @@ pub async fn edit(
     let now = ctx.now();
     let attempt = || {
         ctx.store.write(move |tx| async move {
-            // Creating a ride locks the person too, so no window opens between the question and the edit.
+            // Creating a ride locks the person too, so no contact window opens between this check and the edit.
             let person = people::find_locked(&tx, role, id).await?.ok_or(Error::NotFound)?;
             expected.require(person.version)?;
             if let Some(phone) = &patch.phone {
@@ -74,7 +71,7 @@ pub async fn edit(
     counting(ctx, caller.id, attempt).await
 }
 
-/// Erases a person: name, phone and external id are gone, the id stays a tombstone.
+/// Erases a person: deletes name, phone and external id, and keeps the id as a tombstone.
 pub async fn delete(ctx: &Context, role: Role, id: PersonId, expected: &ExpectedVersion) -> Result<()> {
     let now = ctx.now();
     ctx.store
@@ -89,8 +86,8 @@ pub async fn delete(ctx: &Context, role: Role, id: PersonId, expected: &Expected
         .await
 }
 
-/// The person of a new ride, locked: one we know, or one found or made by the platform's id and updated if anything
-/// differs. `None` if the id names nobody in this role.
+/// Finds and locks the person of a new ride. A person named by the platform's id is created if missing, and updated if
+/// anything differs. Returns `None` if the id names nobody in this role.
 pub(super) async fn resolve(
     ctx: &Context,
     tx: &Tx,

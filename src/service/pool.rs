@@ -1,4 +1,5 @@
-//! The pool as its operators see it: how far the numbers reach, and a word to platform and log when they run low.
+//! The pool as its operators see it: how far the numbers reach, and warnings to the platform and the log when they run
+//! low.
 
 use chrono::{Duration, NaiveTime};
 
@@ -15,28 +16,26 @@ use crate::{
     },
 };
 
-/// How often it is looked whether the pool is low. Looking reads every binding.
+/// Interval between checks of the pool level. Each reads every binding.
 pub(super) const LOOK_EVERY: Duration = Duration::minutes(5);
 
-/// The pool, counted.
+/// Counts of the pool.
 pub struct PoolReport {
-    /// All of it.
+    /// Counts of the whole pool.
     pub whole: Stock,
-    /// The same by provider and country.
+    /// Counts by provider and country.
     pub groups: Vec<PoolGroup>,
-    /// The pool is low when fewer numbers than this are free for the busiest phone; never if it is 0.
+    /// The pool is low when fewer numbers than this are free for the busiest phone. If it is 0, the pool is never low.
     pub low_water: u32,
-    /// Whether it is.
+    /// Whether the pool is low.
     pub low: bool,
 }
 
-/// The numbers of one provider in one country.
+/// Numbers of one provider in one country.
 pub struct PoolGroup {
-    /// The provider's name.
     pub provider: String,
     /// ISO 3166 country, if known.
     pub country: Option<String>,
-    /// The numbers.
     pub stock: Stock,
 }
 
@@ -76,8 +75,8 @@ fn is_low(ctx: &Context, reach: Reach) -> bool {
     reach.free_for_busiest < i64::from(ctx.settings.low_water)
 }
 
-/// Tells the platform, and the log, when the pool becomes low and when it has recovered, each once whoever looks. Does not
-/// look where there is nothing to see.
+/// Notifies the platform, and logs, when the pool becomes low and when it has recovered: once each, for all replicas.
+/// Skips the check if there can be nothing to report.
 pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
     let now = ctx.now();
     let level = pool::level(&ctx.store).await?;
@@ -103,8 +102,8 @@ pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Passes an outcome on; where a ride found no number, tells the platform and the log, once until the pool has recovered.
-/// To be called outside of the transaction, which that rolled back.
+/// Passes an outcome on. If a ride found no number, notifies the platform and logs it, once until the pool has
+/// recovered. Must be called outside the transaction, which the missing number rolled back.
 pub(super) async fn noting_depletion<T>(ctx: &Context, outcome: Result<T>) -> Result<T> {
     if let Err(Error::PoolDepleted(limit)) = &outcome
         && let Err(cause) = note_depletion(ctx, *limit).await
@@ -122,7 +121,7 @@ async fn note_depletion(ctx: &Context, limit: PoolLimit) -> Result<()> {
     Ok(())
 }
 
-/// Moves the pool to another level and tells the platform; `false` if somebody else was faster.
+/// Moves the pool to another level and notifies the platform. Returns `false` if another replica was faster.
 async fn move_level(ctx: &Context, from: PoolLevel, to: PoolLevel, limit: Option<PoolLimit>) -> Result<bool> {
     let now = ctx.now();
     let data = &EventData {

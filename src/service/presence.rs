@@ -1,4 +1,4 @@
-//! Membership of this process: it renews its row, and takes over from processes that are dead.
+//! Membership of this process: renews its row, and takes over from dead processes.
 
 use std::{
     collections::BTreeSet,
@@ -25,23 +25,24 @@ use crate::{
     },
 };
 
-/// A renewal that takes longer has failed; there is time for another before claims are given up.
+/// Time limit of a renewal. It leaves time for another attempt before claims are lost.
 const RENEWED_WITHIN: Duration = Duration::from_millis(1500);
-/// What a dead process has locked is asked for again this often, and for about as long as its last transaction can last.
+/// Interval and number of attempts to release what a dead process has locked: about as long as its last transaction can
+/// take.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 const COME_AGAIN_TIMES: usize = 30;
 
-/// How this process attends to its row and to the others.
+/// State for keeping the row of this process and watching the others.
 #[derive(Default)]
 pub struct Attendance {
     line: Option<Line>,
     peers: Peers,
-    /// Dead processes from which it takes over now.
+    /// Tasks that take over from dead processes.
     heirs: JoinSet<ProcessId>,
     inheriting: BTreeSet<ProcessId>,
 }
 
-/// Makes this process the only one that serves its database, as far as claims go.
+/// Registers this process as the only one that can hold claims.
 pub async fn serve_alone(ctx: &Context) -> Result<()> {
     let (id, now) = (ProcessId(chance::number()), ctx.now());
     ctx.store.write(|tx| async move { processes::register_alone(&tx, id, now).await }).await?;
@@ -49,8 +50,8 @@ pub async fn serve_alone(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// From now on this process claims only while it is listed among those that serve its database; `false` if that can have
-/// only one.
+/// Makes this process claim only while it is listed among those that serve its database. Returns `false` if the
+/// database can have only one process.
 pub fn expect_peers(ctx: &Context) -> bool {
     let has_peers = store::has_peers(&ctx.store);
     if has_peers {
@@ -59,12 +60,12 @@ pub fn expect_peers(ctx: &Context) -> bool {
     has_peers
 }
 
-/// Works as long as a claim holds; `None` if it was lost first, and the work was broken off.
+/// Runs work as long as a claim holds. Returns `None` if the claim was lost first and the work was aborted.
 pub async fn while_held<T>(ctx: &Context, holder: Holder, work: impl Future<Output = T>) -> Option<T> {
     ctx.membership.while_held(holder, work).await
 }
 
-/// Renews the row of this process, or makes it, and takes over from those that are dead.
+/// Renews or creates the row of this process, and takes over from dead processes.
 pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<()> {
     while let Some(done) = attendance.heirs.try_join_next() {
         if let Ok(id) = done {
@@ -74,7 +75,7 @@ pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<(
     let late = || Error::Unavailable("the counter of this process was not renewed in time".into());
     let renewed = timeout(RENEWED_WITHIN, renew(ctx, attendance)).await.unwrap_or_else(|_| Err(late()));
     if renewed.is_err() {
-        // Whatever state the connection is in.
+        // The connection may be in any state, so it is not used again.
         attendance.line = None;
         attendance.peers.missed();
     }
@@ -142,7 +143,7 @@ async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
     Ok(())
 }
 
-/// Takes this process off the list, and releases what it did not finish: whoever is there goes on with it at once.
+/// Removes this process from the list, and releases its unfinished claims so that others continue at once.
 pub async fn leave(ctx: &Context) -> Result<()> {
     let Some(id) = ctx.membership.id() else { return Ok(()) };
     ctx.membership.become_(Standing::Missing);

@@ -1,4 +1,4 @@
-//! What is known of the readiness of this process.
+//! State that decides the readiness of this process.
 
 use std::{
     sync::{
@@ -12,12 +12,12 @@ use chrono::Duration;
 
 use crate::domain::words::words;
 
-/// A clock that is further from the database's is worth a warning.
+/// Difference from the database's clock beyond which a warning is logged.
 const WARN: Duration = Duration::seconds(1);
-/// With a clock that is further off, windows and leases are no longer what they promise.
+/// Difference beyond which windows and leases cannot be relied on.
 const TOO_FAR: Duration = Duration::seconds(5);
 words! {
-    /// Why requests should not come here.
+    /// Reason why this process should not get requests.
     NotReady {
         /// The process was asked to stop.
         Stopping = "stopping",
@@ -25,13 +25,13 @@ words! {
         ClockSkew = "clock_skew",
         /// The database does not answer, or not in time.
         DatabaseUnreachable = "database_unreachable",
-        /// It answers and takes no writes: it is a standby, read-only, or its disk is full.
+        /// The database answers but accepts no writes: it is a standby, read-only, or its disk is full.
         DatabaseNotWritable = "database_not_writable",
     }
 }
 
 impl NotReady {
-    /// A sentence for whoever asks.
+    /// Returns the explanation in the readiness response.
     pub fn detail(self) -> &'static str {
         match self {
             Self::Stopping => "The process is about to stop.",
@@ -42,16 +42,15 @@ impl NotReady {
     }
 }
 
-/// What is known of the readiness of this process.
 #[derive(Default)]
 pub(super) struct Readiness {
     stopping: AtomicBool,
     skew: Mutex<Skew>,
-    /// The last answer of the database, and when it came.
+    /// Last answer of the database, and when it came.
     pub(super) probe: tokio::sync::Mutex<Option<(Instant, std::result::Result<(), NotReady>)>>,
 }
 
-/// How far clocks are apart.
+/// How far two clocks are apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Skew {
     #[default]
@@ -79,7 +78,7 @@ impl Readiness {
         *self.last_skew()
     }
 
-    /// Takes note of a measurement; returns the one before.
+    /// Records a measurement. Returns the previous one.
     pub(super) fn note_skew(&self, skew: Skew) -> Skew {
         std::mem::replace(&mut *self.last_skew(), skew)
     }

@@ -1,6 +1,6 @@
-//! What phones do to us: a text comes in and one goes out, a call comes in and is connected, news come back.
+//! Inbound contacts: a text is relayed, a call is connected.
 //!
-//! Every event takes its place in the inbox in the transaction of its effect, so a repeat has none.
+//! Every event is recorded in the inbox, in the transaction of its effect, so a repeat has no effect.
 
 use std::borrow::Cow;
 
@@ -39,22 +39,22 @@ use crate::{
     },
 };
 
-/// Addresses of pictures that one text may carry; more are dropped.
+/// Maximum number of picture addresses in one text; further ones are dropped.
 const MAX_MEDIA: usize = 10;
-/// How long a call can be repeated and still be connected. Providers fetch a call flow again within seconds.
+/// Time for which a repeated call can still be connected. Providers fetch a call flow again within seconds.
 const REPEATED: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
 
-/// How far the taking of a contact has come.
+/// Progress in handling a contact.
 pub(super) enum Step<T> {
-    /// The platform must be asked first; then the contact is to be taken again.
+    /// The platform must be asked first; then the contact must be handled again.
     Ask(OutboundRequest),
-    /// It is taken.
+    /// The contact is handled.
     Done(T),
 }
 
-/// Takes a text from a phone: stores it and enqueues it for the other party.
+/// Handles a text from a phone: stores it and enqueues it for the other party.
 pub(super) async fn take_text(
     ctx: &Context,
     provider: &ProviderName,
@@ -76,7 +76,7 @@ pub(super) async fn take_text(
     Ok(Step::Done(()))
 }
 
-/// Takes a text after its screening; `false` if it must be asked about again, and nothing has changed.
+/// Handles a text after its screening. Returns `false`, with nothing changed, if the platform must be asked again.
 async fn take_screened(
     ctx: &Context,
     tx: &Tx,
@@ -118,8 +118,8 @@ async fn take_screened(
     Ok(true)
 }
 
-/// A text to a group, as one to the number of ours that is in it: where several are, to one over which the sender has
-/// contact.
+/// Returns a text to a group as one to the number of ours in that group. If there are several, prefers one on which the
+/// sender has contact.
 async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a InboundText) -> Result<Cow<'a, InboundText>> {
     if text.others.is_empty() {
         return Ok(Cow::Borrowed(text));
@@ -139,14 +139,14 @@ async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a Inbound
     })
 }
 
-/// How long a text is remembered: for as long as its ride could have contact, where a recorded webhook would verify
-/// for ever.
+/// Returns until when a text is remembered. If a recorded webhook would verify forever, that is at least as long as the
+/// text's ride could have contact.
 fn text_kept(ctx: &Context, provider: &ProviderName) -> Time {
     let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().dated);
     ctx.now() + if dated { REMEMBERED } else { ctx.settings.policy.longest_contact().max(REMEMBERED) }
 }
 
-/// Whether anything of it can go out: words, or pictures where the number can carry them.
+/// Checks whether anything of a text can be sent: its body, or its pictures if the number can carry them.
 async fn is_sendable(
     ctx: &Context,
     tx: &Tx,
@@ -184,7 +184,7 @@ async fn relay_text(
         position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
     };
     if enqueue(ctx, tx, outgoing, now).await?.is_none() {
-        // Between the lookup and now the ride was deleted, or got another driver.
+        // Since the lookup, the ride was deleted or its driver was replaced.
         let ride = Some((way.ride_id, way.from_role));
         let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
         keep(ctx, tx, provider, text, closed, arrived_at).await?;
@@ -192,7 +192,7 @@ async fn relay_text(
     Ok(())
 }
 
-/// Records a text that goes nowhere. The words are kept only where a ride's timeline will show them.
+/// Records a text that goes nowhere. Its content is kept only if a ride's timeline will show it.
 async fn keep(
     ctx: &Context,
     tx: &Tx,
@@ -224,8 +224,9 @@ async fn keep(
     Ok(())
 }
 
-/// Takes a call from a phone and says what to do with it. A repeat has no second record, but the answer is decided
-/// again: the caller is still waiting. Unless nobody can be any more: then somebody repeats a recorded webhook.
+/// Handles a call from a phone and decides what to do with it. A repeat is not recorded again, but it is decided again,
+/// because the caller is still waiting. If no caller can still be waiting, the repeat is a replayed webhook, and is not
+/// connected.
 pub(super) async fn take_call(
     ctx: &Context,
     provider: &ProviderName,
@@ -255,8 +256,8 @@ pub(super) async fn take_call(
     }))
 }
 
-/// Records a call after its screening: its route, the phone that it may reach, and whether its caller can still be
-/// waiting. `None` if it must be asked about again, and nothing has changed.
+/// Records a call after its screening. Returns its route, the phone that it may reach, and whether its caller can still
+/// be waiting. Returns `None`, with nothing changed, if the platform must be asked again.
 async fn take_screened_call(
     ctx: &Context,
     tx: &Tx,
@@ -272,13 +273,13 @@ async fn take_screened_call(
         Route::Refused { refusal, .. } => support_for(ctx, tx, *refusal, call).await?,
     };
     let ask_at = first_poll(ctx, provider, now);
-    // The calls themselves are the inbox of calls: they are never forgotten.
+    // The stored calls are themselves the inbox of calls: they are never deleted.
     let record = record_of(provider, call, &route, to.is_some(), ask_at);
     if calls::insert(tx, &record, now).await? {
         return Ok(Some((route, to, true)));
     }
     let known = calls::find_locked(tx, provider, &call.key).await?;
-    // One that was to reach the other party never goes to support, nor the other way: the record says which.
+    // A call meant for the other party never goes to support, or the reverse. The record says which it was.
     let is_waiting = known.is_some_and(|known| {
         !known.status.is_ending()
             && now < known.started_at + REPEATED
@@ -310,7 +311,7 @@ fn record_of<'a>(
     }
 }
 
-/// How a text ended that goes nowhere.
+/// Final state of a text that goes nowhere.
 struct Ended {
     status: MessageStatus,
     reason: &'static str,

@@ -1,4 +1,4 @@
-//! Reports of providers: whether a text was delivered, how a call went.
+//! Provider reports: whether a text was delivered, and how a call went.
 
 use chrono::Duration;
 
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// How long an event is remembered. Providers repeat a webhook for a day at most.
+/// Time for which an event is remembered. Providers repeat a webhook for a day at most.
 pub(super) const REMEMBERED: Duration = Duration::days(7);
 
-/// Takes a delivery report of a text that we sent.
+/// Handles a delivery report of a text that we sent.
 pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
     let now = ctx.now();
     let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
@@ -44,7 +44,7 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
     Ok(())
 }
 
-/// Takes a report of a call whose caller is still on the line, and decides what they hear next.
+/// Handles a report of a call whose caller is still on the line, and decides what they hear next.
 pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
     take_call_report(ctx, provider, report).await?;
     let caller = routing::caller(&ctx.store, provider, &report.call_key).await?;
@@ -57,7 +57,7 @@ pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report:
     })
 }
 
-/// Takes a report of a call.
+/// Handles a report of a call.
 pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
     let now = ctx.now();
     ctx.store
@@ -70,7 +70,7 @@ pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, rep
         .await
 }
 
-/// What a caller hears who is still there when the call to the other party, or to the support number, is over.
+/// Returns what a caller who is still there hears when the call to the other party, or to the support number, is over.
 pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFlow {
     match status {
         CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed if to_party => {
@@ -81,7 +81,6 @@ pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFl
     }
 }
 
-/// Records a report of a call.
 pub(super) async fn record_call_report(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
     let Some(call) = calls::find_locked(tx, provider, &report.call_key).await? else {
         tracing::info!(%provider, "a call report names no call of ours");

@@ -1,4 +1,4 @@
-//! Rides: creating one, with everything that hangs on it, in one transaction; moving and ending it.
+//! Rides: creating one, with everything that belongs to it, in one transaction; editing and ending it.
 
 mod dry_run;
 
@@ -33,10 +33,10 @@ use crate::{
     },
 };
 
-/// What is wrong with the id of a person.
+/// Error for the id of a person who does not exist.
 const NOBODY: &str = "names nobody in this role";
 
-/// A new ride whose request is valid, with its people locked.
+/// New ride whose request is valid, with its people locked.
 struct Admitted {
     parties: Parties,
     number: NumberRequest,
@@ -44,18 +44,18 @@ struct Admitted {
     contact: Contact,
 }
 
-/// An edit, worked out.
+/// Result of an edit.
 struct Applied {
-    /// The ride after it.
+    /// Ride after the edit.
     after: Ride,
-    /// What happened to it.
+    /// Events that the edit causes.
     events: Vec<RideEventKind>,
-    /// What customer and driver before had left from a former ride, if the ride has another driver now.
+    /// Contact that the customer and the previous driver had left from a former ride, if the driver changed.
     left: Option<ContactFloor>,
 }
 
-/// Creates a ride: picks a number that neither phone holds, binds both phones to it, and owes both people their
-/// confirmation; or, when the pool has none for them, changes nothing.
+/// Creates a ride: picks a number that neither phone holds, binds both phones to it, and enqueues a confirmation to
+/// both people. If the pool has no number for them, nothing changes.
 pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
     let now = ctx.now();
     let once = write_once(ctx, request, |tx| async move {
@@ -73,7 +73,7 @@ pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result
     Ok(once)
 }
 
-/// Finds or makes the people of a new ride, locks them, and checks everything that does not depend on the pool.
+/// Finds or creates the people of a new ride, locks them, and checks everything that does not depend on the pool.
 async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
     require_ride_counted(ctx, tx, caller, new).await?;
     let now = ctx.now();
@@ -106,17 +106,15 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result
     Ok(Admitted { parties, number, timeout_at, contact })
 }
 
-/// The ride with this id.
 pub async fn find(ctx: &Context, id: RideId) -> Result<Ride> {
     rides::find(&ctx.store, id).await?.ok_or(Error::NotFound)
 }
 
-/// Rides, a page at a time.
 pub async fn list(ctx: &Context, filter: &RideFilter, page: &PageRequest) -> Result<Page<Ride>> {
     rides::list(&ctx.store, filter, page, ctx.now()).await
 }
 
-/// Edits a ride: its plan while it is not over, its status along the allowed path.
+/// Edits a ride: its plan while it is not over, and its status along the allowed transitions.
 pub async fn edit(
     ctx: &Context,
     caller: &Caller,
@@ -130,8 +128,8 @@ pub async fn edit(
             let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
             let now = ctx.now();
             expected.require(ride.version)?;
-            // A ride whose time is up is over, though no worker has said so yet: nothing may open it again, since
-            // its people's phones and its number may be others' by now.
+            // An overdue ride is over, even if no worker has recorded it yet. Nothing may reopen it: its people's
+            // phones and its number may belong to others now.
             let ride = end_if_overdue(ctx, &tx, ride).await?;
             let Applied { mut after, events, left } = apply(ctx, &ride, patch)?;
             if events.is_empty() {
@@ -167,7 +165,7 @@ pub async fn edit(
     Ok(edited)
 }
 
-/// Ends a ride, as of the moment its longest duration ran out, if that has passed and nobody ended it.
+/// Ends a ride that is overdue, as of the moment its longest duration ran out.
 async fn end_if_overdue(ctx: &Context, tx: &Tx, mut ride: Ride) -> Result<Ride> {
     if ride.status.is_ended() || ride.timeout_at > ctx.now() {
         return Ok(ride);
@@ -177,7 +175,7 @@ async fn end_if_overdue(ctx: &Context, tx: &Tx, mut ride: Ride) -> Result<Ride> 
     rides::update(tx, &ride, ctx.now()).await
 }
 
-/// The ride after the edit, and what happened to it.
+/// Computes the ride after an edit, and the events of the edit.
 fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     let now = ctx.now();
     let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
@@ -206,7 +204,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     if (replanned || is_passed_on) && ride.status.is_ended() {
         return Err(Conflict::RideEnded.into());
     }
-    // Another time would open a window anew that was closed, and its number may be somebody else's by now.
+    // A new time would reopen a closed window, and the number may belong to somebody else now.
     if (after.datetime != ride.datetime || is_passed_on) && !ride.contact_open(now) {
         return Err(Conflict::ContactClosed.into());
     }
@@ -214,7 +212,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     if let Some(driver) = patch.driver_id.filter(|_| is_passed_on) {
         left = after.pass_on(driver, &ride.policy(&ctx.settings.policy));
         if !after.contact_open(now) {
-            // Only what the two before had left kept it open.
+            // Only the contact left to the previous pair kept it open.
             return Err(Conflict::ContactClosed.into());
         }
     }
@@ -230,7 +228,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     Ok(Applied { after, events, left })
 }
 
-/// Extends or shortens the contact of a ride while it is open; at or before now, it closes at once.
+/// Extends or shortens the contact of a ride while it is open. A time that is not in the future closes it at once.
 pub async fn set_contact(
     ctx: &Context,
     request: &RequestId,
@@ -240,7 +238,7 @@ pub async fn set_contact(
 ) -> Result<Ride> {
     let once = write_once(ctx, request, |tx| async move {
         let ride = rides::find_locked(&tx, id).await?.ok_or(Error::NotFound)?;
-        // As late as this: contact may have closed while somebody else had the lock.
+        // Read after the lock: contact may have closed while another transaction held it.
         let now = ctx.now();
         expected.require(ride.version)?;
         let mut ride = end_if_overdue(ctx, &tx, ride).await?;
@@ -260,19 +258,19 @@ pub async fn set_contact(
     Ok(once.value)
 }
 
-/// What is wrong with the plan of a new ride, as far as it is known. [`create_ride`](create) finds the same.
+/// Checks the plan of a new ride, as far as it is known. [`create`] makes the same checks.
 pub fn wrong_plan(ctx: &Context, datetime: Option<Time>, terms: &Terms) -> Vec<FieldError> {
     let timeout_at = datetime.map(|datetime| ctx.settings.policy.with(terms).timeout_at(datetime, ctx.now()));
     let bad = timeout_at.and_then(std::result::Result::err).map(|bad| FieldError::new("/datetime", bad));
     bad.into_iter().chain(terms_too_long(ctx, terms)).collect()
 }
 
-/// What is wrong with the new time of a ride, however long that may last.
+/// Checks the new time of a ride, assuming the longest duration that any ride may have.
 pub fn wrong_time(ctx: &Context, datetime: Option<Time>) -> Vec<FieldError> {
     wrong_plan(ctx, datetime, &Terms { max_duration: Some(ctx.settings.policy.max_duration_limit), grace: None })
 }
 
-/// What of a ride's own lengths is over the limits.
+/// Checks the durations that a ride sets for itself against the limits.
 fn terms_too_long(ctx: &Context, terms: &Terms) -> Vec<FieldError> {
     let asked = [
         ("/grace_s", terms.grace, ctx.settings.policy.grace_limit),
@@ -298,8 +296,8 @@ pub async fn delete(ctx: &Context, id: RideId, expected: &ExpectedVersion) -> Re
         .await
 }
 
-/// Ends rides whose longest duration has run out, at most `limit`; answers how many. Contact needs no worker to
-/// close: this only says so.
+/// Ends rides whose longest duration has run out, at most `limit`. Returns how many. Contact closes without a worker;
+/// this only records it.
 pub async fn end_overdue(ctx: &Context, limit: u64) -> Result<usize> {
     let now = ctx.now();
     let overdue = rides::overdue(&ctx.store, now, limit).await?;
@@ -316,18 +314,18 @@ pub async fn end_overdue(ctx: &Context, limit: u64) -> Result<usize> {
     Ok(overdue.len())
 }
 
-/// Tells the platform of rides whose contact has closed, at most about `limit`; answers how many.
+/// Notifies the platform of rides whose contact has closed, at most about `limit`. Returns how many.
 pub async fn announce_closings(ctx: &Context, limit: u64) -> Result<usize> {
     let now = ctx.now();
     ctx.store.write(|tx| async move { rides::tell_closings(&tx, now, limit).await }).await
 }
 
-/// Time or place of a ride are others than before.
+/// Checks whether the time or place of a ride changed.
 fn is_replanned(before: &Ride, after: &Ride) -> bool {
     (&after.start, &after.destination, after.datetime) != (&before.start, &before.destination, before.datetime)
 }
 
-/// Where the request says who this is.
+/// Returns the pointer to the field of the request that identifies this person.
 fn pointer_of(party: &str, person: &PersonRef) -> String {
     match person {
         PersonRef::Known(_) => format!("/{party}_id"),

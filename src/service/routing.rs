@@ -1,4 +1,4 @@
-//! Where a contact goes.
+//! Routes of contacts.
 
 use super::Context;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::{Db, routing},
 };
 
-/// Where a contact goes now.
+/// Looks up the current route of a contact.
 pub(super) async fn route(
     ctx: &Context,
     db: &impl Db,

@@ -1,5 +1,5 @@
-//! What is done for who contacts a number without having an open ride there, beside saying so: calls can go to a support
-//! number, texts can be answered.
+//! Callers and senders without an open ride on the number that they contact: calls can go to a support number, and
+//! texts can get a reply, in addition to the refusal.
 
 use chrono::Duration;
 
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// A phone is answered by a number once in this time: two machines that answer each other would never end.
+/// A number replies to a phone once in this time: two machines that reply to each other would never stop.
 pub(super) const ONCE_IN: Duration = Duration::hours(24);
 
-/// The support number, if this caller may be connected to it: one who is hidden, or a number of the pool, may not.
-/// Nor may the support number itself, and it must not be in the pool: a call to it would come back to us.
+/// Returns the support number, if this caller may be connected to it. Hidden callers and numbers of the pool may not.
+/// Nor may the support number itself. The support number must not be in the pool: a call to it would come back to us.
 pub(super) async fn support_for(
     ctx: &Context,
     tx: &Tx,
@@ -45,7 +45,7 @@ pub(super) async fn support_for(
     Ok(Some(support.clone()))
 }
 
-/// Answers a text that goes nowhere, in the transaction that keeps it, unless the phone was answered lately.
+/// Replies to a text that goes nowhere, in the transaction that records it, unless the phone got a reply recently.
 pub(super) async fn reply_to(
     ctx: &Context,
     tx: &Tx,

@@ -1,4 +1,4 @@
-//! The timeline of a ride: its texts, its calls and what happened to it.
+//! Timeline of a ride: its texts, its calls and its events.
 
 use super::Context;
 use crate::{
@@ -13,18 +13,15 @@ use crate::{
     store::{calls, messages, rides},
 };
 
-/// One entry of a ride's timeline.
+/// Entry of a ride's timeline.
 pub enum TimelineItem {
-    /// A text.
     Message(Message),
-    /// A call.
     Call(Call),
-    /// Something that happened to the ride.
     Event(RideEvent),
 }
 
 impl TimelineItem {
-    /// When it happened.
+    /// Returns when it happened.
     pub fn at(&self) -> Time {
         match self {
             Self::Message(message) => message.received_at.unwrap_or(message.created_at),
@@ -34,12 +31,12 @@ impl TimelineItem {
     }
 }
 
-/// Everything that happened on a ride, in order.
+/// Returns everything that happened on a ride, in order.
 pub async fn of_ride(ctx: &Context, id: RideId) -> Result<Vec<TimelineItem>> {
     let ride = rides::find(&ctx.store, id).await?.ok_or(Error::NotFound)?;
     let mut items: Vec<_> = rides::events(&ctx.store, id).await?.into_iter().map(TimelineItem::Event).collect();
     if !ride.contact_open(ctx.now()) {
-        // Nobody writes this down: contact closes by the clock.
+        // No record says so: contact closes by the clock.
         let closed = RideEvent { event: RideEventKind::ContactClosed, at: ride.contact_until };
         items.push(TimelineItem::Event(closed));
     }

@@ -1,4 +1,4 @@
-//! Access tokens: JWT under HS256, signed with the first key of `JWT_SECRET` and verified with all of them.
+//! Access tokens: JWTs with HS256, signed with the first key of `JWT_SECRET` and verified with all of them.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::domain::{
     jwt,
 };
 
-/// How far the clock of the replica that issued a token may be ahead of ours, in seconds.
+/// Maximum time, in seconds, by which the clock of the replica that issued a token may be ahead of ours.
 const SKEW: i64 = 60;
 
 /// Signs and reads access tokens. Issuer and audience name this installation, so that a token of another one is refused
@@ -25,7 +25,7 @@ pub(super) struct Tokens {
     issuer: String,
 }
 
-/// What a token says.
+/// Claims of a token.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Claims {
     iss: String,
@@ -33,12 +33,12 @@ pub(super) struct Claims {
     aud: String,
     iat: i64,
     exp: i64,
-    /// We never set it, and obey it if it is there.
+    /// We never set it, but honor it if present.
     #[serde(default = "long_ago", skip_serializing)]
     nbf: i64,
     jti: String,
     pub(super) scope: String,
-    /// Row id of the client: the token's right to exist is checked by primary key.
+    /// Row id of the client, so that the client can be checked by primary key.
     pub(super) cid: ClientId,
     /// Version of the secret that the token was issued for.
     pub(super) sv: i32,
@@ -48,7 +48,7 @@ fn long_ago() -> i64 {
     i64::MIN
 }
 
-/// What a new token is to say.
+/// Claims of a token to issue.
 pub(super) struct NewToken {
     pub(super) client_id: String,
     pub(super) row: ClientId,
@@ -60,13 +60,14 @@ pub(super) struct NewToken {
 }
 
 impl Tokens {
-    /// `secrets`: the first signs, all verify. Without any, no token can be issued or read.
+    /// Creates the signer and verifier. The first of `secrets` signs, all verify. Without any, no token can be issued
+    /// or read.
     pub(super) fn new(secrets: &[SecretString], issuer: &str) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims = HashSet::from(["exp", "iss", "aud", "sub"].map(str::to_owned));
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[issuer]);
-        // Times are compared with our clock below; the library would ask the machine.
+        // Times are compared with our clock below; the library would use the machine's.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
@@ -78,7 +79,6 @@ impl Tokens {
         }
     }
 
-    /// Signs a token.
     pub(super) fn issue(&self, new: NewToken) -> Result<String> {
         let claims = Claims {
             iss: self.issuer.clone(),

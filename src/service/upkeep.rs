@@ -1,7 +1,7 @@
-//! What time does: rides that nobody ended, calls of whose end nobody told, rides to be moved, records that served their
-//! purpose.
+//! Periodic jobs: end overdue rides, close calls that were never reported, move rides, and prune old records.
 //!
-//! Each is a [`Job`], and the replicas share the work: one of them runs a job in a period. No invariant waits for any.
+//! Each is a [`Job`], and the replicas share the work: one of them runs a job in each period. No invariant depends on a
+//! job.
 
 use std::pin::Pin;
 
@@ -23,32 +23,33 @@ use crate::{
     },
 };
 
-/// How long an answer is kept for a repeated request.
+/// Time for which an answer is kept for repeats of its request.
 const ANSWERS_KEPT: Duration = Duration::hours(24);
-/// How long simulated phones remember.
+/// Time for which the screens of simulated phones are kept.
 const SCREENS_KEPT: Duration = Duration::days(7);
-/// No provider lets a call last longer; one that still is open then ended without our being told.
+/// Longest call that any provider allows. A call that is still open after that has ended without a report.
 const LONGEST_CALL: Duration = Duration::hours(4);
-/// How long attempts to deliver events are shown.
+/// Time for which attempts to deliver events are kept.
 const ATTEMPTS_KEPT: Duration = Duration::days(30);
-/// How long the position of a text is kept that its provider has not repeated. None repeats one for longer than a day.
+/// Time for which the position of a text is kept if its provider does not repeat it. No provider repeats a text for
+/// longer than a day.
 const ARRIVALS_KEPT: Duration = Duration::days(1);
-/// How much is done in one transaction: a backlog of one job must not take the database from everybody else.
+/// Maximum number of rows in one transaction: a backlog of one job must not block everybody else.
 const BATCH: u64 = 5000;
-/// Transactions of one run of a job that forgets something, and the pause in which others come to their turn.
+/// Maximum number of transactions in one run of a pruning job, and the pause that lets others in between.
 const BATCHES: u32 = 50;
 const BREATHER: std::time::Duration = std::time::Duration::from_millis(20);
-/// How much of what the platform is told of; each is a row to be written.
+/// Maximum number of changes reported to the platform in one run. Each writes a row.
 const TOLD: u64 = 1000;
-/// Rides moved in a run. Each owes two texts, and an operator who suspends a busy number should not make the texts of
-/// everybody else wait behind its notices.
+/// Maximum number of rides moved in one run. Each enqueues two texts. When an operator suspends a busy number, its
+/// notices should not delay everybody else's texts.
 const MOVED: u64 = 20;
 
-/// Something that is done once in a period, by one of the replicas.
+/// Job that one of the replicas runs once in each period.
 pub struct Job {
-    /// Its row in the database: never to be changed, replicas of two versions share it.
+    /// Name of its row in the database. It must never change: replicas of two versions share the row.
     pub name: &'static str,
-    /// From one run to the next.
+    /// Time from one run to the next.
     pub period: Duration,
     run: Run,
 }
@@ -61,7 +62,7 @@ impl Job {
     }
 }
 
-/// Jobs that keep the records in order. A further one is a line.
+/// Jobs that keep the records in order. To add one, add a line.
 const TIDYING: &[Job] = &[
     Job::every(15, "end_overdue_rides", |service| Box::pin(end_overdue(service))),
     Job::every(15, "announce_closings", |service| Box::pin(announce_some_closings(service))),
@@ -81,19 +82,18 @@ const TIDYING: &[Job] = &[
     Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(pool::watch_pool(service))),
 ];
 
-/// Jobs that change what people can do, or what they are told: tests drive each by hand.
+/// Jobs that change what people can do, or which texts they get. Tests run each of them explicitly.
 const ACTING: &[Job] = &[
     Job::every(2, "expire_texts", |service| Box::pin(expire_texts(service))),
     Job::every(2, "leave_suspended_numbers", |service| Box::pin(leave_some_numbers(service))),
     Job::every(2, "leave_down_providers", |service| Box::pin(leave_some_providers(service))),
 ];
 
-/// All periodic jobs.
 pub fn jobs() -> impl Iterator<Item = &'static Job> {
     TIDYING.iter().chain(ACTING)
 }
 
-/// Runs a job if it is due and no other replica has taken this period's run; answers whether it ran.
+/// Runs a job if it is due and no other replica has claimed this period. Returns whether it ran.
 pub async fn run_if_due(ctx: &Context, job: &Job) -> Result<bool> {
     let now = ctx.now();
     let Some(holder) = ctx.membership.holder() else { return Ok(false) };
@@ -104,8 +104,8 @@ pub async fn run_if_due(ctx: &Context, job: &Job) -> Result<bool> {
     Ok(mine)
 }
 
-/// Runs all that keeps the records in order, due or not. One that fails does not stop the others; the first failure
-/// is answered.
+/// Runs all jobs that keep the records in order, due or not. A failing job does not stop the others. Returns the first
+/// failure.
 pub async fn tidy(ctx: &Context) -> Result<()> {
     let mut outcome = Ok(());
     for job in TIDYING {
@@ -136,7 +136,7 @@ async fn forget_calls(ctx: &Context) -> Result<()> {
     ctx.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
 }
 
-/// Forgets in batches until there is no more, or it is enough for this run.
+/// Prunes in batches until nothing is left, or the limit of one run is reached.
 async fn forget<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl Fn(Tx) -> F) -> Result<()> {
     for _ in 0..BATCHES {
         if ctx.store.write(&batch).await? < BATCH {

@@ -1,10 +1,10 @@
 //! Limits wrong secrets by client id and by address.
 //!
-//! Anybody can make up client ids, and one network of IPv6 has more addresses than we have memory. So the counts are in
-//! a table of fixed size, and none is ever evicted: each source has three cells, which it may share with others, and is
-//! over the limit only if all three are full. A flood of made-up sources can push others over the limit early, but it
-//! cannot make us forget a count. Only wrong secrets are affected: the right one always gets a token. A random key
-//! decides which cells a source has, so nobody can choose to share those of another.
+//! Anybody can invent client ids, and one IPv6 network has more addresses than we have memory. So the counts are in a
+//! table of fixed size, and none is ever evicted. Each source has three cells, which it may share with others, and is
+//! over the limit only if all three are full. A flood of invented sources can push others over the limit early, but it
+//! cannot erase a count. Only wrong secrets are affected: the right one always gets a token. A random key decides which
+//! cells a source has, so nobody can choose to share another source's cells.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -16,16 +16,16 @@ use chrono::Duration;
 
 use crate::domain::{clock::Time, origin::network_of};
 
-/// Wrong secrets allowed for a client id or an address in a window.
+/// Maximum number of wrong secrets for a client id or an address in a window.
 const MOST: usize = 10;
-/// The window, in seconds.
+/// Length of the window, in seconds.
 const WINDOW: u32 = 60;
-/// Cells of each source.
+/// Number of cells of each source.
 const ROWS: usize = 3;
-/// Cells in a row: a power of two. All of them take 4 MiB, and only those that were used take memory at all.
+/// Number of cells in a row, a power of two. All cells take 4 MiB, but only those in use take memory at all.
 const CELLS: usize = 1 << 15;
 
-/// The last wrong secrets of the sources that share this cell, in seconds since 1970; 0 for none.
+/// Times of the last wrong secrets from the sources that share this cell, in seconds since 1970; 0 for none.
 type Cell = [u32; MOST];
 
 pub(super) struct WrongSecrets {
@@ -41,7 +41,7 @@ impl WrongSecrets {
     /// Counts a wrong secret that was sent for these client ids from this address. Returns how long to wait if one of
     /// them is over the limit.
     ///
-    /// While an address is over the limit, nothing is counted for the ids that it names: it could name any number.
+    /// While an address is over the limit, the ids that it names are not counted: it could name any number of them.
     pub(super) fn count<'a>(
         &self,
         address: Option<IpAddr>,
@@ -70,7 +70,7 @@ impl WrongSecrets {
         wait.map(|seconds| Duration::seconds(seconds.into()))
     }
 
-    /// Where the cells of a source are.
+    /// Returns the indexes of a source's cells.
     fn rows(&self, source: impl std::hash::Hash) -> [usize; ROWS] {
         let hash = self.key.hash_one(source);
         std::array::from_fn(|row| {
@@ -82,19 +82,19 @@ impl WrongSecrets {
     }
 }
 
-/// How many seconds ago this was. What the clock has not reached yet, because it was set back, was long ago.
+/// Returns how many seconds ago this was. A time in the future, from before the clock was set back, counts as long ago.
 fn age(at: u32, now: u32) -> u32 {
     now.wrapping_sub(at)
 }
 
-/// How long a source has to wait, in seconds; `None` if one of its cells has room.
+/// Returns how long a source has to wait, in seconds; `None` if one of its cells is not full.
 fn waits(cells: &[Cell], rows: [usize; ROWS], now: u32) -> Option<u32> {
     let oldest = rows.map(|row| cells[row].iter().map(|at| age(*at, now)).max().unwrap_or_default());
     let nearest = oldest.into_iter().max().unwrap_or_default();
     (nearest < WINDOW).then(|| WINDOW - nearest)
 }
 
-/// Counts one more in every cell of a source, in place of the oldest there.
+/// Counts one more in every cell of a source, replacing the oldest time there.
 fn add(cells: &mut [Cell], rows: [usize; ROWS], now: u32) {
     for row in rows {
         if let Some(oldest) = cells[row].iter_mut().max_by_key(|at| age(**at, now)) {
@@ -117,7 +117,7 @@ mod tests {
         Some(text.parse().expect("an address"))
     }
 
-    /// How long to wait after a wrong secret, in seconds; 0 if not at all.
+    /// Returns how long to wait after a wrong secret, in seconds; 0 if not at all.
     fn wrong(table: &WrongSecrets, from: &str, id: &str, seconds: i64) -> i64 {
         table.count(address(from), [id], at(seconds)).map_or(0, |wait| wait.num_seconds())
     }
@@ -168,7 +168,7 @@ mod tests {
             let from = IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(flood) << 64).to_be_bytes());
             table.count(Some(from), [format!("made up {flood}").as_str()], at(30));
         }
-        // Others in the same cells may make it wait for longer, and never for less.
+        // Sources with the same cells may make it wait longer, but never shorter.
         assert!(wrong(&table, "192.0.2.1", "other", 30) >= 30);
         assert!(wrong(&table, "192.0.2.2", "id", 30) >= 30);
     }

@@ -1,4 +1,4 @@
-//! Failures in a row that this process saw.
+//! Failures in a row, as seen by this process.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ impl Streaks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a send; `true` if that makes `most` failures in a row, of more than one text.
+    /// Counts a send. Returns `true` if it makes `most` failures in a row, of more than one text.
     pub(super) fn saw(&self, provider: &ProviderName, health: Health, text: MessageId, most: u32) -> bool {
         self.all().entry(provider.clone()).or_default().saw(health, text, most)
     }

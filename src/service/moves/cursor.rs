@@ -1,10 +1,10 @@
-//! Where the next round of a job goes on.
+//! Position at which the next round of a job continues.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::domain::ids::RideId;
 
-/// The last ride that a round reached; 0 to begin again.
+/// Last ride that a round reached; 0 to start from the beginning.
 #[derive(Default)]
 pub(in crate::service) struct Cursor(AtomicI64);
 

@@ -1,4 +1,4 @@
-//! A ride that is created and undone at once, to tell which number it would get and why no other.
+//! Dry run: creates a ride and undoes it, to show which number it would get and why no other.
 
 use super::{Admitted, admit};
 use crate::{
@@ -21,28 +21,26 @@ use crate::{
     store::{numbers, pool},
 };
 
-/// What would come of a ride.
+/// Result of a dry run.
 pub struct DryRun {
-    /// The number that it would get, or the limit that leaves none.
+    /// Number that the ride would get, or the limit that leaves none.
     pub outcome: std::result::Result<Chosen, PoolLimit>,
-    /// Numbers that it could have, that one included.
+    /// Count of numbers that it could have, including the chosen one.
     pub free: i64,
-    /// Numbers that it could not have, and why; each counts once.
+    /// Counts of numbers that it could not have, by reason. Each number counts once.
     pub rejected: Vec<(Rejection, i64)>,
 }
 
-/// A number that a ride would get.
+/// Number that a ride would get.
 pub struct Chosen {
-    /// Its id.
     pub id: NumberId,
-    /// The number itself.
     pub phone: PhoneNumber,
-    /// Why this one.
+    /// Reason why this number is chosen.
     pub preference: Preference,
 }
 
-/// Creates a ride as `rides::create` does and undoes it, people named in it included; no
-/// idempotency key is taken and nobody is told. Answers which number it got and counts the rest of the pool.
+/// Creates a ride as `rides::create` does and undoes it, including changes to the people named in it. Takes no
+/// idempotency key and notifies nobody. Returns the number that the ride got, and counts the rest of the pool.
 pub async fn dry_run(ctx: &Context, caller: &Caller, new: &NewRide) -> Result<DryRun> {
     count_for(ctx, caller, StoredSide::DryRun, chance::name("").into_bytes()).await?;
     let now = ctx.now();
@@ -73,7 +71,7 @@ pub async fn dry_run(ctx: &Context, caller: &Caller, new: &NewRide) -> Result<Dr
         })
     };
     let (outcome, pair, countries) = counting(ctx, caller.id, attempt).await?;
-    // After the transaction and not in it: counting reads the whole pool, and nobody should wait for that.
+    // Outside the transaction: the count reads the whole pool, and nobody should wait for that.
     let required = (ctx.settings.number_match == NumberMatch::Strict).then_some(countries.as_slice());
     let chosen = outcome.as_ref().ok().map(|chosen| chosen.id);
     let classes = pool::classes(&ctx.store, &pair, usable, required, chosen, now).await?;
