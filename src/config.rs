@@ -1,6 +1,6 @@
-//! Configuration: environment in, one whole value out, or every mistake at once and by name.
+//! Configuration: turns environment variables into one complete value, or reports every mistake at once, by name.
 //!
-//! Nothing is printed and no value is repeated in an error: it may be a secret.
+//! Nothing is printed, and no error repeats a value: it may be a secret.
 
 mod accounts;
 mod connections;
@@ -30,12 +30,12 @@ use crate::{
     store::{DatabaseOptions, Keys},
 };
 
-/// Everything there is to configure.
+/// Complete configuration.
 #[derive(Clone)]
 pub struct Config {
     /// `LISTEN_ADDR`.
     pub listen_addr: SocketAddr,
-    /// `PUBLIC_BASE_URL`, perhaps with a path, without a slash at the end; without it, the listening address.
+    /// `PUBLIC_BASE_URL`: may have a path, and has no trailing slash. `None` stands for the listening address.
     pub public_base_url: Option<String>,
     /// `MAX_CONNECTIONS`.
     pub(crate) max_connections: usize,
@@ -43,7 +43,7 @@ pub struct Config {
     pub(crate) keep_alive: std::time::Duration,
     /// `DATABASE_URL`.
     pub(crate) database: DatabaseOptions,
-    /// The database is the embedded one: what is missing is made up.
+    /// Whether the database is the embedded one: then missing keys and the first client are generated.
     pub embedded: bool,
     /// `JWT_SECRET`: the first signs, all verify.
     pub jwt_secrets: Vec<SecretString>,
@@ -51,22 +51,22 @@ pub struct Config {
     pub(crate) keys: Keys,
     /// `BOOTSTRAP_CLIENT_ID` and `BOOTSTRAP_CLIENT_SECRET`.
     pub bootstrap_client: Option<(String, SecretString)>,
-    /// What use cases and the API read while the service runs.
+    /// Settings that use cases and the API read while the service runs.
     pub settings: Settings,
-    /// Accounts with providers, the simulator's included.
+    /// Accounts with providers, including the simulator's.
     pub(crate) accounts: Accounts,
     /// `MIGRATE_ON_START`.
     pub migrate_on_start: bool,
 }
 
-/// What use cases and the API read while the service runs: a new setting is a field here, a line in `Reader::settings`
-/// and one in `.env.example`.
+/// Settings that use cases and the API read while the service runs. A new setting is a field here, a line in
+/// `Reader::settings` and one in `.env.example`.
 #[derive(Clone)]
 pub struct Settings {
-    /// `PUBLIC_BASE_URL`, or the listening address; without a slash at the end.
+    /// `PUBLIC_BASE_URL`, or the listening address; without a trailing slash.
     pub(crate) public_base_url: String,
-    /// Issuer and audience of access tokens: the configured address, so that two installations refuse each other's
-    /// tokens; without one, a name that all replicas share wherever they listen.
+    /// Issuer and audience of access tokens. If configured, it is `PUBLIC_BASE_URL`, so that two installations refuse
+    /// each other's tokens; otherwise, a name that all replicas share wherever they listen.
     pub(crate) issuer: String,
     /// `TRUSTED_PROXIES`.
     pub(crate) trusted_proxies: TrustedProxies,
@@ -84,9 +84,9 @@ pub struct Settings {
     pub(crate) event_retention: Duration,
     /// `TEMPLATES_DIR` and `DEFAULT_LANGUAGE`: the texts of notices and announcements.
     pub(crate) catalogue: Arc<Catalogue>,
-    /// `SUPPORT_NUMBER`: where calls without a ride go.
+    /// `SUPPORT_NUMBER`: destination of calls without a ride.
     pub(crate) support_number: Option<PhoneNumber>,
-    /// `AUTO_REPLY`: whether texts without a ride are answered.
+    /// `AUTO_REPLY`: whether texts without a ride get a reply.
     pub(crate) auto_reply: bool,
     /// `EVENTS_ALLOW_LOOPBACK`.
     pub(crate) targets: TargetPolicy,
@@ -94,7 +94,7 @@ pub struct Settings {
     pub(crate) intercept: Option<InterceptConfig>,
 }
 
-/// What is wrong with the configuration, one line each.
+/// Mistakes in the configuration, one line each.
 #[derive(Debug)]
 pub struct ConfigErrors(Vec<String>);
 
@@ -112,12 +112,13 @@ impl std::error::Error for ConfigErrors {}
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: a JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Read before everything else, so that the rest can be logged; a mistake in it is reported with the rest.
+    /// Reads the format before everything else, so that the rest can be logged. A mistake in it is reported with the
+    /// rest.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         match env("LOG_FORMAT").as_deref() {
             Some("json") => Self::Json,
@@ -126,7 +127,7 @@ impl LogFormat {
     }
 }
 
-/// Where it listens unless told otherwise.
+/// Default of `LISTEN_ADDR`.
 pub const DEFAULT_LISTEN_ADDR: &str = "127.0.0.1:8080";
 const DEFAULT_DATABASE: &str = "sqlite://./data/maskline.db";
 
@@ -140,7 +141,7 @@ impl Config {
         }
     }
 
-    /// The file of the embedded database, if it is one.
+    /// Returns the file of the database, if it is embedded.
     pub fn database_file(&self) -> Option<PathBuf> {
         DatabaseOptions::sqlite_path(self.database.url.expose_secret()).map(Path::to_owned)
     }
@@ -228,7 +229,7 @@ impl Reader<'_> {
         let event_retention = self.parsed(
             "EVENT_RETENTION",
             "30d",
-            // An event is tried again for more than a day, and has to be there for that.
+            // An event is retried for more than a day, and must be kept for that long.
             "must be a duration from 3 to 365 days, such as 72h or 30d",
             |text| duration(text).filter(|kept| (day * 3..=day * 365).contains(kept)),
         );
@@ -274,7 +275,7 @@ impl Reader<'_> {
             cool_down: cool_down?,
             max_duration,
             booking_horizon: booking_horizon?,
-            // What is the rule is never too long.
+            // A limit is never below the default.
             grace_limit: grace_limit.max(grace),
             max_duration_limit: max_duration_limit.max(max_duration),
         })
@@ -311,7 +312,7 @@ impl Reader<'_> {
         (self.env)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// `NAME`, or the contents of the file that `NAME_FILE` names.
+    /// Reads `NAME`, or the contents of the file that `NAME_FILE` names.
     fn secret(&mut self, name: &str) -> Option<SecretString> {
         let file = format!("{name}_FILE");
         match (self.text(name), self.text(&file)) {
@@ -363,8 +364,9 @@ impl Reader<'_> {
     }
 }
 
-/// The simulated network and its adapter are two ends in one process; what they share follows from what replicas
-/// share: the network signs with the first secret of `JWT_SECRET`, the adapter verifies with each.
+/// Derives a secret of the simulator. The simulated network and its adapter are two ends in one process, so their
+/// secret derives from what replicas share: the network signs with the first secret of `JWT_SECRET`, the adapter
+/// verifies with each.
 fn simulator_secret(jwt_secret: &SecretString) -> SecretString {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, jwt_secret.expose_secret().as_bytes());
     let tag = aws_lc_rs::hmac::sign(&key, b"maskline/simulator");

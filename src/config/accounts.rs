@@ -1,4 +1,4 @@
-//! Provider accounts: each is whole or absent.
+//! Provider accounts: each is complete or absent.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// The accounts with real providers.
+    /// Reads the accounts with real providers.
     pub(super) fn accounts(&mut self) -> Accounts {
         let mut accounts = Accounts {
             messagebird: self.messagebird(),
@@ -33,7 +33,7 @@ impl Reader<'_> {
         accounts
     }
 
-    /// What an account may send, as its provider agreed to. Without that account it says nothing.
+    /// Reads the rate limits of an account, as agreed with its provider. Without that account they have no effect.
     fn limits(&mut self, provider: &ProviderName) -> Limits {
         let name = provider.as_str().to_ascii_uppercase();
         Limits {
@@ -133,8 +133,8 @@ impl Reader<'_> {
         })
     }
 
-    /// The values of an account's variables, if all are there. Some without the others are a mistake, and so is
-    /// anything else of an account that is not there (`wanted`).
+    /// Reads the variables of an account, if all are set. Some without the others are a mistake. So is any other
+    /// setting of an account that is not there (`wanted`).
     fn whole<const N: usize>(&mut self, names: [&str; N], wanted: bool) -> Option<[SecretString; N]> {
         let values = names.map(|name| self.secret(name));
         let missing: Vec<_> = names.iter().zip(&values).filter(|(_, value)| value.is_none()).collect();
@@ -148,27 +148,27 @@ impl Reader<'_> {
         values.try_into().ok()
     }
 
-    /// A value that becomes part of an address.
+    /// Checks a value that becomes part of an address.
     fn identifier(&mut self, name: &str, value: &SecretString) -> Option<String> {
         let value = value.expose_secret();
         let shape = (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         self.require(&format!("{name} must be letters, digits and hyphens"), shape.then(|| value.to_owned()))
     }
 
-    /// Passwords that are all there is to prove a webhook: nothing signs it, and nothing ends it.
+    /// Checks passwords that are the only proof of a webhook: it has no signature and no expiry.
     fn passwords(&mut self, name: &str, value: &SecretString) -> Option<Vec<SecretString>> {
         let passwords = self.list(name, value)?;
         let long = passwords.iter().all(|password| password.expose_secret().len() >= 16);
         self.require(&format!("{name} must be at least 16 characters each"), long.then_some(passwords))
     }
 
-    /// The user of HTTP Basic credentials, in which a colon ends the name.
+    /// Checks the user of HTTP Basic credentials, in which a colon ends the name.
     fn user_name(&mut self, name: &str, value: &SecretString) -> Option<String> {
         let value = value.expose_secret();
         self.require(&format!("{name} must be without a colon"), (!value.contains(':')).then(|| value.to_owned()))
     }
 
-    /// A key, or several during a rotation.
+    /// Reads a key, or several during a rotation.
     fn list(&mut self, name: &str, value: &SecretString) -> Option<Vec<SecretString>> {
         let keys = value.expose_secret().split(',').map(str::trim).filter(|key| !key.is_empty());
         let keys: Vec<_> = keys.map(SecretString::from).collect();

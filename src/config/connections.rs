@@ -6,16 +6,16 @@ use super::{Reader, duration};
 
 /// Fewest connections that make sense: a proxy, health checks and a few clients.
 const FEWEST: u64 = 16;
-/// Most connections by default, however many files the process may open.
+/// Highest default, however many files the process may open.
 const DEFAULT: u64 = 1024;
-/// File descriptors that stay for everything else: the database, 32 sends to a provider, 64 deliveries to event endpoints, the
-/// log.
+/// File descriptors reserved for everything else: the database, 32 sends to a provider, 64 deliveries to event
+/// endpoints, the log.
 const RESERVED: u64 = 160;
-/// File limit of most systems, used where the limit cannot be read.
+/// File limit of most systems, used if the limit cannot be read.
 const USUAL_LIMIT: u64 = 1024;
 
 impl Reader<'_> {
-    /// `MAX_CONNECTIONS`. By default half of the files that the process may open are left for everything else.
+    /// Reads `MAX_CONNECTIONS`. By default, half of the files that the process may open are left for everything else.
     pub(super) fn max_connections(&mut self) -> Option<usize> {
         let limit = open_files();
         let default = (limit / 2).clamp(FEWEST, DEFAULT);
@@ -30,7 +30,6 @@ impl Reader<'_> {
         })
     }
 
-    /// `KEEP_ALIVE`.
     pub(super) fn keep_alive(&mut self) -> Option<Duration> {
         self.parsed("KEEP_ALIVE", "90s", "must be a duration from 1s to 1h, such as 90s", |text| {
             let kept = duration(text)?.to_std().ok()?;
@@ -39,7 +38,7 @@ impl Reader<'_> {
     }
 }
 
-/// Number of files the process may open: its soft limit.
+/// Returns the number of files that the process may open: its soft limit.
 fn open_files() -> u64 {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     soft_limit(&limits).unwrap_or(USUAL_LIMIT)

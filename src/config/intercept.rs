@@ -1,18 +1,18 @@
-//! Who is asked before a contact goes through.
+//! Settings of the platform's interceptor, which is asked before a contact goes through.
 
 use secrecy::ExposeSecret as _;
 
 use super::Reader;
 use crate::domain::{intercept::OnFailure, signature::WebhookSecret};
 
-/// `INTERCEPT_URL` and its kin.
+/// `INTERCEPT_URL` and related settings.
 #[derive(Clone)]
 pub(crate) struct InterceptConfig {
-    /// Where it is: the operator's choice, so http and private addresses too.
+    /// Chosen by the operator, so http and private addresses are allowed too.
     pub(crate) url: String,
-    /// Signs the questions.
+    /// Secret that signs the questions.
     pub(crate) secret: WebhookSecret,
-    /// What becomes of a contact without an answer.
+    /// Handling of a contact if the platform does not answer.
     pub(crate) on_failure: OnFailure,
 }
 

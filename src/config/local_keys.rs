@@ -1,4 +1,5 @@
-//! Keys of the embedded database: made up on the first start, kept beside it in a file that only its owner can read.
+//! Keys of the embedded database: generated on the first start, and kept next to it in a file that only its owner can
+//! read.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 
-/// Reads the keys of this database, or makes them if there is no database yet.
+/// Reads the keys of this database, or generates them if there is no database yet.
 pub(super) fn load_or_create(database: &Path) -> Result<HashMap<String, SecretString>, String> {
     let path = database.with_extension("keys");
     let failed = |what: &str, cause: std::io::Error| format!("{} cannot be {what}: {}", path.display(), cause.kind());

@@ -1,11 +1,11 @@
-//! `PUBLIC_BASE_URL`: where the world reaches the service, at the root of a host or under a path.
+//! `PUBLIC_BASE_URL`: the public address of the service, at the root of a host or under a path.
 
 use url::Url;
 
 use super::Reader;
 
 impl Reader<'_> {
-    /// The public address, without a slash at its end.
+    /// Reads the public address, without a trailing slash.
     pub(super) fn public_base_url(&mut self) -> Option<String> {
         let address = self.base_url("PUBLIC_BASE_URL")?;
         let rule = "PUBLIC_BASE_URL can have a path such as /maskline: segments of letters, digits, '-', '.', '_' and '~', none \
@@ -14,7 +14,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether proxies and providers pass the path of this address on byte for byte.
+/// Checks whether proxies and providers pass on the path of this address byte for byte.
 fn has_plain_path(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let path = rest.find('/').map_or("", |at| &rest[at..]);

@@ -1,4 +1,4 @@
-//! The words that people read and hear: the built-in files, and those of `TEMPLATES_DIR` over them.
+//! Texts of notices and announcements: the built-in files, overridden by those of `TEMPLATES_DIR`.
 
 use std::{ffi::OsStr, fs, io, path::Path};
 
@@ -8,7 +8,7 @@ use crate::domain::{
     text::Language,
 };
 
-/// Far more than any language needs.
+/// Maximum size of a file, far more than any language needs.
 const MAX_BYTES: u64 = 1 << 20;
 
 impl Reader<'_> {
@@ -20,7 +20,7 @@ impl Reader<'_> {
             Some(folder) => self.template_files(Path::new(&folder)),
             None => Default::default(),
         };
-        // A file that is not as it should be is there all the same: that is another mistake.
+        // A file with mistakes still counts as present: its own mistakes are reported instead.
         let is_there = |default: &Language| {
             Languages::is_built_in(default) || named.iter().any(|named| named == default || *named == default.base())
         };
@@ -36,7 +36,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What can be read, and the languages of all files that there are.
+    /// Reads the files in a folder. Returns those that could be read, and the languages of all of them.
     fn template_files(&mut self, folder: &Path) -> (Vec<LanguageFile>, Vec<Language>) {
         let names = fs::read_dir(folder)
             .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
@@ -49,7 +49,7 @@ impl Reader<'_> {
         };
         names.sort();
         let (mut files, mut named) = (Vec::new(), Vec::new());
-        // Names with a dot in front are not ours: mounted volumes have such.
+        // Names that begin with a dot are ignored: mounted volumes have such files.
         for name in names.iter().filter(|name| !name.as_encoded_bytes().starts_with(b".")) {
             let shown = name.to_string_lossy();
             let Some(language) = language_of(name) else {
@@ -67,7 +67,7 @@ impl Reader<'_> {
     }
 }
 
-/// The language of a file by its name, which is spelled as the language is.
+/// Returns the language of a file by its name, which must use the language's canonical spelling.
 fn language_of(name: &OsStr) -> Option<Language> {
     let stem = name.to_str()?.strip_suffix(".toml")?;
     Language::parse(stem).ok().filter(|language| language.as_str() == stem)

@@ -1,4 +1,4 @@
-//! What a configuration may be, and what is said of one that may not.
+//! Tests which configurations are valid, and what is reported for those that are not.
 
 use std::collections::HashMap;
 
@@ -173,7 +173,7 @@ fn the_public_address_can_have_a_plain_path() {
     }
 }
 
-/// Every account, whole.
+/// Complete settings of every account.
 const ACCOUNTS: [(&str, &[(&str, &str)]); 6] = [
     ("messagebird", &[("MESSAGEBIRD_API_KEY", "live_x"), ("MESSAGEBIRD_SIGNING_KEY", "a,b")]),
     ("plivo", &[("PLIVO_AUTH_ID", "MAXXXXXXXXXXXXXXXXXX"), ("PLIVO_AUTH_TOKEN", "a,b")]),
@@ -287,7 +287,7 @@ fn jwt_secrets_are_a_list_and_each_is_long() {
         format!("{old},,{new}"),
         format!("{old},short"),
         format!("{old}, {new},{}", &new[1..]),
-        // One secret that holds a comma.
+        // One secret that contains a comma.
         "0123456789abcdef,0123456789abcdef".to_owned(),
     ] {
         let said = mistakes(&[("JWT_SECRET", &list)]);
@@ -354,6 +354,6 @@ fn words_come_from_files_and_every_mistake_in_them_is_named() {
     assert!(!said.contains(path), "{said}");
     assert!(mistakes(&[("TEMPLATES_DIR", "/nowhere")]).contains("TEMPLATES_DIR names a folder that cannot be read"));
     assert!(mistakes(&[("DEFAULT_LANGUAGE", "english")]).contains("DEFAULT_LANGUAGE must be a language code"));
-    // Of a language whose file is wrong only that is said.
+    // If the file of the default language is wrong, only that is reported.
     assert!(!mistakes(&[("TEMPLATES_DIR", path), ("DEFAULT_LANGUAGE", "it")]).contains("DEFAULT_LANGUAGE"));
 }
