@@ -1,4 +1,4 @@
-//! The composition root: the only place that sees every room, and puts them together.
+//! Composition root: the only module that sees all others, and wires them together.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,52 +28,50 @@ use crate::{
     worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
 };
 
-/// A process that was asked to stop says so, as not ready, for this long before it takes no more connections: whoever
-/// spreads requests over replicas should stop sending them here first.
+/// Time for which a stopping process reports not ready before it stops accepting connections, so that load balancers
+/// stop sending requests here first.
 const NOTICE: Duration = Duration::from_secs(1);
-/// Then requests under way get this long to end.
+/// Time limit for requests that are in flight after that.
 const DRAIN: Duration = Duration::from_secs(20);
-/// What is under way so long after the request to stop is given up; leases give it to whoever runs next. Container
-/// runtimes wait 25 to 30 seconds before they kill.
+/// Time after the stop request at which work in flight is aborted. Other processes continue it when its leases end.
+/// Container runtimes wait 25 to 30 seconds before they kill.
 const STOP: Duration = Duration::from_secs(24);
-/// Then the database gets this long to take back what is not finished, and as long again to say goodbye.
+/// Time that the database then gets to release unfinished claims, and again to close its connections.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// Longest wait for the process before this one to end, where a database can have only one: longer than a stop takes.
+/// Longest wait for the previous process to end if a database can have only one. Longer than a stop takes.
 const TURN: Duration = Duration::from_secs(30);
 
-/// Why the service does not start.
+/// Reason why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken or not ours.
+    /// The address is in use, or is not an address of this machine.
     #[error("LISTEN_ADDR cannot be listened on: {0}")]
     Listen(std::io::Error),
     /// TLS for outgoing requests cannot be set up.
     #[error("no HTTP client can be made")]
     Client,
-    /// The schema is not the one this build expects, and `MIGRATE_ON_START` is off.
+    /// The schema is not the one that this build expects, and `MIGRATE_ON_START` is off.
     #[error("the database schema is not up to date: run `maskline migrate`")]
     NotMigrated,
-    /// The schema is one that this build cannot bring up to date, or it cannot be read or changed.
+    /// This build cannot bring the schema up to date, or cannot read or change it.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// The embedded database belongs to another process, or its lock cannot be had.
+    /// Another process uses the embedded database, or its lock cannot be acquired.
     #[error(transparent)]
     Locked(#[from] LockError),
-    /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Database(#[from] Error),
 }
 
-/// A client that was made on the first start.
+/// Client that was created on the first start.
 #[derive(Clone)]
 pub struct FirstClient {
-    /// What it signs in with.
     pub client_id: String,
-    /// Its secret, shown this once.
+    /// Secret, which is shown only this once.
     pub secret: SecretString,
 }
 
-/// Everything, put together, not yet running.
+/// Wired service that is not running yet.
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
@@ -87,20 +85,20 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, brings its schema up to date, checks the keys, and listens.
+    /// Opens the database, brings its schema up to date, checks the keys, and starts to listen.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         Self::build_with(config, clock, Arc::new(SystemChance)).await
     }
 
-    /// The same for a process that serves the database until it ends: an embedded one by itself, PostgreSQL with others. It
-    /// begins with what a process that is dead left behind.
+    /// Like [`build`](Self::build), for a process that serves the database until it ends: alone if the database is
+    /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind.
     pub async fn build_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let exclusive = ExclusiveUse::acquire(&config.database, TURN).await?;
         let mut app = Self { exclusive, ..Self::build(config, clock).await? };
         if presence::expect_peers(&app.ctx) {
             let mut attendance = Attendance::default();
             if let Err(cause) = presence::attend(&app.ctx, &mut attendance).await {
-                // It is tried again and again, and until then nothing is claimed.
+                // The worker keeps trying, and nothing is claimed until it succeeds.
                 tracing::warn!(%cause, "failed to list this process");
             }
             app.attendance = Some(attendance);
@@ -110,7 +108,7 @@ impl App {
         Ok(app)
     }
 
-    /// The same as [`build`](Self::build), with numbers and pauses chosen from this chance.
+    /// Like [`build`](Self::build), with `chance` as the source of randomness for numbers and pauses.
     pub async fn build_with(
         mut config: Config,
         clock: Arc<dyn Clock>,
@@ -152,22 +150,21 @@ impl App {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the world reaches it.
+    /// Returns the public address of the service.
     pub fn base_url(&self) -> &str {
         &self.ctx.settings.public_base_url
     }
 
-    /// The client that was made on the first start, if one was.
+    /// Returns the client that was created on the first start, if there is one.
     pub fn first_client(&self) -> Option<&FirstClient> {
         self.first_client.as_ref()
     }
 
-    /// Serves requests; with `workers`, also sends what is owed and does its periodic jobs by itself.
+    /// Serves requests. With `workers`, also sends pending texts, delivers events and runs periodic jobs on its own.
     pub fn start(self, workers: bool) -> Running {
         let (stopper, stop) = stop_switch();
         let (closer, close) = stop_switch();
@@ -206,9 +203,8 @@ impl App {
     }
 }
 
-/// A running service.
+/// Running service.
 pub struct Running {
-    /// Where it listens.
     pub address: SocketAddr,
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
@@ -227,30 +223,30 @@ pub struct Running {
 }
 
 impl Running {
-    /// Sends everything that is due now; answers how many claims were worked off. For tests, which drive time by hand.
+    /// Sends everything that is due now. Returns the number of claims that were processed. For tests, which control the
+    /// time.
     pub async fn send_due(&self) -> usize {
         self.outbox.tick().await.expect("the outbox can be worked off")
     }
 
-    /// Asks about every call that is due; answers how many there were. For tests, like [`send_due`](Self::send_due).
+    /// Polls every call that is due. Returns how many there were. For tests.
     pub async fn ask_due(&self) -> usize {
         worker::call_polling::tick(&self.ctx, &self.outbound).await.expect("calls can be asked about")
     }
 
-    /// Gives events their places in the log and delivers everything that is due now; answers how many rounds that took.
-    /// For tests, like [`send_due`](Self::send_due).
+    /// Assigns log positions to events and delivers everything that is due now. Returns the number of rounds. For
+    /// tests.
     pub async fn deliver_events(&self) -> usize {
         self.place_events().await;
         self.deliveries.tick().await.expect("events can be delivered")
     }
 
-    /// Runs all jobs that keep the records in order, due or not. For tests, like [`send_due`](Self::send_due).
+    /// Runs all jobs that keep the records in order, due or not. For tests.
     pub async fn tidy(&self) {
         upkeep::tidy(&self.ctx).await.expect("upkeep works");
     }
 
-    /// Runs every periodic job whose turn it is, as the workers do; answers how many ran and how many failed. For tests,
-    /// likewise.
+    /// Runs every periodic job that is due, as the workers do. Returns how many ran and how many failed. For tests.
     pub async fn run_due_jobs(&self) -> (usize, usize) {
         let (mut ran, mut failed) = (0, 0);
         for job in upkeep::jobs() {
@@ -262,22 +258,22 @@ impl Running {
         (ran, failed)
     }
 
-    /// Compares the clocks, as the workers do every so often. For tests, likewise.
+    /// Compares the clocks, as the workers do periodically. For tests.
     pub async fn measure_skew(&self) {
         health::measure_skew(&self.ctx).await.expect("clocks can be compared");
     }
 
-    /// Moves rides off suspended numbers; answers how many there were. For tests, likewise.
+    /// Moves rides off suspended numbers. Returns how many there were. For tests.
     pub async fn leave_suspended_numbers(&self) -> usize {
         moves::leave_suspended_numbers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
-    /// Moves rides off providers that are down; answers how many. For tests, likewise.
+    /// Moves rides off providers that are down. Returns how many moved. For tests.
     pub async fn leave_down_providers(&self) -> usize {
         moves::leave_down_providers(&self.ctx, u64::from(u32::MAX)).await.expect("rides can be moved")
     }
 
-    /// Gives all committed events their places in the log; answers how many there were. For tests, likewise.
+    /// Assigns log positions to all committed events. Returns how many there were. For tests.
     pub async fn place_events(&self) -> usize {
         let mut placed = 0;
         loop {
@@ -288,12 +284,12 @@ impl Running {
         }
     }
 
-    /// How many parts of texts are owed.
+    /// Returns the number of pending parts of texts.
     pub async fn owed(&self) -> u64 {
         outbox::owed_count(&self.ctx).await.expect("the outbox can be counted")
     }
 
-    /// Waits until a part ends by itself: the server, or a worker that panicked. Half a service is worse than none.
+    /// Waits until a part ends unexpectedly: the server, or a worker that panicked. Half a service is worse than none.
     pub async fn ended(&mut self) {
         tokio::select! {
             _ = &mut self.server => {}
@@ -302,13 +298,13 @@ impl Running {
         }
     }
 
-    /// From now on it is not ready and sends nothing new: the first step of [`stop`](Self::stop). For tests.
+    /// Makes the service not ready, so that it starts no sends: the first step of [`stop`](Self::stop). For tests.
     pub fn announce_stop(&self) {
         health::announce_stop(&self.ctx);
     }
 
-    /// Stops within 25 seconds: not ready, no new claims, no new connections; requests and sends under way are finished,
-    /// and claims that were not sent yet given back.
+    /// Stops within 25 seconds. The service reports not ready, claims nothing new and stops accepting connections. It
+    /// finishes requests and sends in flight, and gives back claims that were not sent yet.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP;
         let Self { ctx, outbound, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
@@ -344,14 +340,13 @@ impl Running {
     }
 }
 
-/// Brings the schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let store = open(&Config { migrate_on_start: true, ..config.clone() }).await?;
     store.close().await;
     Ok(())
 }
 
-/// Opens the database with the right keys and the right schema.
+/// Opens the database, brings its schema up to date if configured, and checks the keys.
 pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(&config.database, &config.keys).await?;
     if config.migrate_on_start {
@@ -363,7 +358,7 @@ pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
     Ok(store)
 }
 
-/// Sends over the network, except for what goes to the simulator: that never leaves the process.
+/// Sends over the network, except to the simulator: requests to it never leave the process.
 struct Switchboard {
     network: Arc<Network>,
     simulator: Option<Arc<Simulator>>,

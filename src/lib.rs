@@ -1,17 +1,17 @@
 //! Maskline: masked calls and texts between the two people of a ride.
 //!
-//! `ARCHITECTURE.md` is the map of the house. The rooms, and which may know which:
+//! `ARCHITECTURE.md` gives an overview of the code. The modules, and what each may depend on:
 //!
 //! ```text
 //! main -> cli -> app -> everything
 //! http, worker, simulator -> service, domain (webhooks and the simulator also provider)
 //! service -> store, provider (trait and registry), domain
-//! store, provider -> domain -> nothing of ours
+//! store, provider -> domain -> no other module
 //!
-//! The store's filters and the simulator's screen entries are plain data: http names them too.
+//! The store's filters and the simulator's screen entries are plain data, so http may name them too.
 //! ```
 //!
-//! What is public here is what the binary and the integration tests need.
+//! Public items are those that the binary and the integration tests need.
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The process.
+//! Entry point of the service.
 
 use std::process::ExitCode;
 

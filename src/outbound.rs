@@ -1,5 +1,5 @@
-//! The only module that sends: every HTTP request that Maskline makes goes through the [`Outbound`] port. It never
-//! follows a redirect, and gives up in time.
+//! The only module that sends: every HTTP request of Maskline goes through the [`Outbound`] port. It never follows a
+//! redirect, and every exchange has a time limit.
 
 mod exchange;
 mod guard;
@@ -17,15 +17,15 @@ use crate::domain::{
     target::{TargetPolicy, TargetUrl},
 };
 
-/// Longest time for a whole exchange with a provider or an event endpoint. Leases are longer than this.
+/// Time limit for a whole exchange with a provider or an event endpoint. Leases are longer than this.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("Maskline/", env!("CARGO_PKG_VERSION"));
 
-/// Sends requests.
+/// Port for outgoing requests.
 pub trait Outbound: Send + Sync {
-    /// Sends one request, within the time that its receiver has.
+    /// Sends one request, within the time limit of its receiver.
     fn send(&self, to: Receiver, request: OutboundRequest) -> BoxFuture<'_, Exchange>;
 }
 
@@ -38,7 +38,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Builds the clients; fails only when TLS cannot be set up.
+    /// Builds the clients. Fails only if TLS cannot be set up.
     pub fn new(targets: TargetPolicy, lookup: Lookup) -> Result<Self, reqwest::Error> {
         let client = || Client::builder().redirect(redirect::Policy::none()).pool_idle_timeout(IDLE_TIMEOUT);
         let guard = Arc::new(GuardedResolver { policy: targets, lookup });
@@ -47,24 +47,24 @@ impl Network {
             event_endpoints: client()
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(TOTAL_TIMEOUT)
-                // A proxy would resolve names by itself.
+                // A proxy would resolve names on its own.
                 .no_proxy()
                 .dns_resolver(guard)
                 .user_agent(USER_AGENT)
                 .build()?,
-            // Without a proxy too: the address may be inside the operator's network.
+            // No proxy here either: the address may be inside the operator's network.
             interceptor: client().timeout(QUESTION_TIMEOUT).no_proxy().user_agent(USER_AGENT).build()?,
             targets,
         })
     }
 
-    /// Bytes of a response that are read.
+    /// Returns how many bytes of a response are read.
     fn limit(to: Receiver) -> usize {
         match to {
             Receiver::Provider => 64 * 1024,
             // Enough to read a polite response to its end, so that the connection can be used again.
             Receiver::EventEndpoint => 4096,
-            // One more than allowed, to tell one that is too long.
+            // One more than allowed, to detect an answer that is too long.
             Receiver::Interceptor => MAX_ANSWER + 1,
         }
     }

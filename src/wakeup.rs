@@ -1,16 +1,15 @@
-//! A wake-up signal between the parts of one process.
+//! Wake-up signal between the parts of one process.
 
 use tokio::sync::watch;
 
-/// Wakes every listener, including those that were busy when it was sent.
+/// Signal that wakes every listener, including those that were busy when it was sent.
 #[derive(Clone)]
 pub struct Wakeup(watch::Sender<()>);
 
-/// Receives the signals of one [`Wakeup`].
+/// Listener to the signals of one [`Wakeup`].
 pub struct Listener(watch::Receiver<()>);
 
 impl Wakeup {
-    /// A signal that nobody has sent yet.
     pub fn new() -> Self {
         Self(watch::Sender::new(()))
     }
@@ -20,7 +19,7 @@ impl Wakeup {
         self.0.send_replace(());
     }
 
-    /// Receives every signal sent from now on.
+    /// Returns a listener to every signal sent from now on.
     pub fn listen(&self) -> Listener {
         Listener(self.0.subscribe())
     }

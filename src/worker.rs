@@ -1,4 +1,4 @@
-//! Background work: each piece is a `tick` and a loop around it, so that tests drive it by hand.
+//! Background workers: each is a `tick` and a loop around it, so that tests can drive it by hand.
 
 pub mod call_polling;
 pub mod deliveries;

@@ -1,4 +1,4 @@
-//! One exchange: sends a request, reads the response, and names what failed.
+//! One exchange: sends a request, reads the response, and classifies failures.
 
 use std::{error::Error, io, time::Instant};
 
@@ -40,10 +40,10 @@ async fn send(client: &Client, request: OutboundRequest, limit: usize) -> Result
     Ok(OutboundResponse { status, headers, body: body.freeze() })
 }
 
-/// What failed, without the address: it may hold a secret of the platform's.
+/// Classifies a failure. Leaves out the address, which may contain a secret of the platform.
 fn why(failed: &reqwest::Error) -> PostFailure {
     let causes = || std::iter::successors(failed.source(), |cause| (*cause).source());
-    // What TLS reports comes in a wrapping that does not name it as its source.
+    // TLS errors come in a wrapper that does not name them as its source.
     let inner = |error: &'_ io::Error| error.get_ref()?.downcast_ref::<io::Error>().map(io::Error::kind);
     let io = || {
         let errors = causes().filter_map(|cause| cause.downcast_ref::<io::Error>());
@@ -60,7 +60,7 @@ fn why(failed: &reqwest::Error) -> PostFailure {
     } else if failed.is_connect()
         && io().any(|kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof))
     {
-        // What rustls reports while it shakes hands.
+        // Errors that rustls reports during the handshake.
         PostFailure::Tls
     } else {
         PostFailure::Unreachable

@@ -1,8 +1,8 @@
-//! Guards requests to addresses that an API client chose: nothing is sent before it is known where they lead.
+//! Guards requests to addresses that an API client chose: nothing is sent before the destination is checked.
 //!
 //! Maskline resolves the name for every connection, drops the addresses that the policy refuses, and connects to one of
-//! the others: the address that was checked is the one connected to, whatever the name resolves to a moment later. An IP
-//! address in the URL is never resolved; it is checked before each request.
+//! the others. The address that was checked is the one connected to, whatever the name resolves to a moment later. An
+//! IP address in the URL is never resolved; it is checked before each request.
 
 use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc};
 
@@ -23,10 +23,9 @@ impl fmt::Display for Blocked {
 
 impl Error for Blocked {}
 
-/// Finds the addresses of a name.
+/// Function that finds the addresses of a name.
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// The system's resolver.
 pub fn system_lookup() -> Lookup {
     Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }))
 }

@@ -1,4 +1,4 @@
-//! Where requests to event endpoints may lead, on names that move.
+//! Tests where requests to event endpoints may lead if names change their addresses.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use crate::domain::outbound::OutboundResponse;
 const CLOSED: TargetPolicy = TargetPolicy { allow_loopback: false };
 const LOOPBACK: TargetPolicy = TargetPolicy { allow_loopback: true };
 
-/// A name that has these addresses, one list for each time that it is asked for.
+/// Returns a resolver for one name, with a list of addresses for each lookup.
 fn names(answers: &'static [&'static [&'static str]]) -> Lookup {
     let asked = AtomicUsize::new(0);
     Arc::new(move |_| {
@@ -27,7 +27,7 @@ fn names(answers: &'static [&'static [&'static str]]) -> Lookup {
     })
 }
 
-/// Answers every connection with these bytes and closes it; counts them.
+/// Answers every connection with these bytes and closes it. Returns the port and the number of connections.
 async fn server(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -61,7 +61,7 @@ const OK: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
 #[tokio::test]
 async fn a_name_is_looked_at_every_time_and_cannot_move_inside() {
     let (port, count) = server(OK).await;
-    // The first time this machine, which is allowed here; then the machine's network and the cloud's metadata.
+    // First this machine, which is allowed here; then the machine's network and the cloud's metadata service.
     let answers: &[&[&str]] = &[&["127.0.0.1"], &["10.0.0.1", "169.254.169.254"], &["::ffff:192.168.0.1"]];
     let network = network(LOOPBACK, names(answers));
     let url = || format!("http://events.localhost:{port}/");

@@ -1,4 +1,4 @@
-//! Asks providers what became of calls, where they do not tell by themselves.
+//! Polls providers for the results of calls, if they do not report them on their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use crate::{
     service::{Context, call_polling},
 };
 
-/// Questions that one process has under way at most.
+/// Maximum number of polls that one process has in flight.
 const AT_ONCE: usize = 8;
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Asks everything that is due now, `AT_ONCE` at a time; answers how many questions there were.
+/// Sends all polls that are due now, `AT_ONCE` at a time. Returns how many there were.
 pub async fn tick(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>) -> Result<usize> {
     let mut asked = 0;
     loop {
@@ -29,7 +29,8 @@ pub async fn tick(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>) -> Result<us
     }
 }
 
-/// Asks until told to stop. Questions under way are given up then: their leases give them to whoever runs next.
+/// Polls until shutdown is requested, and then aborts polls in flight: when their leases end, other processes repeat
+/// them.
 pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop) {
     let mut running = JoinSet::new();
     loop {
@@ -38,7 +39,7 @@ pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop)
         }
         tokio::select! {
             () = stop.requested() => break,
-            // An answered question frees its place.
+            // A finished poll frees capacity.
             Some(_) = running.join_next() => {}
             () = time::sleep(PERIOD) => {}
         }
@@ -46,7 +47,7 @@ pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop)
     running.shutdown().await;
 }
 
-/// Asks as much of what is due as there is room for.
+/// Starts as many due polls as there is capacity for.
 async fn ask(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, running: &mut JoinSet<()>) -> Result<()> {
     let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
     if free == 0 {

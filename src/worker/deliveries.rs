@@ -1,7 +1,7 @@
 //! Delivers events to the platform's endpoints.
 //!
-//! There is room for so many exchanges, and half of it is for endpoints that fail or are slow: the others never wait for
-//! them. Nothing else waits for this worker.
+//! Failing and slow endpoints have half of the capacity for themselves, so healthy ones never wait for them. Nothing
+//! else waits for this worker.
 
 use std::{
     collections::HashSet,
@@ -32,18 +32,17 @@ use crate::{
     },
 };
 
-/// Exchanges under way in each lane at most.
+/// Maximum number of exchanges in flight in each lane.
 const AT_ONCE: usize = 32;
-/// Exchanges with one endpoint at once, as long as it takes what it gets.
+/// Maximum number of exchanges in flight with one endpoint, as long as it accepts events.
 const WINDOW: usize = 8;
-/// Rounds that are recorded at the same time. More would take database connections from relays.
+/// Maximum number of rounds recorded at the same time. More would take database connections from relays.
 const FINISHING: usize = 4;
-/// A round begins no exchange later than this after its claim, well before its lease is over.
+/// Latest start of an exchange after the claim of its round, well before the lease ends.
 const BEGINS_UNTIL: Duration = Duration::from_secs(15);
-/// How often it is looked whether something is due though nobody rang: for retries, and for what other replicas did.
+/// Interval of polls without a wake-up: for retries, and for the work of other replicas.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The worker.
 pub struct DeliveryWorker {
     ctx: Arc<Context>,
     lanes: [(Lane, LaneSender); 2],
@@ -54,16 +53,16 @@ pub struct DeliveryWorker {
 struct LaneSender {
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
-    /// A permit for each exchange under way.
+    /// Permits for exchanges in flight.
     sending: Arc<Semaphore>,
-    /// A permit for each round that is recorded now; shared by all lanes.
+    /// Permits for rounds that are being recorded; shared by all lanes.
     finishing: Arc<Semaphore>,
-    /// The process stops: no exchange begins any more.
+    /// Whether the process is stopping: then no further exchange begins.
     is_closing: Arc<AtomicBool>,
 }
 
 impl DeliveryWorker {
-    /// A worker that sends over this port.
+    /// Creates a worker that sends over this port.
     pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>) -> Self {
         let finishing = Arc::new(Semaphore::new(FINISHING));
         let sender = || LaneSender {
@@ -77,7 +76,7 @@ impl DeliveryWorker {
         Self { ctx, lanes }
     }
 
-    /// Delivers everything that is due now; returns the number of rounds that took.
+    /// Delivers everything that is due now. Returns the number of rounds.
     pub async fn tick(&self) -> Result<usize> {
         let mut done = 0;
         loop {
@@ -96,7 +95,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// Delivers until told to stop; then finishes what is under way.
+    /// Delivers until shutdown is requested, then finishes what is in flight.
     pub async fn run(self, mut stop: Stop) {
         let mut new_events = self.ctx.wakeups.events.listen();
         let mut running = [JoinSet::new(), JoinSet::new()];
@@ -115,7 +114,7 @@ impl DeliveryWorker {
             let [clear, hampered] = &mut running;
             tokio::select! {
                 () = stop.requested() => break,
-                // A finished round makes room for another, and the next events of its endpoint.
+                // A finished round frees capacity, and the next events of its endpoint.
                 Some(_) = clear.join_next() => {}
                 Some(_) = hampered.join_next() => {}
                 () = new_events.woken() => {}
@@ -140,14 +139,14 @@ impl LaneSender {
             deliveries::finish_round(&self.ctx, &round, &finished).await
         };
         if let Err(cause) = outcome.await {
-            // The lease releases the endpoint, and the same events are delivered again.
+            // When the lease ends, the same events are delivered again.
             tracing::error!(%cause, "failed to deliver events");
         }
     }
 
-    /// Delivers the events of a round: the first alone, and when the endpoint took that, several at once, but those of
-    /// one ride one after the other. They begin in order and without a gap, so the events that were tried are always the
-    /// first ones; after a failure none begins any more. An error means that not even the first could be tried.
+    /// Delivers the events of a round: the first alone, and once the endpoint has accepted it, several at once, but
+    /// only one of each ride. They begin in order and without a gap, so the events that were tried are always the first
+    /// ones. After a failure, none begins. Returns an error if not even the first could be tried.
     async fn deliver_all(&self, round: &Arc<Round>) -> Result<Vec<Finished>> {
         let until = Instant::now() + BEGINS_UNTIL;
         let mut outcomes: Vec<Option<Finished>> = round.items.iter().map(|_| None).collect();
@@ -186,7 +185,7 @@ impl LaneSender {
                     (window, is_over) = (WINDOW, is_over || !finished.is_taken());
                     outcomes[at] = Some(finished);
                 }
-                // It leaves a gap: the events after it are delivered again.
+                // This leaves a gap: the events after it are delivered again.
                 Ok((_, Err(cause))) | Err(cause) => (is_over, broken) = (true, Some(cause)),
             }
         }

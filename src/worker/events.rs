@@ -1,4 +1,4 @@
-//! Gives platform events their places in the log.
+//! Assigns log positions to platform events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,12 +9,13 @@ use crate::{
     service::{Context, events},
 };
 
-/// Events are gathered for so long: under load, one round places those of many transactions, and costs one.
+/// Time for which events are gathered: under load, one round assigns positions for many transactions at the cost of
+/// one.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often there is a look though nobody rang: for what another replica committed and did not come to place.
+/// Interval of polls without a wake-up: for events that another replica committed but left without a position.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Places events until told to stop.
+/// Assigns positions until shutdown is requested.
 pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
     let mut unplaced = ctx.store.events_pending.listen();
     loop {

@@ -1,4 +1,4 @@
-//! Sends what the outbox holds.
+//! Sends outbox items.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,32 +12,30 @@ use crate::{
     store::outbox::{Claim, Claimed},
 };
 
-/// Exchanges with one provider that one process has under way at most. Each provider has its own, so that one that is slow
-/// does not keep the texts of others waiting.
+/// Maximum number of exchanges with one provider that one process has in flight. Each provider has its own limit, so
+/// that a slow one does not hold up the texts of others.
 const AT_ONCE: usize = 32;
-/// How often the outbox is looked at though nobody rang: for retries that fall due, and for what another replica
-/// stored or left behind.
+/// Interval of polls without a wake-up: for retries that fall due, and for what another replica stored or left behind.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Pauses between tries to write an outcome down: the first ones, and from then on.
+/// Pauses between attempts to record an outcome: after the first ones, and after all others.
 const FINISH_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
 const FINISH_LATER: Duration = Duration::from_secs(1);
-/// When it is given up: an exchange leaves this much of a lease that names its process.
+/// Time after which no further attempt is made. An exchange leaves this much of a lease that names its process.
 const FINISH_WITHIN: Duration = Duration::from_secs(30);
 
-/// The worker.
 pub struct OutboxWorker {
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
 }
 
 impl OutboxWorker {
-    /// A worker that sends over this port.
+    /// Creates a worker that sends over this port.
     pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>) -> Self {
         Self { ctx, outbound }
     }
 
-    /// Sends everything that is due now; answers how many claims were worked off.
+    /// Sends everything that is due now. Returns the number of claims that were processed.
     pub async fn tick(&self) -> Result<usize> {
         outbox::expire_texts(&self.ctx).await?;
         let (mut done, mut sending) = (0, JoinSet::new());
@@ -56,7 +54,7 @@ impl OutboxWorker {
         }
     }
 
-    /// Sends until told to stop; then finishes what is under way, and gives back what is not.
+    /// Sends until shutdown is requested, then finishes what is in flight and gives back the rest.
     pub async fn run(self, stop: Stop) {
         let mut lanes = JoinSet::new();
         for lane in self.lanes() {
@@ -64,7 +62,7 @@ impl OutboxWorker {
         }
         while let Some(ended) = lanes.join_next().await {
             if ended.is_err() {
-                // It panicked, and half of the outbox is worse than a restart.
+                // A lane panicked, and a restart is better than half an outbox.
                 return;
             }
         }
@@ -76,7 +74,7 @@ impl OutboxWorker {
     }
 }
 
-/// What goes by one provider.
+/// Outbox items of one provider.
 #[derive(Clone)]
 struct Lane {
     ctx: Arc<Context>,
@@ -92,7 +90,7 @@ impl Lane {
             let pause = self.send_due(&mut sending).await;
             tokio::select! {
                 () = stop.requested() => break,
-                // A finished exchange frees its place, and the next text of its conversation.
+                // A finished exchange frees capacity, and the next text of its conversation.
                 Some(_) = sending.join_next() => {}
                 () = queued.woken() => {}
                 () = time::sleep(pause) => {}
@@ -101,7 +99,7 @@ impl Lane {
         while sending.join_next().await.is_some() {}
     }
 
-    /// Begins to send what the provider can take now; answers how long to wait at most before the next look.
+    /// Starts to send what the provider can take now. Returns the longest time to wait before the next poll.
     async fn send_due(&self, sending: &mut JoinSet<()>) -> Duration {
         let free = AT_ONCE.saturating_sub(sending.len());
         if free == 0 {
@@ -148,7 +146,7 @@ impl Lane {
             return outbox::give_back(ctx, provider, claim).await;
         }
         let exchange = presence::while_held(ctx, claim.holder, outbound.send(Receiver::Provider, request)).await;
-        // What the provider said is known only here: as long as the claim is ours, the database gets another chance.
+        // Only this process knows what the provider answered. While the claim holds, it keeps trying to record that.
         let deadline = time::Instant::now() + FINISH_WITHIN;
         let mut pauses = FINISH_AGAIN.into_iter();
         loop {

@@ -6,7 +6,7 @@ use tokio::time;
 
 use crate::service::{Attendance, Context, RENEW_EVERY, presence};
 
-/// Renews until it is dropped.
+/// Renews the row of this process until the task is dropped.
 pub async fn run(ctx: Arc<Context>, mut attendance: Attendance) {
     let mut turns = time::interval(RENEW_EVERY);
     turns.set_missed_tick_behavior(time::MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Does what time asks for: a loop for every periodic job, so that a slow or failing one holds up no other.
+//! Runs the periodic jobs, each in its own loop, so that a slow or failing one does not hold up the others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use crate::{
     service::{Context, Job, health, upkeep},
 };
 
-/// How often clocks are compared: by every replica, as each has one.
+/// Interval at which clocks are compared. Every replica does it, because each has its own clock.
 const COMPARE_CLOCKS: Duration = Duration::from_secs(15);
 
-/// Runs all jobs until told to stop. Those under way are given up then: what they did not commit is done in the next
-/// period.
+/// Runs all jobs until shutdown is requested. Running jobs are aborted then: what they did not commit is done in the
+/// next period.
 pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
     let mut running = JoinSet::new();
     for job in upkeep::jobs() {
@@ -22,7 +22,7 @@ pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
     running.spawn(compare_clocks(ctx));
     tokio::select! {
         () = stop.requested() => {}
-        // Only a panic ends a loop, and half of the upkeep is worse than a restart.
+        // Only a panic ends a loop, and a restart is better than half of the upkeep.
         Some(_) = running.join_next() => {}
     }
     running.shutdown().await;
@@ -36,7 +36,8 @@ async fn repeat(ctx: Arc<Context>, job: &'static Job) {
             tracing::error!(job = job.name, %cause, "a job failed");
             true
         });
-        // Whoever was not the one looks again earlier, so that the next run is not late if that one dies.
+        // A replica that did not get the run checks earlier, so that the next run is not late if the one that got it
+        // dies.
         let pause = if ran { period } else { period / 2 };
         tokio::select! {
             () = time::sleep(pause) => {}
