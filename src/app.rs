@@ -320,7 +320,7 @@ impl Running {
             while tasks.join_next().await.is_some() {}
         };
         if time::timeout_at(deadline, orderly).await.is_err() {
-            tracing::warn!("what was still under way is given up");
+            tracing::warn!("reached the shutdown deadline: aborting work in flight");
             server.abort();
             tasks.shutdown().await;
         }

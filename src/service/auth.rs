@@ -170,8 +170,8 @@ pub async fn bootstrap_client(
                 }
                 stored @ Some(_) if Credentials::check(stored.as_ref(), secret, ctx.now()).is_none() => {
                     tracing::warn!(
-                        "BOOTSTRAP_CLIENT_SECRET is not the secret of that client: it only makes the first client; \
-                     rotate the client to change its secret"
+                        "ignored BOOTSTRAP_CLIENT_SECRET: the client has another secret, and this setting only creates \
+                     the first client; rotate the client to change its secret"
                     )
                 }
                 Some(_) => {}

@@ -78,7 +78,7 @@ pub(super) async fn open(ctx: &Context, provider: &ProviderName, reason: Breaker
         })
         .await?;
     if opened {
-        tracing::error!(%provider, %reason, "a provider is down: its texts wait, and one tries every so often whether it works again");
+        tracing::error!(%provider, %reason, "opened the breaker of a provider: its texts are held except for periodic probes");
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) async fn close(ctx: &Context, provider: &ProviderName) -> Result<()> 
         .await?;
     ctx.streaks.forget(provider);
     if closed {
-        tracing::info!(%provider, "a provider works again");
+        tracing::info!(%provider, "closed the breaker of a provider: it works again");
         ctx.wakeups.outbox.send();
     }
     Ok(())

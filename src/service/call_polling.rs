@@ -87,10 +87,10 @@ pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: res
     match response {
         Ok(answer) if answer.status.is_success() => {}
         Ok(answer) => {
-            tracing::warn!(%provider, call = poll.call, status = answer.status.as_u16(), "a provider did not say what became of a call");
+            tracing::warn!(%provider, call = poll.call, status = answer.status.as_u16(), "failed to get a call result: the provider answered with an error");
         }
         Err(none) => {
-            tracing::warn!(%provider, call = poll.call, why = %none.why, "a provider could not be asked about a call")
+            tracing::warn!(%provider, call = poll.call, why = %none.why, "failed to get a call result: the provider did not answer")
         }
     }
     let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);

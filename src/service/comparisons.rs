@@ -57,11 +57,11 @@ async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>
     let subjects = subjects.join(" ");
     match wait {
         None => {
-            tracing::info!(client_id = %client, subjects, "compared a chosen phone with stored ones");
+            tracing::info!(client_id = %client, subjects, "compared a caller-chosen phone with stored ones");
             Ok(())
         }
         Some(retry_after) => {
-            tracing::warn!(client_id = %client, subjects, "refused to compare a chosen phone: too many");
+            tracing::warn!(client_id = %client, subjects, "refused to compare a caller-chosen phone: over the limit");
             Err(Error::Limited { retry_after })
         }
     }
@@ -70,7 +70,7 @@ async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>
 /// Counts an operation that has a limit of its own, before it runs. A caller who may see phones has no limit.
 pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
-        tracing::info!(client_id = %caller.id, subjects = %subject, "compared a chosen phone with stored ones");
+        tracing::info!(client_id = %caller.id, subjects = %subject, "compared a caller-chosen phone with stored ones");
         return Ok(());
     }
     count(ctx, caller.id, vec![Comparison { subject, digest }]).await

@@ -88,7 +88,7 @@ impl Context {
     pub async fn warn_of_orphans(&self) -> Result<()> {
         for provider in crate::store::numbers::providers(&self.store).await? {
             if self.providers.get(&provider).is_none() {
-                tracing::warn!(%provider, "the pool has numbers of a provider that is not configured: they cannot be used");
+                tracing::warn!(%provider, "found numbers of a provider that is not configured: they cannot be used");
             }
         }
         Ok(())

@@ -121,12 +121,12 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
                 Ok(round) => rounds.push(round),
                 // The other endpoints are served. This one is claimed again when its lease ends.
                 Err(cause) => {
-                    tracing::error!(%cause, %endpoint_id, "what is next for an event endpoint is unknown");
+                    tracing::error!(%cause, %endpoint_id, "failed to load the next events for an endpoint");
                 }
             }
         }
         if let Err(cause) = pass_over(ctx, &idle).await {
-            tracing::error!(%cause, "how far event endpoints have got could not be written down");
+            tracing::error!(%cause, "failed to record the positions of event endpoints");
         }
         if claims < free || rounds.len() >= limit {
             break;
@@ -202,7 +202,7 @@ async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> R
     let message = match messages::find(&ctx.store, id).await {
         // It will not become readable later, and the event matters more than its text.
         Err(cause) if store::is_unopenable(&cause) => {
-            tracing::error!(%cause, message_id = %id, "failed to read the text of an event: delivering it without");
+            tracing::error!(%cause, message_id = %id, "failed to read the text of an event: delivering without it");
             None
         }
         found => found?,
@@ -217,20 +217,20 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -
     let endpoint_id = round.endpoint.id;
     let kept = ctx.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
     if !kept {
-        tracing::debug!(%endpoint_id, "a claim of an event endpoint was lost");
+        tracing::debug!(%endpoint_id, "lost the claim of an event endpoint");
         return Ok(());
     }
     for (tried, becomes) in &served.attempts {
         if becomes.as_ref().is_some_and(|retry| retry.state == RetryState::Dead) {
-            tracing::warn!(%endpoint_id, event_id = %tried.event_id, "an event was given up at an endpoint");
+            tracing::warn!(%endpoint_id, event_id = %tried.event_id, "gave up delivering an event to an endpoint");
         }
     }
     match (served.health.failing_since, round.endpoint.health.failing_since) {
         _ if served.is_hopeless => {
-            tracing::warn!(%endpoint_id, "an event endpoint was disabled: it failed for days")
+            tracing::warn!(%endpoint_id, "disabled an event endpoint that failed for days")
         }
-        (Some(_), None) => tracing::warn!(%endpoint_id, "an event endpoint fails"),
-        (None, Some(_)) => tracing::info!(%endpoint_id, "an event endpoint takes events again"),
+        (Some(_), None) => tracing::warn!(%endpoint_id, "event endpoint began to fail"),
+        (None, Some(_)) => tracing::info!(%endpoint_id, "event endpoint accepts events again"),
         _ => {}
     }
     Ok(())

@@ -57,12 +57,12 @@ async fn probe(ctx: &Context) -> std::result::Result<(), NotReady> {
     match tokio::time::timeout(PROBE_DEADLINE, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(cause)) => {
-            tracing::warn!(%cause, "not ready");
+            tracing::warn!(%cause, "failed to write to the database: not ready");
             let refused = store::is_unwritable(&cause);
             Err(if refused { NotReady::DatabaseNotWritable } else { NotReady::DatabaseUnreachable })
         }
         Err(_) => {
-            tracing::warn!("not ready: the database did not answer in time");
+            tracing::warn!("failed to write to the database in time: not ready");
             Err(NotReady::DatabaseUnreachable)
         }
     }
@@ -87,9 +87,9 @@ pub async fn measure_skew(ctx: &Context) -> Result<()> {
     let before = ctx.readiness.note_skew(found);
     match found {
         _ if found == before => {}
-        Skew::Small => tracing::info!(ahead_ms, "our clock and the database's agree again"),
-        Skew::Noticeable => tracing::warn!(ahead_ms, "our clock and the database's are apart"),
-        Skew::TooLarge => tracing::error!(ahead_ms, "our clock and the database's are too far apart: not ready"),
+        Skew::Small => tracing::info!(ahead_ms, "clock agrees with the database's again"),
+        Skew::Noticeable => tracing::warn!(ahead_ms, "clock differs from the database's"),
+        Skew::TooLarge => tracing::error!(ahead_ms, "clock differs too much from the database's: not ready"),
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl InHand {
         let held: &BTreeSet<_> = &self.parts().iter().map(|(part, _)| *part).collect();
         let released = store.write(|tx| async move { processes::release_lost(&tx, process, held, now).await }).await;
         match released {
-            Ok(released) if released > 0 => tracing::warn!(released, "released claims that were lost"),
+            Ok(released) if released > 0 => tracing::warn!(released, "released lost claims"),
             Ok(_) => {}
             Err(_) => self.may_lack.store(true, Ordering::Relaxed),
         }

@@ -151,14 +151,14 @@ fn read(
     let verified = adapter.verify(request, ctx.now()).map_err(|why| {
         match why {
             Unverified::Unasked => {
-                tracing::debug!(%provider, endpoint = endpoint.as_str(), "asked a webhook for credentials")
+                tracing::debug!(%provider, endpoint = endpoint.as_str(), "asked for webhook credentials")
             }
             _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "refused a webhook"),
         }
         adapter.refuse(why)
     })?;
     adapter.parse(endpoint, &verified).map_err(|malformed| {
-        tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "signed webhook could not be parsed");
+        tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "failed to parse a signed webhook");
         match endpoint {
             Endpoint::Voice => adapter.render_call(&announce(ctx, Announcement::OutOfOrder), &ctx.report_url(provider)),
             Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
@@ -201,7 +201,7 @@ async fn take_event(
         },
         ProviderEvent::Ignored => None,
         ProviderEvent::Unreadable(why) => {
-            tracing::warn!(%provider, why, "a part of a signed webhook could not be parsed");
+            tracing::warn!(%provider, why, "failed to parse a part of a signed webhook");
             None
         }
     };
@@ -221,7 +221,7 @@ async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, repor
             return;
         }
     }
-    tracing::error!(%provider, "what became of a call could not be written down");
+    tracing::error!(%provider, "failed to record a call report");
 }
 
 fn is_about_texts(event: &ProviderEvent) -> bool {
@@ -235,11 +235,11 @@ async fn within<T>(until: Instant, work: impl Future<Output = Result<T>>) -> std
     match tokio::time::timeout_at(until, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(cause)) => {
-            tracing::error!(%cause, "a webhook could not be taken");
+            tracing::error!(%cause, "failed to handle a webhook");
             Err(NotTaken)
         }
         Err(_) => {
-            tracing::error!("a webhook could not be taken in time");
+            tracing::error!("failed to handle a webhook in time");
             Err(NotTaken)
         }
     }

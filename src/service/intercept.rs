@@ -62,7 +62,7 @@ impl Inquiry {
     fn verdict(&self, way: &Connection) -> Option<Verdict> {
         let said = verdict_of(way, self.last.as_ref());
         if said.is_none() {
-            tracing::warn!(ride_id = %way.ride_id, screenings = self.screenings, "a contact goes another way than INTERCEPT_URL was asked about");
+            tracing::warn!(ride_id = %way.ride_id, screenings = self.screenings, "route changed since INTERCEPT_URL was asked");
         }
         said.or((self.screenings >= MAX_SCREENINGS).then_some(Verdict::Unclear))
     }
@@ -248,7 +248,7 @@ pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Excha
         _ => {
             let failure = exchange.failure().map(PostFailure::as_str);
             let (status, setting) = (status.map(|status| status.as_u16()), intercept.on_failure.as_str());
-            tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "INTERCEPT_URL gave no answer");
+            tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "got no answer from INTERCEPT_URL");
             inquiry.without_answer(intercept.on_failure)
         }
     };

@@ -270,7 +270,7 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
                 let phone = ctx.store.phone_index(&parties.of(to).phone);
                 match pool::sender(&tx, &phone, &ctx.providers.configured()).await? {
                     Some(number) => notify(ctx, &tx, (About::Stranded, to), &ride, &parties, number).await?,
-                    None => tracing::warn!(ride_id = %id, %to, "no number is left to tell a party that contact is closed"),
+                    None => tracing::warn!(ride_id = %id, %to, "failed to notify a party of closed contact: no number left"),
                 }
             }
             ride.contact_until = now;
@@ -279,7 +279,7 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
             bindings::set_window(&tx, id, ctx.settings.policy.window(now)).await?;
             rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
             rides::update(&tx, &ride, now).await?;
-            tracing::warn!(ride_id = %id, "contact of a ride was closed: its number is suspended, and no other is free");
+            tracing::warn!(ride_id = %id, "closed the contact of a ride: its number is suspended, and no other is free");
             Ok(())
         })
         .await

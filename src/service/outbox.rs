@@ -124,7 +124,7 @@ pub async fn expire_texts(ctx: &Context) -> Result<()> {
         ctx.store.write(|tx| async move { outbox::expire(&tx, *text, now).await }).await?;
     }
     if !overdue.is_empty() {
-        tracing::warn!(texts = overdue.len(), "texts could not be sent in time and were given up (MESSAGE_TTL)");
+        tracing::warn!(texts = overdue.len(), "expired texts that could not be sent in time (MESSAGE_TTL)");
     }
     Ok(())
 }
@@ -149,7 +149,7 @@ pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequ
         return Ok(None);
     };
     let Some(provider) = ctx.providers.get(&way.provider) else {
-        tracing::warn!(provider = %way.provider, "a text waits for a provider that is not configured");
+        tracing::warn!(provider = %way.provider, "postponed a text: its provider is not configured");
         let why = Failed { why: SendFailure::ProviderNotConfigured, code: None, status: None };
         try_later(ctx, part.message_id, claim, None, false, &why).await?;
         return Ok(None);
@@ -204,22 +204,22 @@ async fn finish(
         }
         SendOutcome::Rejected { code } => {
             let shown = code.as_ref().map(ProviderCode::as_str);
-            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider rejected a text");
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider rejected a text");
             let failed = Failed { why: SendFailure::ProviderRejected, code, status };
             settle(ctx, message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
         }
         SendOutcome::RefusedUs => {
-            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider refused our credentials or account");
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider refused our credentials or account");
             let failed = Failed { why: SendFailure::ProviderRefusedUs, code, status };
             try_later(ctx, message, claim, None, false, &failed).await?;
         }
         SendOutcome::TryLater { after } => {
-            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "a provider did not take a text");
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider did not accept a text");
             let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
             try_later(ctx, message, claim, after, false, &failed).await?;
         }
         SendOutcome::InDoubt => {
-            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "nobody knows whether a provider took a text");
+            tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "failed to learn whether a provider accepted a text");
             let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
             try_later(ctx, message, claim, None, true, &failed).await?;
         }
@@ -232,7 +232,7 @@ async fn finish(
 async fn break_off(ctx: &Context, dispatch: &Dispatch) -> Result<()> {
     let Dispatch { claim, message, provider } = dispatch;
     let provider = &provider.profile().name;
-    tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "broke off a send: this process could not renew its counter");
+    tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "aborted a send: this process could not renew its counter");
     let failed = Failed { why: SendFailure::ProviderUnavailable, code: None, status: None };
     try_later(ctx, *message, *claim, None, true, &failed).await?;
     came_to_nothing(ctx, provider, *claim).await
@@ -267,7 +267,7 @@ async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<
     let (now, ending) = (ctx.now(), &ending);
     let settled = ctx.store.write(|tx| async move { outbox::settle(&tx, message, claim, ending, now).await }).await?;
     if !settled {
-        tracing::debug!(message_id = %message, "a claim was settled elsewhere");
+        tracing::debug!(message_id = %message, "lost a claim: it was settled elsewhere");
     }
     Ok(())
 }

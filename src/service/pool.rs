@@ -108,7 +108,7 @@ pub(super) async fn noting_depletion<T>(ctx: &Context, outcome: Result<T>) -> Re
     if let Err(Error::PoolDepleted(limit)) = &outcome
         && let Err(cause) = note_depletion(ctx, *limit).await
     {
-        tracing::error!(%cause, "that the pool is depleted could not be written down");
+        tracing::error!(%cause, "failed to record that the pool is depleted");
     }
     outcome
 }

@@ -111,14 +111,14 @@ async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter
         Some(others) => {
             let before = ctx.membership.become_(Standing::Listed(id, began));
             if !matches!(before, Standing::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
-                tracing::info!(process = %id, others = others.len(), "this process is listed");
+                tracing::info!(process = %id, others = others.len(), "listed this process");
                 ctx.wakeups.send_all();
             }
             Ok(attendance.peers.saw(&others, began, Instant::now()))
         }
         None => {
             ctx.membership.become_(Standing::Missing);
-            tracing::warn!(process = %id, "others took this process for dead: it is listed again under another id");
+            tracing::warn!(process = %id, "lost the row of this process, which others took for dead: listing it under a new id");
             Ok(Vec::new())
         }
     }
@@ -129,7 +129,7 @@ async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
     if !ctx.store.write(|tx| async move { processes::take_over(&tx, dead, now).await }).await? {
         return Ok(());
     }
-    tracing::warn!(process = %dead.process, "a process is dead: its claims were taken over");
+    tracing::warn!(process = %dead.process, "took over the claims of a dead process");
     ctx.wakeups.send_all();
     for _ in 0..COME_AGAIN_TIMES {
         if !ctx.store.write(|tx| async move { processes::any_left(&tx, dead.process).await }).await? {

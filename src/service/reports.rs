@@ -34,7 +34,7 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
                 return Ok(());
             }
             if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
-                tracing::info!(%provider, "a delivery report names no text of ours");
+                tracing::info!(%provider, "ignored a delivery report about an unknown text");
             }
             Ok(())
         })
@@ -83,7 +83,7 @@ pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFl
 
 pub(super) async fn record_call_report(tx: &Tx, provider: &ProviderName, report: &CallReport, now: Time) -> Result<()> {
     let Some(call) = calls::find_locked(tx, provider, &report.call_key).await? else {
-        tracing::info!(%provider, "a call report names no call of ours");
+        tracing::info!(%provider, "ignored a call report about an unknown call");
         return Ok(());
     };
     let mut after = call.clone();

@@ -39,7 +39,7 @@ pub(super) async fn support_for(
         return Ok(None);
     }
     if numbers::is_pooled(tx, &support.match_key()).await? {
-        tracing::error!("SUPPORT_NUMBER is a number of the pool: nobody is connected to it");
+        tracing::error!("refused to connect a caller to SUPPORT_NUMBER: it is a number of the pool");
         return Ok(None);
     }
     Ok(Some(support.clone()))

@@ -117,7 +117,7 @@ pub async fn tidy(ctx: &Context) -> Result<()> {
 async fn end_overdue(ctx: &Context) -> Result<()> {
     let ended = rides::end_overdue(ctx, BATCH).await?;
     if ended > 0 {
-        tracing::info!(ended, "rides timed out");
+        tracing::info!(ended, "ended overdue rides");
     }
     Ok(())
 }
@@ -209,7 +209,7 @@ async fn prune_secrets(ctx: &Context) -> Result<()> {
 async fn leave_some_numbers(ctx: &Context) -> Result<()> {
     let rides = leave_suspended_numbers(ctx, MOVED).await?;
     if rides > 0 {
-        tracing::info!(rides, "rides left suspended numbers");
+        tracing::info!(rides, "processed rides on suspended numbers");
     }
     Ok(())
 }
@@ -217,7 +217,7 @@ async fn leave_some_numbers(ctx: &Context) -> Result<()> {
 async fn leave_some_providers(ctx: &Context) -> Result<()> {
     let rides = leave_down_providers(ctx, MOVED).await?;
     if rides > 0 {
-        tracing::info!(rides, "rides left a provider that is down");
+        tracing::info!(rides, "moved rides off providers that are down");
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop)
     let mut running = JoinSet::new();
     loop {
         if let Err(cause) = ask(&ctx, &outbound, &mut running).await {
-            tracing::error!(%cause, "calls could not be asked about");
+            tracing::error!(%cause, "failed to claim call polls");
         }
         tokio::select! {
             () = stop.requested() => break,
@@ -58,7 +58,7 @@ async fn ask(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, running: &mut Joi
         running.spawn(async move {
             let exchange = outbound.send(Receiver::Provider, request).await;
             if let Err(cause) = call_polling::take_answer(&ctx, &poll, &exchange).await {
-                tracing::error!(%cause, "what became of a call could not be written down");
+                tracing::error!(%cause, "failed to record the result of a call");
             }
         });
     }

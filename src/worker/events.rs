@@ -20,7 +20,7 @@ pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
     let mut unplaced = ctx.store.events_pending.listen();
     loop {
         let placed = events::place_events(&ctx).await.unwrap_or_else(|cause| {
-            tracing::error!(%cause, "events could not be given their places in the log");
+            tracing::error!(%cause, "failed to assign log positions to events");
             0
         });
         let pause = async {

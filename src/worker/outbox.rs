@@ -112,7 +112,7 @@ impl Lane {
                 pause.unwrap_or(PERIOD).min(PERIOD)
             }
             Err(cause) => {
-                tracing::error!(provider = %self.provider, %cause, "the outbox could not be read");
+                tracing::error!(provider = %self.provider, %cause, "failed to claim outbox items");
                 PERIOD
             }
         }
@@ -133,7 +133,7 @@ impl Lane {
         let done = self.exchange(claim).await;
         outbox::let_go(&self.ctx, claim, done.is_ok());
         if let Err(cause) = done {
-            tracing::error!(%cause, "a text could not be worked off");
+            tracing::error!(%cause, "failed to process an outbox item");
         }
     }
 
@@ -152,7 +152,7 @@ impl Lane {
         loop {
             match outbox::write_down(ctx, &dispatch, exchange.as_ref()).await {
                 Err(cause) if time::Instant::now() < deadline => {
-                    tracing::warn!(%cause, "an outcome could not be written down yet");
+                    tracing::warn!(%cause, "failed to record the outcome of a send: retrying");
                 }
                 done => return done,
             }

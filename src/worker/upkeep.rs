@@ -33,7 +33,7 @@ async fn repeat(ctx: Arc<Context>, job: &'static Job) {
     let mut due = ctx.wakeups.jobs.listen();
     loop {
         let ran = upkeep::run_if_due(&ctx, job).await.unwrap_or_else(|cause| {
-            tracing::error!(job = job.name, %cause, "a job failed");
+            tracing::error!(job = job.name, %cause, "failed to run a job");
             true
         });
         // A replica that did not get the run checks earlier, so that the next run is not late if the one that got it
@@ -49,7 +49,7 @@ async fn repeat(ctx: Arc<Context>, job: &'static Job) {
 async fn compare_clocks(ctx: Arc<Context>) {
     loop {
         if let Err(cause) = health::measure_skew(&ctx).await {
-            tracing::warn!(%cause, "our clock could not be compared with the database's");
+            tracing::warn!(%cause, "failed to compare the clock with the database's");
         }
         time::sleep(COMPARE_CLOCKS).await;
     }

@@ -525,7 +525,7 @@ async fn a_process_that_was_paused_goes_on_under_another_name_and_sends_nothing_
     let mut all: Vec<_> = hanging.carried().into_iter().chain(other.carried()).map(|sent| sent.text).collect();
     all.sort();
     assert_eq!(all, ["second", "third"], "each once");
-    assert!(log_of(&db).contains("broke off a send"));
+    assert!(log_of(&db).contains("aborted a send"));
     second.running.stop().await;
     // It sends as before.
     assert_eq!(webhook(&api, &MessageBird, &MessageBird.text("a9", ANN, NUMBER, "afterwards", &[])).await, 200);
