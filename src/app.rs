@@ -59,6 +59,7 @@ pub enum StartError {
     /// Another process uses the embedded database, or its lock cannot be acquired.
     #[error(transparent)]
     Locked(#[from] LockError),
+    /// The database cannot be used.
     #[error("the database cannot be used: {0}")]
     Database(#[from] Error),
 }
@@ -66,6 +67,7 @@ pub enum StartError {
 /// Client that was created on the first start.
 #[derive(Clone)]
 pub struct FirstClient {
+    /// OAuth `client_id`.
     pub client_id: String,
     /// Secret, which is shown only this once.
     pub secret: SecretString,
@@ -150,6 +152,7 @@ impl App {
         })
     }
 
+    /// Address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -205,6 +208,7 @@ impl App {
 
 /// Running service.
 pub struct Running {
+    /// Address that it listens on.
     pub address: SocketAddr,
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
@@ -340,6 +344,7 @@ impl Running {
     }
 }
 
+/// Brings the database schema up to date.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let store = open(&Config { migrate_on_start: true, ..config.clone() }).await?;
     store.close().await;

@@ -78,7 +78,9 @@ fn flatten(tree: &UseTree, prefix: &[String], found: &mut Vec<(Vec<String>, Stri
 
 impl Reader<'_> {
     fn names(&mut self, path: Vec<String>) {
-        self.source.paths.push((self.at.clone(), path));
+        if path.len() > 1 {
+            self.source.paths.push((self.at.clone(), path));
+        }
     }
 
     /// Paths inside of a macro's braces are plain tokens.
@@ -148,9 +150,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        if path.segments.len() > 1 {
-            self.names(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
-        }
+        self.names(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         syn::visit::visit_path(self, path);
     }
 
