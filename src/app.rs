@@ -9,6 +9,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::{self, Instant},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::Config,
@@ -19,7 +20,6 @@ use crate::{
         phone::PhoneNumber,
     },
     http,
-    lifecycle::{Stopper, stop_switch},
     outbound::{Network, Outbound, system_lookup},
     provider,
     service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
@@ -169,8 +169,7 @@ impl App {
 
     /// Serves requests. With `workers`, also sends pending texts, delivers events and runs periodic jobs on its own.
     pub fn start(self, workers: bool) -> Running {
-        let (stopper, stop) = stop_switch();
-        let (closer, close) = stop_switch();
+        let (stop, close) = (CancellationToken::new(), CancellationToken::new());
         let outbox = || OutboxWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.outbound));
         let deliveries = || DeliveryWorker::new(Arc::clone(&self.ctx), Arc::clone(&self.outbound));
         let mut tasks = JoinSet::new();
@@ -179,7 +178,7 @@ impl App {
             tasks.spawn(deliveries().run(stop.clone()));
             tasks.spawn(worker::upkeep::run(Arc::clone(&self.ctx), stop.clone()));
             tasks.spawn(worker::events::run(Arc::clone(&self.ctx), stop.clone()));
-            tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.outbound), stop));
+            tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.outbound), stop.clone()));
         }
         let mut keeper = JoinSet::new();
         if let Some(attendance) = self.attendance {
@@ -187,7 +186,7 @@ impl App {
         }
         let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.ctx, &self.outbound, self.simulator);
-        let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close, DRAIN));
+        let server = tokio::spawn(http::serve(self.listener, routes, self.limits, close.clone(), DRAIN));
         let (outbox, deliveries) = by_hand;
         Running {
             address: self.address,
@@ -195,8 +194,8 @@ impl App {
             outbound: self.outbound,
             outbox,
             deliveries,
-            stopper,
-            closer,
+            stop: stop.drop_guard(),
+            close: close.drop_guard(),
             notice: if workers { NOTICE } else { Duration::ZERO },
             server,
             tasks,
@@ -215,9 +214,9 @@ pub struct Running {
     outbox: OutboxWorker,
     deliveries: DeliveryWorker,
     /// Stops the workers.
-    stopper: Stopper,
+    stop: DropGuard,
     /// Stops the server.
-    closer: Stopper,
+    close: DropGuard,
     notice: Duration,
     server: JoinHandle<std::io::Result<()>>,
     tasks: JoinSet<()>,
@@ -311,13 +310,13 @@ impl Running {
     /// finishes requests and sends in flight, and gives back claims that were not sent yet.
     pub async fn stop(self) {
         let deadline = Instant::now() + STOP;
-        let Self { ctx, outbound, outbox, deliveries, stopper, closer, notice, exclusive, .. } = self;
+        let Self { ctx, outbound, outbox, deliveries, stop, close, notice, exclusive, .. } = self;
         let Self { mut server, mut tasks, mut keeper, .. } = self;
         health::announce_stop(&ctx);
-        stopper.stop();
+        drop(stop);
         let orderly = async {
             time::sleep(notice).await;
-            closer.stop();
+            drop(close);
             if !server.is_finished() {
                 let _ = (&mut server).await;
             }

@@ -31,6 +31,7 @@ use tokio::{
     task::{AbortHandle, Id, JoinSet},
     time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::connection::Exchange;
 pub(crate) use self::limits::Limits;
@@ -38,7 +39,6 @@ use self::{
     connection::{Connection, Outgoing},
     socket::Socket,
 };
-use crate::lifecycle::Stop;
 
 /// Largest request head, in bytes: as large as a body, since some providers put the text into the address.
 const MAX_HEAD: usize = 64 * 1024;
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     endpoint: impl Endpoint<Output = Response> + 'static,
     limits: Limits,
-    mut stop: Stop,
+    stop: CancellationToken,
     drain: Duration,
 ) -> io::Result<()> {
     let endpoint = Arc::new(endpoint);
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     let mut last_warning = None;
     loop {
         let accepted = tokio::select! {
-            () = stop.requested() => break,
+            () = stop.cancelled() => break,
             () = open.one_ended() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -77,7 +77,7 @@ pub(crate) async fn serve(
             Ok((stream, peer)) => {
                 let room = open.make_room(limits.connections);
                 let at_limit = tokio::select! {
-                    () = stop.requested() => break,
+                    () = stop.cancelled() => break,
                     at_limit = room => at_limit,
                 };
                 if at_limit {
@@ -172,7 +172,7 @@ async fn serve_one(
     addresses: (SocketAddr, SocketAddr),
     endpoint: Arc<impl Endpoint<Output = Response> + 'static>,
     connection: Arc<Connection>,
-    mut stop: Stop,
+    stop: CancellationToken,
 ) {
     prepare(&stream, connection.limits());
     let service = service_fn(|request: HyperRequest<Incoming>| {
@@ -189,7 +189,7 @@ async fn serve_one(
     loop {
         tokio::select! {
             biased;
-            () = stop.requested(), if !stopping => {
+            () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }

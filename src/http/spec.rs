@@ -117,7 +117,7 @@ pub fn json(document: &Value) -> String {
 
 /// The document as YAML.
 pub(super) fn yaml(document: &Value) -> String {
-    serde_yaml::to_string(document).unwrap_or_default()
+    serde_saphyr::to_string(document).unwrap_or_default()
 }
 
 /// Swagger UI with its assets inside, reading the served document, and remembering who signed in.

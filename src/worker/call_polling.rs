@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{error::Result, outbound::Receiver},
-    lifecycle::Stop,
     outbound::Outbound,
     service::{Context, call_polling},
 };
@@ -31,14 +31,14 @@ pub async fn tick(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>) -> Result<us
 
 /// Polls until shutdown is requested, and then aborts polls in flight: when their leases end, other processes repeat
 /// them.
-pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     loop {
         if let Err(cause) = ask(&ctx, &outbound, &mut running).await {
             tracing::error!(%cause, "failed to claim call polls");
         }
         tokio::select! {
-            () = stop.requested() => break,
+            () = stop.cancelled() => break,
             // A finished poll frees capacity.
             Some(_) = running.join_next() => {}
             () = time::sleep(PERIOD) => {}

@@ -17,13 +17,13 @@ use tokio::{
     task::JoinSet,
     time::{self, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
         error::{Error, Result},
         outbound::Receiver,
     },
-    lifecycle::Stop,
     outbound::Outbound,
     service::{
         Context,
@@ -96,7 +96,7 @@ impl DeliveryWorker {
     }
 
     /// Delivers until shutdown is requested, then finishes what is in flight.
-    pub async fn run(self, mut stop: Stop) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut new_events = self.ctx.wakeups.events.listen();
         let mut running = [JoinSet::new(), JoinSet::new()];
         loop {
@@ -113,7 +113,7 @@ impl DeliveryWorker {
             }
             let [clear, hampered] = &mut running;
             tokio::select! {
-                () = stop.requested() => break,
+                () = stop.cancelled() => break,
                 // A finished round frees capacity, and the next events of its endpoint.
                 Some(_) = clear.join_next() => {}
                 Some(_) = hampered.join_next() => {}

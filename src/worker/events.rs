@@ -3,11 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time;
+use tokio_util::sync::CancellationToken;
 
-use crate::{
-    lifecycle::Stop,
-    service::{Context, events},
-};
+use crate::service::{Context, events};
 
 /// Time for which events are gathered: under load, one round assigns positions for many transactions at the cost of
 /// one.
@@ -16,7 +14,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Assigns positions until shutdown is requested.
-pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     let mut unplaced = ctx.store.events_pending.listen();
     loop {
         let placed = events::place_events(&ctx).await.unwrap_or_else(|cause| {
@@ -30,7 +28,7 @@ pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
             time::sleep(GATHER).await;
         };
         tokio::select! {
-            () = stop.requested() => return,
+            () = stop.cancelled() => return,
             () = pause => {}
         }
     }

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{error::Result, number::ProviderName, outbound::Receiver},
-    lifecycle::Stop,
     outbound::Outbound,
     service::{Context, health, outbox, presence},
     store::outbox::{Claim, Claimed},
@@ -55,7 +55,7 @@ impl OutboxWorker {
     }
 
     /// Sends until shutdown is requested, then finishes what is in flight and gives back the rest.
-    pub async fn run(self, stop: Stop) {
+    pub async fn run(self, stop: CancellationToken) {
         let mut lanes = JoinSet::new();
         for lane in self.lanes() {
             lanes.spawn(lane.run(stop.clone()));
@@ -83,13 +83,13 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(self, mut stop: Stop) {
+    async fn run(self, stop: CancellationToken) {
         let mut queued = self.ctx.wakeups.outbox.listen();
         let mut sending = JoinSet::new();
         loop {
             let pause = self.send_due(&mut sending).await;
             tokio::select! {
-                () = stop.requested() => break,
+                () = stop.cancelled() => break,
                 // A finished exchange frees capacity, and the next text of its conversation.
                 Some(_) = sending.join_next() => {}
                 () = queued.woken() => {}

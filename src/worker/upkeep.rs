@@ -3,25 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
 
-use crate::{
-    lifecycle::Stop,
-    service::{Context, Job, health, upkeep},
-};
+use crate::service::{Context, Job, health, upkeep};
 
 /// Interval at which clocks are compared. Every replica does it, because each has its own clock.
 const COMPARE_CLOCKS: Duration = Duration::from_secs(15);
 
 /// Runs all jobs until shutdown is requested. Running jobs are aborted then: what they did not commit is done in the
 /// next period.
-pub async fn run(ctx: Arc<Context>, mut stop: Stop) {
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     let mut running = JoinSet::new();
     for job in upkeep::jobs() {
         running.spawn(repeat(Arc::clone(&ctx), job));
     }
     running.spawn(compare_clocks(ctx));
     tokio::select! {
-        () = stop.requested() => {}
+        () = stop.cancelled() => {}
         // Only a panic ends a loop, and a restart is better than half of the upkeep.
         Some(_) = running.join_next() => {}
     }

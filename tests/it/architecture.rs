@@ -25,9 +25,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["domain", "provider", "store"]),
     ("telemetry", &["config"]),
     ("service", &["config", "domain", "provider", "store", "wakeup"]),
-    ("worker", &["domain", "lifecycle", "outbound", "service", "store"]),
+    ("worker", &["domain", "outbound", "service", "store"]),
     ("simulator", &["domain", "outbound", "provider", "service", "store"]),
-    ("http", &["domain", "lifecycle", "outbound", "provider", "service", "simulator", "store"]),
+    ("http", &["domain", "outbound", "provider", "service", "simulator", "store"]),
 ];
 
 /// Libraries that one room alone may name.

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::lifecycle::{Stopper, stop_switch};
+use tokio_util::sync::CancellationToken;
 
 const HEAD: Duration = Duration::from_millis(600);
 const KEEP_ALIVE: Duration = Duration::from_millis(1800);
@@ -27,7 +27,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 struct Server {
     address: SocketAddr,
-    stopper: Stopper,
+    stop: CancellationToken,
     served: JoinHandle<io::Result<()>>,
     /// Requests that were worked on to their end.
     done: Arc<AtomicUsize>,
@@ -37,7 +37,7 @@ impl Server {
     async fn start(connections: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (stopper, stop) = stop_switch();
+        let stop = CancellationToken::new();
         let done = Arc::new(AtomicUsize::new(0));
         let big = Bytes::from(vec![b'x'; BIG]);
         let count = Arc::clone(&done);
@@ -63,8 +63,8 @@ impl Server {
         });
         let limits = Limits { connections, head: HEAD, keep_alive: KEEP_ALIVE, write: WRITE };
         let endpoint = poem::EndpointExt::map_to_response(endpoint);
-        let served = tokio::spawn(serve(listener, endpoint, limits, stop, WORK * 2));
-        Self { address, stopper, served, done }
+        let served = tokio::spawn(serve(listener, endpoint, limits, stop.clone(), WORK * 2));
+        Self { address, stop, served, done }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -282,7 +282,7 @@ async fn a_stop_ends_idle_connections_at_once_and_work_when_it_is_done() {
     let silent = server.connect().await;
     let mut half = server.send("GET / HTTP/1.1\r\n").await;
     sleep(Duration::from_millis(100)).await;
-    server.stopper.stop();
+    server.stop.cancel();
     assert!(lasts(idle).await < SLACK / 3 && lasts(silent).await < SLACK / 3);
     half.write_all(b"host: a\r\n\r\n").await.expect("it is open");
     let answer = read(half).await;

@@ -40,7 +40,7 @@ async fn walk(outside: &Api, prefix: &str) {
     }
     let document = outside.get(&format!("{prefix}/openapi.json")).await.expect(200);
     assert_eq!(document["servers"], json!([{ "url": prefix }]));
-    let yaml: Value = serde_yaml::from_str(&outside.get(&format!("{prefix}/openapi.yaml")).await.text).unwrap();
+    let yaml: Value = serde_saphyr::from_str(&outside.get(&format!("{prefix}/openapi.yaml")).await.text).unwrap();
     assert_eq!(yaml, document);
     let scheme = &document["components"]["securitySchemes"]["client_credentials"];
     let token_url = scheme["flows"]["clientCredentials"]["tokenUrl"].as_str().unwrap();
