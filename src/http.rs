@@ -41,12 +41,15 @@ pub fn routes(
 ) -> impl Endpoint<Output = Response> + use<> {
     let api = OpenApiService::new(api::operations(ctx, outbound, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
     let prefix = prefix::of(&ctx.settings.public_base_url);
-    let document = spec::document_under(&prefix);
+    let document = Arc::new(spec::document_under(&prefix));
     let guard = guard::Guard::new(&document);
     let below_prefix = prefix::Prefix::new(&prefix, &guard);
-    let docs = Page::new("text/html; charset=utf-8", spec::swagger_page(&api.swagger_ui_html(), &prefix));
-    let json = Page::new("application/json", spec::json(&document));
-    let yaml = Page::new("application/yaml", spec::yaml(&document));
+    let docs = Page::new("text/html; charset=utf-8", move || spec::swagger_page(&prefix));
+    let json = Page::new("application/json", {
+        let document = Arc::clone(&document);
+        move || spec::json(&document)
+    });
+    let yaml = Page::new("application/yaml", move || spec::yaml(&document));
     let page = |page: Page| get(make_sync(move |request| page.answer(&request)));
     Route::new()
         .at("/docs", page(docs))

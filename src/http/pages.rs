@@ -19,10 +19,11 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("no-cache");
 pub(super) const PATHS: [(&str, &str); 4] =
     [("/", "home"), ("/docs", "docs"), ("/openapi.json", "openapi_json"), ("/openapi.yaml", "openapi_yaml")];
 
-/// A page.
+/// A page, rendered when it is requested for the first time.
 pub(super) struct Page {
     content_type: HeaderValue,
-    plain: Variant,
+    render: Box<dyn Fn() -> String + Send + Sync>,
+    plain: OnceLock<Variant>,
     gzip: OnceLock<Variant>,
 }
 
@@ -41,16 +42,24 @@ impl Variant {
 }
 
 impl Page {
-    pub(super) fn new(content_type: &'static str, body: String) -> Self {
-        let plain = Variant::new(body.into_bytes());
-        Self { content_type: HeaderValue::from_static(content_type), plain, gzip: OnceLock::new() }
+    pub(super) fn new(content_type: &'static str, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self {
+            content_type: HeaderValue::from_static(content_type),
+            render: Box::new(render),
+            plain: OnceLock::new(),
+            gzip: OnceLock::new(),
+        }
+    }
+
+    fn plain(&self) -> &Variant {
+        self.plain.get_or_init(|| Variant::new((self.render)().into_bytes()))
     }
 
     fn gzip(&self) -> &Variant {
         self.gzip.get_or_init(|| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
             // Writing to memory does not fail.
-            let _ = encoder.write_all(&self.plain.body);
+            let _ = encoder.write_all(&self.plain().body);
             Variant::new(encoder.finish().unwrap_or_default())
         })
     }
@@ -58,8 +67,8 @@ impl Page {
     /// The page, or that the caller has it.
     pub(super) fn answer(&self, request: &Request) -> Response {
         let gzip = accepts_gzip(request.headers());
-        let variant = if gzip { self.gzip() } else { &self.plain };
-        let known = names_any(request.headers(), &[&self.plain.etag, &variant.etag]);
+        let variant = if gzip { self.gzip() } else { self.plain() };
+        let known = names_any(request.headers(), &[&self.plain().etag, &variant.etag]);
         let mut response = Response::builder().finish();
         let headers = response.headers_mut();
         headers.insert(header::ETAG, variant.etag.clone());

@@ -7,7 +7,10 @@
 mod events;
 mod scopes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
@@ -70,6 +73,12 @@ impl OpenApi for Blueprint {
 
 /// The document.
 pub fn document() -> Value {
+    // A process may start several services, each of which would derive the same.
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(derive);
+    DOCUMENT.clone()
+}
+
+fn derive() -> Value {
     let derived = OpenApiService::new(Blueprint, TITLE, env!("CARGO_PKG_VERSION")).spec();
     let mut document: Value = serde_json::from_str(&derived).unwrap_or_default();
     document["openapi"] = "3.1.0".into();
@@ -121,7 +130,8 @@ pub(super) fn yaml(document: &Value) -> String {
 }
 
 /// Swagger UI with its assets inside, reading the served document, and remembering who signed in.
-pub(super) fn swagger_page(stock: &str, prefix: &str) -> String {
+pub(super) fn swagger_page(prefix: &str) -> String {
+    let stock = OpenApiService::new(Blueprint, TITLE, env!("CARGO_PKG_VERSION")).swagger_ui_html();
     let (start, end) = (stock.find("let spec = "), stock.find("let oauth2RedirectUrl;"));
     let (start, end) = start.zip(end).unwrap_or((stock.len(), stock.len()));
     let script = format!(
