@@ -23,7 +23,7 @@ use crate::{
     outbound::{Network, Outbound, system_lookup},
     provider,
     service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
-    simulator::Simulator,
+    simulator::SimulatedNetwork,
     store::{self, ExclusiveUse, LockError, SchemaError, Store},
     worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
 };
@@ -78,7 +78,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     ctx: Arc<Context>,
-    simulator: Option<Arc<Simulator>>,
+    simulator: Option<Arc<SimulatedNetwork>>,
     outbound: Arc<dyn Outbound>,
     first_client: Option<FirstClient>,
     limits: http::Limits,
@@ -135,7 +135,7 @@ impl App {
             made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
         let network = Arc::new(network);
         let simulator = simulator_secret.map(|secret| {
-            Arc::new(Simulator::new(Arc::clone(&ctx), Arc::clone(&network) as Arc<dyn Outbound>, secret))
+            Arc::new(SimulatedNetwork::new(Arc::clone(&ctx), Arc::clone(&network) as Arc<dyn Outbound>, secret))
         });
         let outbound = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
@@ -365,7 +365,7 @@ pub(crate) async fn open(config: &Config) -> Result<Store, StartError> {
 /// Sends over the network, except to the simulator: requests to it never leave the process.
 struct Switchboard {
     network: Arc<Network>,
-    simulator: Option<Arc<Simulator>>,
+    simulator: Option<Arc<SimulatedNetwork>>,
 }
 
 impl Outbound for Switchboard {

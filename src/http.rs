@@ -31,13 +31,13 @@ use poem_openapi::OpenApiService;
 
 use self::pages::Page;
 pub(crate) use self::server::{Limits, serve};
-use crate::{outbound::Outbound, service::Context, simulator::Simulator};
+use crate::{outbound::Outbound, service::Context, simulator::SimulatedNetwork};
 
 /// The whole application over HTTP.
 pub fn routes(
     ctx: &Arc<Context>,
     outbound: &Arc<dyn Outbound>,
-    simulator: Option<Arc<Simulator>>,
+    simulator: Option<Arc<SimulatedNetwork>>,
 ) -> impl Endpoint<Output = Response> + use<> {
     let api = OpenApiService::new(api::operations(ctx, outbound, simulator), spec::TITLE, env!("CARGO_PKG_VERSION"));
     let prefix = prefix::of(&ctx.settings.public_base_url);

@@ -1,15 +1,6 @@
 //! Maskline: masked calls and texts between the two people of a ride.
 //!
-//! `ARCHITECTURE.md` gives an overview of the code. The modules, and what each may depend on:
-//!
-//! ```text
-//! main -> cli -> app -> everything
-//! http, worker, simulator -> service, domain (webhooks and the simulator also provider)
-//! service -> store, provider (trait and registry), domain
-//! store, provider -> domain -> no other module
-//!
-//! The store's filters and the simulator's screen entries are plain data, so http may name them too.
-//! ```
+//! `ARCHITECTURE.md` gives an overview of the code, and shows which module may import which.
 //!
 //! Public items are those that the binary and the integration tests need.
 

@@ -32,13 +32,13 @@ use crate::domain::{
     message::ProviderCode,
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
+    string_enum::string_enum,
     text::TextLimit,
-    words::words,
 };
 
 /// Kind of webhook that a provider calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum WebhookKind {
     /// `/webhooks/{provider}/sms`: a phone sent a text.
     Sms,
     /// `/webhooks/{provider}/voice`: a phone calls.
@@ -47,7 +47,7 @@ pub enum Endpoint {
     Status,
 }
 
-impl Endpoint {
+impl WebhookKind {
     /// Returns the last path segment of the webhook.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ pub enum Unverified {
     Stale,
 }
 
-/// A verified request that cannot be parsed. The service logs it and answers with [`Receipt::Unreadable`]; for a call,
+/// A verified request that cannot be parsed. The service logs it and answers with [`Acknowledgement::Unreadable`]; for a call,
 /// the caller hears an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
@@ -150,7 +150,7 @@ impl std::fmt::Debug for WebhookResponse {
 
 /// Outcome of an event that is not a call, as reported to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
+pub enum Acknowledgement {
     /// Stored or deliberately ignored. The provider should not send it again.
     Taken,
     /// Verified, but nothing that this webhook accepts. Sending it again would not help.
@@ -201,7 +201,7 @@ pub enum SendOutcome {
     InDoubt,
 }
 
-words! {
+string_enum! {
     /// How the service learns the result of a call.
     CallResults {
         /// The provider reports it.
@@ -251,9 +251,9 @@ pub struct Profile {
 
 impl Profile {
     /// Returns the address of a webhook for the provider's settings. `base_url` has no trailing slash.
-    pub fn webhook(&self, base_url: &str, endpoint: Endpoint) -> String {
-        let fragment = self.fragments[endpoint as usize];
-        format!("{base_url}/webhooks/{}/{}{fragment}", self.name, endpoint.as_str())
+    pub fn webhook(&self, base_url: &str, webhook: WebhookKind) -> String {
+        let fragment = self.fragments[webhook as usize];
+        format!("{base_url}/webhooks/{}/{}{fragment}", self.name, webhook.as_str())
     }
 }
 
@@ -270,13 +270,13 @@ pub trait Provider: Send + Sync {
 
     /// Parses a request into events. Some providers send any kind of event to any of our webhooks, so the content
     /// decides where it can, not the endpoint.
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed>;
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed>;
 
     /// Renders the answer to a call. Events of the call go to `report_url`, as in [`OutboundText::report_url`].
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse;
 
     /// Renders the answer to any other webhook.
-    fn acknowledge(&self, endpoint: Endpoint, receipt: Receipt) -> WebhookResponse;
+    fn acknowledge(&self, webhook: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse;
 
     /// Renders the answer to a request that fails verification.
     fn refuse(&self, why: Unverified) -> WebhookResponse;

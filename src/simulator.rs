@@ -21,16 +21,16 @@ use serde::Serialize;
 use crate::{
     domain::{
         call::CallStatus,
-        client::Caller,
+        client::ApiCaller,
         error::{Error, Result},
         outbound::{Exchange, NoResponse, OutboundRequest, OutboundResponse, PostFailure, Receiver},
         phone::PhoneNumber,
-        text::Body,
-        words::words,
+        string_enum::string_enum,
+        text::MessageText,
     },
     outbound::Outbound,
     provider::{
-        Endpoint, WebhookRequest, WebhookResponse,
+        WebhookKind, WebhookRequest, WebhookResponse,
         simulator::{NAME, SIGNATURE_HEADER, sign, wire},
     },
     service::{Context, Intake, comparisons},
@@ -40,7 +40,7 @@ use crate::{
 /// Length of a simulated conversation.
 const TALK: Duration = Duration::seconds(30);
 
-pub struct Simulator {
+pub struct SimulatedNetwork {
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
     secret: SecretString,
@@ -49,7 +49,7 @@ pub struct Simulator {
     run: String,
 }
 
-words! {
+string_enum! {
     /// Outcome of a simulated call.
     CallOutcome {
         /// The other party's phone rang, and the two talked.
@@ -60,7 +60,7 @@ words! {
 }
 
 /// The caller's experience of a simulated call.
-pub enum Heard {
+pub enum CallExperience {
     /// The other party's phone rang, and the two talked.
     Connected {
         /// The phone that rang.
@@ -72,7 +72,7 @@ pub enum Heard {
     Announced(String),
 }
 
-impl Simulator {
+impl SimulatedNetwork {
     /// Creates a network that shares `secret` with the adapter.
     pub fn new(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, secret: SecretString) -> Self {
         let run = crate::service::random_name("");
@@ -84,15 +84,15 @@ impl Simulator {
     }
 
     /// Calls one of our webhooks with a signed event.
-    async fn webhook(&self, endpoint: Endpoint, event: &impl Serialize) -> Result<WebhookResponse> {
+    async fn webhook(&self, webhook: WebhookKind, event: &impl Serialize) -> Result<WebhookResponse> {
         let body = serde_json::to_string(event).map_err(Error::internal)?;
-        let url = format!("{}/webhooks/{NAME}/{}", self.ctx.settings.public_base_url, endpoint.as_str());
+        let url = format!("{}/webhooks/{NAME}/{}", self.ctx.settings.public_base_url, webhook.as_str());
         let signature = sign(&self.secret, &url, &body, self.ctx.now());
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signature).map_err(Error::internal)?);
         let request = WebhookRequest { method: Method::POST, url, headers, body: Bytes::from(body) };
         let refused = || Error::internal("the simulator's webhook was refused");
-        let mut intake = Intake::open(&self.ctx, NAME.as_str(), endpoint, &request).map_err(|_| refused())?;
+        let mut intake = Intake::open(&self.ctx, NAME.as_str(), webhook, &request).map_err(|_| refused())?;
         while let Some(question) = intake.next_question().await {
             let answer = self.outbound.send(Receiver::Interceptor, question).await;
             intake.take_answer(&answer);
@@ -112,27 +112,27 @@ impl Simulator {
 
     /// Counts the phone against the caller's limit: acting as it, or looking at it, reveals whether it belongs to
     /// somebody.
-    pub async fn admit(&self, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
+    pub async fn admit(&self, caller: &ApiCaller, phone: &PhoneNumber) -> Result<()> {
         comparisons::count_simulated(&self.ctx, caller, phone).await
     }
 
     /// Sends a text from a phone to a number.
-    pub async fn send_text(&self, from: &PhoneNumber, to: &PhoneNumber, text: &Body) -> Result<String> {
+    pub async fn send_text(&self, from: &PhoneNumber, to: &PhoneNumber, text: &MessageText) -> Result<String> {
         let event = wire::Text {
             id: self.event_id("text"),
             from: from.expose().to_owned(),
             to: to.expose().to_owned(),
             text: text.expose().to_owned(),
         };
-        self.webhook(Endpoint::Sms, &event).await?;
+        self.webhook(WebhookKind::Sms, &event).await?;
         Ok(event.id)
     }
 
     /// Calls a number from a phone. If the other phone rings, the two talk for half a minute.
-    pub async fn call(&self, from: &PhoneNumber, to: &PhoneNumber) -> Result<(String, Heard)> {
+    pub async fn call(&self, from: &PhoneNumber, to: &PhoneNumber) -> Result<(String, CallExperience)> {
         let event =
             wire::Call { id: self.event_id("call"), from: from.expose().to_owned(), to: to.expose().to_owned() };
-        let answer = self.webhook(Endpoint::Voice, &event).await?;
+        let answer = self.webhook(WebhookKind::Voice, &event).await?;
         let heard = match serde_json::from_str(&answer.body).map_err(Error::internal)? {
             wire::Flow::Connect { to, caller_id } => {
                 let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
@@ -142,13 +142,13 @@ impl Simulator {
                     [(CallStatus::Answered, None), (CallStatus::Completed, Some(TALK.num_seconds()))]
                 {
                     let news = wire::Status::Call { call_id: event.id.clone(), status, duration_s };
-                    self.webhook(Endpoint::Status, &news).await?;
+                    self.webhook(WebhookKind::Status, &news).await?;
                 }
-                Heard::Connected { rang, caller_id }
+                CallExperience::Connected { rang, caller_id }
             }
             wire::Flow::Say { text } => {
                 self.show(from, EntryKind::Announcement, to, &text).await?;
-                Heard::Announced(text)
+                CallExperience::Announced(text)
             }
             wire::Flow::HangUp => return Err(Error::internal("a call was cut off without a word")),
         };
@@ -171,12 +171,12 @@ impl Simulator {
         let number = |text: &str| PhoneNumber::from_wire(text).map_err(Error::internal);
         let (from, to) = (number(&send.from)?, number(&send.to)?);
         self.show(&to, EntryKind::Text, &from, &send.text).await?;
-        self.webhook(Endpoint::Status, &wire::Status::Text { reference: send.reference }).await?;
+        self.webhook(WebhookKind::Status, &wire::Status::Text { reference: send.reference }).await?;
         Ok(self.event_id("sent"))
     }
 }
 
-impl Outbound for Simulator {
+impl Outbound for SimulatedNetwork {
     fn send(&self, _: Receiver, request: OutboundRequest) -> BoxFuture<'_, Exchange> {
         Box::pin(async move {
             let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Result of a command.
+//! Results of commands.
 
-/// What a command returns; the error is printed as it is.
+/// Result of a command. The error is printed as it is.
 pub(super) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 
-use super::{clock::Time, ids::MessageId, number::ProviderName, words::words};
+use super::{clock::Time, ids::MessageId, number::ProviderName, string_enum::string_enum};
 
-words! {
+string_enum! {
     BreakerState {
         /// Everything is sent.
         Closed = "closed",
@@ -30,11 +30,11 @@ words! {
 
 /// Condition of a provider as shown by one send, whatever the outcome for the text itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+pub enum SendHealth {
     /// The provider answered as it should.
-    Well,
+    Working,
     /// The provider was unreachable, failed, or gave an unintelligible answer.
-    Ill,
+    Failing,
     /// The provider works, but wants us to slow down.
     Throttling,
     /// The provider refuses our credentials or our account, so every other text would fail too.
@@ -114,11 +114,11 @@ pub struct Streak {
 
 impl Streak {
     /// Records a send. Returns `true` if the breaker should open: `most` failures in a row, of more than one text.
-    pub fn saw(&mut self, health: Health, text: MessageId, most: u32) -> bool {
+    pub fn saw(&mut self, health: SendHealth, text: MessageId, most: u32) -> bool {
         match health {
-            Health::Well => *self = Self::default(),
-            Health::Throttling | Health::RefusingUs => return false,
-            Health::Ill => {
+            SendHealth::Working => *self = Self::default(),
+            SendHealth::Throttling | SendHealth::RefusingUs => return false,
+            SendHealth::Failing => {
                 self.failures = self.failures.saturating_add(1);
                 if self.texts.len() < 2 {
                     self.texts.insert(text);
@@ -139,13 +139,13 @@ mod tests {
         let texts = [1, 2].map(MessageId);
         let mut streak = Streak::default();
         let mut saw = |health, text: usize| streak.saw(health, texts[text], 3);
-        assert!(![0, 0, 0, 0].into_iter().any(|text| saw(Health::Ill, text)), "one text that nobody can send");
-        assert!(saw(Health::Ill, 1));
-        assert!(!saw(Health::Well, 0), "counted anew");
-        assert!(!saw(Health::Ill, 0) && !saw(Health::Ill, 1));
-        assert!(!saw(Health::Throttling, 1) && !saw(Health::Well, 1));
-        assert!(!saw(Health::Ill, 1) && !saw(Health::Ill, 0));
-        assert!(saw(Health::Ill, 1));
+        assert!(![0, 0, 0, 0].into_iter().any(|text| saw(SendHealth::Failing, text)), "one text that nobody can send");
+        assert!(saw(SendHealth::Failing, 1));
+        assert!(!saw(SendHealth::Working, 0), "counted anew");
+        assert!(!saw(SendHealth::Failing, 0) && !saw(SendHealth::Failing, 1));
+        assert!(!saw(SendHealth::Throttling, 1) && !saw(SendHealth::Working, 1));
+        assert!(!saw(SendHealth::Failing, 1) && !saw(SendHealth::Failing, 0));
+        assert!(saw(SendHealth::Failing, 1));
     }
 
     #[test]

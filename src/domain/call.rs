@@ -6,10 +6,10 @@ use super::{
     notice::Locale,
     person::Role,
     phone::PhoneNumber,
-    words::words,
+    string_enum::string_enum,
 };
 
-words! {
+string_enum! {
     CallStatus {
         /// We have asked the provider to connect it.
         Connecting = "connecting",

@@ -114,7 +114,7 @@ impl Credentials {
 
 /// Client that makes a request, according to its token.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct ApiCaller {
     pub id: ClientId,
     /// Scopes of this token.
     pub scopes: Scopes,

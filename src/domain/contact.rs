@@ -10,13 +10,13 @@ use super::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::{Body, Language},
-    words::words,
+    string_enum::string_enum,
+    text::{Language, MessageText},
 };
 
 /// Phone that contacts us, as far as the network identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Contacting {
+pub enum CallerId {
     Phone(PhoneNumber),
     /// Hidden, missing or odd caller ID (`anonymous`, `Restricted`, a SIP address, a sender name). It never matches a
     /// ride.
@@ -31,7 +31,7 @@ impl Refusal {
     }
 }
 
-impl Contacting {
+impl CallerId {
     /// Reads a caller ID as providers write it: a number, or one of many words for a hidden number. Such a word may
     /// also be spelled in keypad digits.
     pub fn from_wire(text: &str) -> Self {
@@ -87,12 +87,12 @@ pub enum ProviderEvent {
 pub struct InboundText {
     /// The provider's ID of the text. A repeat has the same one.
     pub key: String,
-    pub from: Contacting,
+    pub from: CallerId,
     /// Number that the text was sent to, if it is a phone number.
     pub to: Option<PhoneNumber>,
     /// Other recipients, if the provider does not say which recipient of a group text is our number.
     pub others: Vec<PhoneNumber>,
-    pub body: Body,
+    pub body: MessageText,
     /// Picture URLs, as the provider gave them.
     pub media: Vec<String>,
     /// Whether the text is a keyword such as STOP, START or HELP that the provider has handled and answered itself. It
@@ -104,7 +104,7 @@ pub struct InboundText {
 pub struct InboundCall {
     /// The provider's ID of the call.
     pub key: String,
-    pub from: Contacting,
+    pub from: CallerId,
     /// Number that was called, if it is a phone number.
     pub to: Option<PhoneNumber>,
 }
@@ -141,7 +141,7 @@ pub struct CallReport {
     pub caller_waits: bool,
 }
 
-words! {
+string_enum! {
     /// Reason why a contact went nowhere.
     Refusal {
         /// The phone has no ride on this number.
@@ -223,13 +223,13 @@ pub struct Connection {
 }
 
 /// Decides where a contact at `provider` goes.
-pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &Contacting, now: Time) -> Route {
+pub fn decide(facts: RouteFacts, provider: &ProviderName, from: &CallerId, now: Time) -> Route {
     let language = facts.language;
     let refused = |refusal, number_id, ride| Route::Refused { refusal, number_id, ride, language };
     let Some((number_id, _)) = facts.number.filter(|(_, owner)| owner == provider) else {
         return refused(Refusal::NumberNotOurs, None, None);
     };
-    if *from == Contacting::Hidden {
+    if *from == CallerId::Hidden {
         return refused(Refusal::HiddenCaller, Some(number_id), None);
     }
     if facts.from_pool {
@@ -261,8 +261,8 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
     }
 
-    fn phone() -> Contacting {
-        Contacting::from_wire("31612345678")
+    fn phone() -> CallerId {
+        CallerId::from_wire("31612345678")
     }
 
     fn facts() -> RouteFacts {
@@ -327,7 +327,7 @@ mod tests {
             "tel:+31612345678",
             "0031612345678",
         ] {
-            assert_eq!(Contacting::from_wire(odd), Contacting::Hidden, "{odd}");
+            assert_eq!(CallerId::from_wire(odd), CallerId::Hidden, "{odd}");
         }
     }
 
@@ -335,7 +335,7 @@ mod tests {
     fn a_number_that_ends_like_a_word_is_a_number() {
         // Numbers in Arnhem and in the United States.
         for number in ["+31266696687", "+12022666966", "+18322562533"] {
-            assert_ne!(Contacting::from_wire(number), Contacting::Hidden, "{number}");
+            assert_ne!(CallerId::from_wire(number), CallerId::Hidden, "{number}");
         }
     }
 
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn refusals_say_why() {
-        let with = |change: fn(&mut RouteFacts), from: Contacting| {
+        let with = |change: fn(&mut RouteFacts), from: CallerId| {
             let mut facts = facts();
             change(&mut facts);
             refusal(decide(facts, &OURS, &from, noon()))
@@ -360,7 +360,7 @@ mod tests {
         );
         assert_eq!(with(|f| f.from_pool = true, phone()), Some(Refusal::PoolNumber));
         assert_eq!(with(|f| f.binding = None, phone()), Some(Refusal::UnknownCaller));
-        assert_eq!(with(|_| (), Contacting::Hidden), Some(Refusal::HiddenCaller));
+        assert_eq!(with(|_| (), CallerId::Hidden), Some(Refusal::HiddenCaller));
         assert_eq!(with(|f| f.suspended = true, phone()), None, "an open binding still routes");
         let closed = |f: &mut RouteFacts| f.binding.as_mut().expect("bound").contact_until = noon();
         assert_eq!(with(closed, phone()), Some(Refusal::ContactClosed));
@@ -369,7 +369,7 @@ mod tests {
             f.binding = None;
         };
         assert_eq!(with(suspended, phone()), Some(Refusal::NumberSuspended));
-        assert_eq!(with(suspended, Contacting::Hidden), Some(Refusal::HiddenCaller));
+        assert_eq!(with(suspended, CallerId::Hidden), Some(Refusal::HiddenCaller));
     }
 
     proptest! {

@@ -7,12 +7,12 @@ use super::{
     event::EventType,
     ids::{ClientId, EndpointId, EventId},
     outbound::PostFailure,
+    string_enum::string_enum,
     target::TargetUrl,
     text::Description,
-    words::words,
 };
 
-words! {
+string_enum! {
     /// Whether an endpoint gets events.
     EndpointStatus {
         Enabled = "enabled",
@@ -176,14 +176,14 @@ const HOPELESS_FAILURES: i32 = 20;
 
 /// Delivery health of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct EndpointHealth {
     /// Failures since the last success.
     pub failures: i32,
     /// Time of the first of these failures.
     pub failing_since: Option<Time>,
 }
 
-impl Health {
+impl EndpointHealth {
     /// Returns the health after these attempts, in order. Each item says whether the endpoint accepted the event.
     pub fn after(self, taken: impl IntoIterator<Item = bool>, now: Time) -> Self {
         taken.into_iter().fold(self, |health, taken| match taken {
@@ -247,7 +247,7 @@ mod tests {
 
         #[test]
         fn a_gate_stays_in_bounds(failures in any::<i32>(), was_answer in any::<bool>(), jitter in any::<f64>()) {
-            let health = Health { failures, failing_since: None };
+            let health = EndpointHealth { failures, failing_since: None };
             let pause = health.gate(was_answer, jitter);
             prop_assert_eq!(pause.is_some(), failures >= GATE);
             let longest = if was_answer { Duration::seconds(66) } else { Duration::minutes(66) };
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_close_the_gate_and_one_success_opens_it() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
-        let healthy = Health::default();
+        let healthy = EndpointHealth::default();
         let failing = healthy.after([false, true, false, false, false, false], now);
         assert!(failing.is_failing() && failing.gate(false, 0.5).is_none());
         let closed = failing.after([false], now + Duration::seconds(1));
@@ -272,9 +272,9 @@ mod tests {
     #[test]
     fn only_long_and_frequent_failure_is_hopeless() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
-        let failing = Health::default().after([false; 20], now);
+        let failing = EndpointHealth::default().after([false; 20], now);
         assert!(!failing.is_hopeless(now + Duration::days(4)));
         assert!(failing.is_hopeless(now + Duration::days(5)));
-        assert!(!Health { failures: 19, ..failing }.is_hopeless(now + Duration::days(9)));
+        assert!(!EndpointHealth { failures: 19, ..failing }.is_hopeless(now + Duration::days(9)));
     }
 }

@@ -2,9 +2,9 @@
 
 use chrono::Duration;
 
-use super::{comparison::Comparison, ids::RideId, ride::TransitionRefused, scope::Scope, words::words};
+use super::{comparison::Comparison, ids::RideId, ride::TransitionRefused, scope::Scope, string_enum::string_enum};
 
-words! {
+string_enum! {
     /// A state that forbids what was asked: the stable `code` of a 409 answer.
     Conflict {
         /// No number is left for this pair of phones.
@@ -83,7 +83,7 @@ pub enum Invalid {
     IdempotencyKeyReused,
 }
 
-words! {
+string_enum! {
     /// The limit that left no number for a ride.
     PoolLimit {
         /// The pool is empty.

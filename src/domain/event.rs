@@ -9,10 +9,10 @@ use super::{
     person::Role,
     pool::PoolLevel,
     ride::{Ride, RideEventKind},
-    words::words,
+    string_enum::string_enum,
 };
 
-words! {
+string_enum! {
     /// What happened.
     EventType {
         /// A ride was created.

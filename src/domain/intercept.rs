@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{
     contact::{Connection, Refusal, Route},
     json,
-    text::Body,
-    words::words,
+    string_enum::string_enum,
+    text::MessageText,
 };
 
 /// Time limit for the whole question and answer: a person is waiting.
@@ -17,7 +17,7 @@ pub const QUESTION_TIMEOUT: Duration = Duration::from_millis(800);
 /// Maximum length of an answer, in bytes. A longer one is not read.
 pub const MAX_ANSWER: usize = 32 * 1024;
 
-words! {
+string_enum! {
     /// Handling of a contact if the platform does not answer.
     OnFailure {
         /// The contact goes through.
@@ -35,7 +35,7 @@ pub enum Verdict {
     /// The contact goes nowhere.
     Block,
     /// This text goes through instead.
-    Replace(Body),
+    Replace(MessageText),
     /// The answer does not clearly say which of these applies. The contact goes nowhere.
     Unclear,
 }
@@ -62,7 +62,7 @@ impl Verdict {
         match (text_of(&members, "action"), text_of(&members, "text")) {
             (Some("allow"), _) => Self::Allow,
             (Some("block"), _) => Self::Block,
-            (Some("replace"), Some(text)) if is_text => Self::Replace(Body::from_wire(text)),
+            (Some("replace"), Some(text)) if is_text => Self::Replace(MessageText::from_wire(text)),
             // Nothing can replace a call, and the platform does not want the call itself to go through.
             (Some("replace"), _) if !is_text => Self::Block,
             _ => Self::Unclear,
@@ -82,24 +82,25 @@ fn text_of<'a>(members: &'a [(String, Value)], name: &str) -> Option<&'a str> {
 
 /// Contact that the platform was asked about, with its verdict.
 #[derive(Clone, Debug)]
-pub struct Screened {
+pub struct Screening {
     /// Route of the contact when the platform was asked.
-    pub way: Connection,
+    pub connection: Connection,
     pub verdict: Verdict,
 }
 
 /// Returns the platform's verdict on a contact that takes this route now. The platform was asked about the route that
 /// was open a moment ago; the verdict does not apply to any other route.
-pub fn verdict_of(way: &Connection, screened: Option<&Screened>) -> Option<Verdict> {
-    let Screened { way: asked, verdict } = screened?;
-    let is_the_same = (asked.ride_id, asked.driver_id, asked.from_role) == (way.ride_id, way.driver_id, way.from_role);
+pub fn verdict_of(connection: &Connection, screened: Option<&Screening>) -> Option<Verdict> {
+    let Screening { connection: asked, verdict } = screened?;
+    let is_the_same = (asked.ride_id, asked.driver_id, asked.from_role)
+        == (connection.ride_id, connection.driver_id, connection.from_role);
     is_the_same.then(|| verdict.clone())
 }
 
 /// Returns the route of a contact that goes nowhere for this reason.
-pub fn refused(way: &Connection, refusal: Refusal) -> Route {
-    let ride = Some((way.ride_id, way.from_role));
-    Route::Refused { refusal, number_id: Some(way.number_id), ride, language: None }
+pub fn refused(connection: &Connection, refusal: Refusal) -> Route {
+    let ride = Some((connection.ride_id, connection.from_role));
+    Route::Refused { refusal, number_id: Some(connection.number_id), ride, language: None }
 }
 
 #[cfg(test)]
@@ -116,7 +117,7 @@ mod tests {
     }
 
     fn replaced(text: &str) -> Verdict {
-        Verdict::Replace(Body::from_wire(text))
+        Verdict::Replace(MessageText::from_wire(text))
     }
 
     #[test]
@@ -203,20 +204,20 @@ mod tests {
 
     #[test]
     fn a_verdict_holds_for_the_way_it_was_asked_of() {
-        let way = Connection {
+        let connection = Connection {
             ride_id: RideId(1),
             driver_id: PersonId(2),
             number_id: NumberId(3),
             from_role: Role::Customer,
             to: PhoneNumber::from_wire("+31687654321").expect("a number"),
         };
-        let screened = Screened { way: way.clone(), verdict: Verdict::Block };
-        assert_eq!(verdict_of(&way, Some(&screened)), Some(Verdict::Block));
-        assert_eq!(verdict_of(&way, None), None);
+        let screened = Screening { connection: connection.clone(), verdict: Verdict::Block };
+        assert_eq!(verdict_of(&connection, Some(&screened)), Some(Verdict::Block));
+        assert_eq!(verdict_of(&connection, None), None);
         for other in [
-            Connection { ride_id: RideId(9), ..way.clone() },
-            Connection { driver_id: PersonId(9), ..way.clone() },
-            Connection { from_role: Role::Driver, ..way.clone() },
+            Connection { ride_id: RideId(9), ..connection.clone() },
+            Connection { driver_id: PersonId(9), ..connection.clone() },
+            Connection { from_role: Role::Driver, ..connection.clone() },
         ] {
             assert_eq!(verdict_of(&other, Some(&screened)), None);
         }

@@ -6,11 +6,11 @@ use super::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::Body,
-    words::words,
+    string_enum::string_enum,
+    text::MessageText,
 };
 
-words! {
+string_enum! {
     /// Origin of a text.
     MessageKind {
         /// One party wrote it to the other.
@@ -116,7 +116,7 @@ impl ProviderCode {
     }
 }
 
-words! {
+string_enum! {
     /// Reason why a queued text was not delivered, or not yet.
     SendFailure {
         /// Contact had closed before it could be sent.
@@ -159,7 +159,7 @@ pub struct Message {
     /// Party that it is for; none if it may reach nobody.
     pub to_role: Option<Role>,
     #[serde(with = "super::text::exposed")]
-    pub body: Body,
+    pub body: MessageText,
     /// Picture URLs.
     pub media: Vec<String>,
     /// Whether pictures were left out because the number or its provider cannot carry them.
@@ -198,7 +198,7 @@ pub struct NewMessage {
     pub to_role: Option<Role>,
     /// Phone that it goes to, if no ride gives it. Erased as soon as the text has been sent.
     pub recipient: Option<PhoneNumber>,
-    pub body: Body,
+    pub body: MessageText,
     pub media: Vec<String>,
     pub status: MessageStatus,
     pub reason: Option<String>,

@@ -16,7 +16,7 @@ use chrono::{DateTime, FixedOffset};
 #[cfg(test)]
 pub use self::template::MAX_UNITS;
 pub use self::{
-    catalogue::{Catalogue, LanguageFile, Languages, Words},
+    catalogue::{Catalogue, CatalogueEntry, LanguageFile, Languages},
     locale::Locale,
 };
 use super::{

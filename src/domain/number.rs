@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::{clock::Time, ids::NumberId, phone::PhoneNumber, words::words};
+use super::{clock::Time, ids::NumberId, phone::PhoneNumber, string_enum::string_enum};
 
 /// Name of a provider in paths and records (`messagebird`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -32,7 +32,7 @@ impl fmt::Display for ProviderName {
     }
 }
 
-words! {
+string_enum! {
     /// Whether a number takes part in the pool.
     NumberStatus {
         /// May be assigned to new rides.

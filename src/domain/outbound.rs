@@ -9,9 +9,9 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use super::words::words;
+use super::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Reason why a request failed.
     PostFailure {
         /// No complete response arrived in time.
@@ -102,7 +102,6 @@ impl fmt::Debug for OutboundResponse {
 /// No complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoResponse {
-    /// Why.
     pub why: PostFailure,
     /// The status, if a response began.
     pub status: Option<StatusCode>,
@@ -110,7 +109,7 @@ pub struct NoResponse {
     pub may_have_arrived: bool,
 }
 
-/// What came back, and how long that took.
+/// Result of a request, and how long it took.
 #[derive(Debug)]
 pub struct Exchange {
     /// From the first attempt to connect to the end.

@@ -4,11 +4,11 @@ use super::{
     clock::Time,
     ids::PersonId,
     phone::PhoneNumber,
+    string_enum::string_enum,
     text::{ExternalId, Language, Name},
-    words::words,
 };
 
-words! {
+string_enum! {
     /// Party of a ride.
     Role {
         /// Rides, orders or buys.

@@ -1,8 +1,8 @@
 //! The pool as a whole: why a number is assigned or rejected, and how far the numbers reach.
 
-use super::words::words;
+use super::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Reason why a ride gets its number and not another one: the first of these that applies.
     Preference {
         /// The two phones had it before, and may have it again.

@@ -9,12 +9,12 @@ use super::{
     ids::{NumberId, PersonId, RideId},
     person::{PersonRef, Role},
     phone::PhoneNumber,
+    string_enum::string_enum,
     text::{ExternalId, Place},
-    words::words,
 };
 pub use policy::{ContactPolicy, Terms, TooLong, Window};
 
-words! {
+string_enum! {
     RideStatus {
         /// Agreed, not started.
         Scheduled = "scheduled",

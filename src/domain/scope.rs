@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::words::words;
+use super::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Permission of an API client. [`Scope::meaning`] describes each of them.
     Scope {
         CustomersRead = "customers:read",

@@ -157,9 +157,9 @@ pub fn is_keyword(text: &str) -> bool {
 
 /// Content of a text. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Body(String);
+pub struct MessageText(String);
 
-impl Body {
+impl MessageText {
     /// Maximum length of a text from a platform or the simulator, in characters.
     pub const MAX_CHARS: usize = 1600;
 
@@ -201,20 +201,20 @@ impl Body {
 pub mod exposed {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use super::Body;
+    use super::MessageText;
 
-    pub fn serialize<S: Serializer>(body: &Body, to: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(body: &MessageText, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(body.expose())
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Body, D::Error> {
-        Ok(Body(String::deserialize(from)?))
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<MessageText, D::Error> {
+        Ok(MessageText(String::deserialize(from)?))
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for MessageText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} characters)", self.0.chars().count())
+        write!(f, "MessageText({} characters)", self.0.chars().count())
     }
 }
 
@@ -256,14 +256,14 @@ mod tests {
 
     #[test]
     fn bodies_are_quiet_in_debug() {
-        assert_eq!(format!("{:?}", Body::from_wire("secret")), "Body(6 characters)");
-        assert_eq!(Body::from_wire("a\0b").expose(), "ab");
-        assert!(Body::parse("line\nbreak").is_ok());
+        assert_eq!(format!("{:?}", MessageText::from_wire("secret")), "MessageText(6 characters)");
+        assert_eq!(MessageText::from_wire("a\0b").expose(), "ab");
+        assert!(MessageText::parse("line\nbreak").is_ok());
         for blank in ["", " \n", "\u{200b}", "\u{3164}", "\u{2800}"] {
-            assert_eq!(Body::parse(blank), Err(InvalidText::Empty), "{}", blank.escape_unicode());
+            assert_eq!(MessageText::parse(blank), Err(InvalidText::Empty), "{}", blank.escape_unicode());
             assert_eq!(Name::parse(blank), Err(InvalidText::Empty), "{}", blank.escape_unicode());
-            assert!(Body::from_wire(blank).is_blank());
+            assert!(MessageText::from_wire(blank).is_blank());
         }
-        assert!(Body::parse("bell\u{7}").is_err());
+        assert!(MessageText::parse("bell\u{7}").is_err());
     }
 }

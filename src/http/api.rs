@@ -21,7 +21,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use crate::{outbound::Outbound, service::Context, simulator::Simulator};
+use crate::{outbound::Outbound, service::Context, simulator::SimulatedNetwork};
 
 /// All operations, as one value.
 pub(super) type Operations = (
@@ -45,7 +45,7 @@ pub(super) type Operations = (
 pub(super) fn operations(
     ctx: &Arc<Context>,
     outbound: &Arc<dyn Outbound>,
-    simulator: Option<Arc<Simulator>>,
+    simulator: Option<Arc<SimulatedNetwork>>,
 ) -> Operations {
     let shared = || Arc::clone(ctx);
     (

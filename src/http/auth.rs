@@ -9,11 +9,11 @@ use poem_openapi::{
 };
 
 use super::{
-    fields::Strays,
+    fields::UnknownParameters,
     problem::{Code, Problem},
 };
 use crate::{
-    domain::{client::Caller, scope::Scope},
+    domain::{client::ApiCaller, scope::Scope},
     service,
 };
 
@@ -29,9 +29,9 @@ pub(super) trait Right: Send + Sync + 'static {
 }
 
 /// Two rights, of which a caller needs both.
-pub(super) struct Both<A, B>(PhantomData<(A, B)>);
+pub(super) struct BothRights<A, B>(PhantomData<(A, B)>);
 
-impl<A: Right, B: Right> Right for Both<A, B> {
+impl<A: Right, B: Right> Right for BothRights<A, B> {
     const SCOPES: &'static [Scope] = &[A::SCOPES[0], B::SCOPES[0]];
 }
 
@@ -66,7 +66,7 @@ rights!(
 
 /// A caller who has the right `R`.
 pub(super) struct Allowed<R> {
-    pub(super) caller: Caller,
+    pub(super) caller: ApiCaller,
     right: PhantomData<R>,
 }
 
@@ -129,7 +129,9 @@ impl<'a, R: Right> ApiExtractor<'a> for Allowed<R> {
         if let Some(missing) = R::SCOPES.iter().find(|scope| !caller.scopes.has(**scope)) {
             return Err(Problem::missing_scope(missing.as_str()).into());
         }
-        if let Some(strays) = request.data::<Strays>().filter(|strays| strays.are_all && !strays.errors.is_empty()) {
+        if let Some(strays) =
+            request.data::<UnknownParameters>().filter(|strays| strays.are_all && !strays.errors.is_empty())
+        {
             return Err(Problem::of(Code::InvalidParameter).with_errors(strays.errors.clone()).into());
         }
         Ok(Self { caller, right: PhantomData })

@@ -197,10 +197,10 @@ macro_rules! view {
     };
 }
 
-pub(super) use body::{Body, Draft, is_encoded, peek};
+pub(super) use body::{Draft, JsonBody, is_encoded, peek};
 pub(super) use nested::{Inner, Many};
 pub(super) use object_schema;
-pub(super) use parameters::{Checked, Parameters, Strays};
+pub(super) use parameters::{Checked, Parameters, UnknownParameters};
 pub(super) use request_body;
 pub(super) use view;
 
@@ -240,10 +240,10 @@ macro_rules! delegate_type {
 use delegate_type;
 
 /// A field of a PATCH that cannot be cleared: absent leaves it as it is.
-pub(super) struct Keep<T>(pub(super) Option<T>);
-delegate_type!(Keep, required: false, nullable: false);
+pub(super) struct PatchField<T>(pub(super) Option<T>);
+delegate_type!(PatchField, required: false, nullable: false);
 
-impl<T: Field> Field for Keep<T> {
+impl<T: Field> Field for PatchField<T> {
     fn read(value: Value) -> Result<Self, String> {
         match value {
             Value::Null => Err("must not be null".to_owned()),
@@ -257,10 +257,10 @@ impl<T: Field> Field for Keep<T> {
 }
 
 /// A field of a PATCH that `null` clears: absent leaves it as it is.
-pub(super) struct Clear<T>(pub(super) Option<Option<T>>);
-delegate_type!(Clear, required: false, nullable: true);
+pub(super) struct NullablePatchField<T>(pub(super) Option<Option<T>>);
+delegate_type!(NullablePatchField, required: false, nullable: true);
 
-impl<T: Field> Field for Clear<T> {
+impl<T: Field> Field for NullablePatchField<T> {
     fn read(value: Value) -> Result<Self, String> {
         match value {
             Value::Null => Ok(Self(Some(None))),

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use super::{
     etag,
-    fields::Strays,
+    fields::UnknownParameters,
     names,
     pages::PATHS,
     problem::{Code, Problem},
@@ -40,7 +40,7 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the document says of one path.
-struct Known {
+struct KnownPath {
     segments: Vec<Segment>,
     operations: Vec<Operation>,
 }
@@ -58,7 +58,7 @@ struct Operation {
     has_body: bool,
 }
 
-impl Known {
+impl KnownPath {
     fn operation(&self, method: &Method) -> Option<&Operation> {
         self.operations.iter().find(|operation| operation.method == method)
     }
@@ -81,7 +81,7 @@ impl Known {
 
 /// The middleware, with the paths of the document.
 #[derive(Clone)]
-pub(super) struct Guard(Arc<Vec<Known>>);
+pub(super) struct Guard(Arc<Vec<KnownPath>>);
 
 impl Guard {
     /// Whether this is a path of the service.
@@ -91,7 +91,7 @@ impl Guard {
 
     pub(super) fn new(document: &Value) -> Self {
         let paths = document["paths"].as_object().into_iter().flatten();
-        let known = paths.map(|(path, item)| Known {
+        let known = paths.map(|(path, item)| KnownPath {
             segments: path
                 .trim_start_matches('/')
                 .split('/')
@@ -117,7 +117,7 @@ impl Guard {
                 })
                 .collect(),
         });
-        let pages = PATHS.map(|(path, id)| Known {
+        let pages = PATHS.map(|(path, id)| KnownPath {
             segments: vec![Segment::Is(path.trim_start_matches('/').to_owned())],
             operations: vec![Operation {
                 method: Method::GET,
@@ -135,27 +135,27 @@ impl Guard {
 }
 
 impl<E: Endpoint> Middleware<E> for Guard {
-    type Output = Guarded<E>;
+    type Output = GuardedEndpoint<E>;
 
-    fn transform(&self, inner: E) -> Guarded<E> {
-        Guarded { inner, known: Arc::clone(&self.0) }
+    fn transform(&self, inner: E) -> GuardedEndpoint<E> {
+        GuardedEndpoint { inner, known: Arc::clone(&self.0) }
     }
 }
 
 /// An endpoint behind the guard.
-pub(super) struct Guarded<E> {
+pub(super) struct GuardedEndpoint<E> {
     inner: E,
-    known: Arc<Vec<Known>>,
+    known: Arc<Vec<KnownPath>>,
 }
 
-impl<E: Endpoint> Endpoint for Guarded<E> {
+impl<E: Endpoint> Endpoint for GuardedEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
         let known = self.known.iter().find(|known| known.matches(request.uri().path()));
-        if request.method() == Method::HEAD && known.is_some_and(Known::takes_head) {
+        if request.method() == Method::HEAD && known.is_some_and(KnownPath::takes_head) {
             // The body is left out where the response is written, which knows of HEAD.
             request.set_method(Method::GET);
         }
@@ -189,7 +189,7 @@ impl<E: Endpoint> Endpoint for Guarded<E> {
     }
 }
 
-impl<E: Endpoint> Guarded<E> {
+impl<E: Endpoint> GuardedEndpoint<E> {
     async fn answer(&self, mut request: Request, operation: Option<&Operation>) -> Response {
         if !names_host(&request) {
             let error = FieldError::new("Host", "must be there once, as a host and perhaps a port");
@@ -200,7 +200,7 @@ impl<E: Endpoint> Guarded<E> {
             errors.extend(wrong_headers(&request, operation));
             // Told with what is wrong in body and parameters, or by itself where there are none, to callers who may know.
             let are_all = operation.parameters.is_empty() && !operation.has_body;
-            request.set_data(Strays { errors, are_all });
+            request.set_data(UnknownParameters { errors, are_all });
             join_if_match(&mut request);
         }
         match timeout(PATIENCE, read(request.take_body())).await {
@@ -310,10 +310,10 @@ fn join_if_match(request: &mut Request) {
     }
 }
 
-fn allowed(known: Option<&Known>) -> HeaderValue {
+fn allowed(known: Option<&KnownPath>) -> HeaderValue {
     let mut methods: Vec<_> =
         known.into_iter().flat_map(|known| &known.operations).map(|operation| operation.method.as_str()).collect();
-    if known.is_some_and(Known::takes_head) {
+    if known.is_some_and(KnownPath::takes_head) {
         methods.push(Method::HEAD.as_str());
     }
     HeaderValue::from_str(&methods.join(", ")).unwrap_or(HeaderValue::from_static(""))

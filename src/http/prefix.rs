@@ -30,15 +30,15 @@ impl Prefix {
 }
 
 impl<E: Endpoint> Middleware<E> for Prefix {
-    type Output = Prefixed<E>;
+    type Output = PrefixedEndpoint<E>;
 
-    fn transform(&self, inner: E) -> Prefixed<E> {
-        Prefixed { inner, path: Arc::clone(&self.path), guard: self.guard.clone() }
+    fn transform(&self, inner: E) -> PrefixedEndpoint<E> {
+        PrefixedEndpoint { inner, path: Arc::clone(&self.path), guard: self.guard.clone() }
     }
 }
 
 /// An endpoint under the prefix.
-pub(super) struct Prefixed<E> {
+pub(super) struct PrefixedEndpoint<E> {
     inner: E,
     path: Arc<str>,
     guard: Guard,
@@ -46,16 +46,16 @@ pub(super) struct Prefixed<E> {
 
 /// Path and query below the public address, in the encoding in which they arrived: signatures are made over them.
 #[derive(Clone)]
-pub(super) struct Arrived(PathAndQuery);
+pub(super) struct RequestTarget(PathAndQuery);
 
-impl Arrived {
+impl RequestTarget {
     /// Of this request.
     pub(super) fn of(request: &Request) -> &str {
         request.data::<Self>().map_or("/", |arrived| arrived.0.as_str())
     }
 }
 
-impl<E: Endpoint> Endpoint for Prefixed<E> {
+impl<E: Endpoint> Endpoint for PrefixedEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
@@ -65,7 +65,7 @@ impl<E: Endpoint> Endpoint for Prefixed<E> {
             *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
         }
         if let Some(arrived) = request.uri().path_and_query().cloned() {
-            request.set_data(Arrived(arrived));
+            request.set_data(RequestTarget(arrived));
         }
         let mut response = self.inner.call(request).await?.into_response();
         if let Some(location) = response.headers().get(header::LOCATION).and_then(|path| path.to_str().ok())

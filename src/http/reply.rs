@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         error::FieldError,
         page::{Page, PageRequest},
         version::ExpectedVersion,
@@ -96,21 +96,21 @@ impl<const STATUS: u16, T: ToJSON> ApiResponse for Reply<STATUS, T> {
 }
 
 /// One of two answers, as the request asks.
-pub(super) enum Either<A, B> {
-    This(A),
-    That(B),
+pub(super) enum OneOf<A, B> {
+    First(A),
+    Second(B),
 }
 
-impl<A: IntoResponse, B: IntoResponse> IntoResponse for Either<A, B> {
+impl<A: IntoResponse, B: IntoResponse> IntoResponse for OneOf<A, B> {
     fn into_response(self) -> Response {
         match self {
-            Self::This(answer) => answer.into_response(),
-            Self::That(answer) => answer.into_response(),
+            Self::First(answer) => answer.into_response(),
+            Self::Second(answer) => answer.into_response(),
         }
     }
 }
 
-impl<A: ApiResponse, B: ApiResponse> ApiResponse for Either<A, B> {
+impl<A: ApiResponse, B: ApiResponse> ApiResponse for OneOf<A, B> {
     fn meta() -> MetaResponses {
         MetaResponses { responses: A::meta().responses.into_iter().chain(B::meta().responses).collect() }
     }
@@ -235,7 +235,7 @@ pub(super) fn is_idempotency_key(key: &str) -> bool {
 /// What names this request across repeats. `scope` is what the body is about beside its words, such as the path.
 pub(super) fn request_id(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     operation: &'static str,
     key: Option<String>,
     (scope, canonical): (&str, &[u8]),

@@ -27,7 +27,7 @@ use crate::domain::{
     ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::Scope,
     target::TargetUrl,
-    text::{Body, ClientName, Description, ExternalId, Language, Name, Place, TextUnit},
+    text::{ClientName, Description, ExternalId, Language, MessageText, Name, Place, TextUnit},
 };
 use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
@@ -217,9 +217,9 @@ impl Field for PhoneNumber {
     }
 }
 
-scalar!(Body, "text", string("I am at the main entrance.", Self::MAX_CHARS));
+scalar!(MessageText, "text", string("I am at the main entrance.", Self::MAX_CHARS));
 
-impl Field for Body {
+impl Field for MessageText {
     fn read(value: Value) -> Result<Self, String> {
         Self::parse(text(&value)?).map_err(|wrong| wrong.to_string())
     }
@@ -364,11 +364,11 @@ impl Field for SortOrder {
 }
 
 /// A text filter of a list: not empty, at most 200 characters.
-pub(super) struct Words(pub(super) String);
+pub(super) struct NameFilter(pub(super) String);
 
-scalar!(Words, "words", string("An", 200));
+scalar!(NameFilter, "words", string("An", 200));
 
-impl Field for Words {
+impl Field for NameFilter {
     fn read(value: Value) -> Result<Self, String> {
         let words = text(&value)?;
         match words.chars().count() {

@@ -19,8 +19,8 @@ pub use self::{
     profile::PROFILE,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
@@ -51,8 +51,8 @@ impl Provider for Bandwidth {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        inbound::parse(endpoint, &request.request().body)
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(webhook, &request.request().body)
     }
 
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
@@ -61,11 +61,11 @@ impl Provider for Bandwidth {
 
     /// Message events expect any 2xx, call events 200, 201 or 204, and a request for a call flow an XML document. An
     /// empty document suits all of them. See "Answering webhooks" and "Calls".
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        match receipt {
-            Receipt::Taken => outbound::nothing_more(),
-            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        match acknowledgement {
+            Acknowledgement::Taken => outbound::nothing_more(),
+            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }
 
@@ -123,19 +123,25 @@ mod tests {
         let adapter = Bandwidth::new(config());
         let profile = adapter.profile();
         assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.media_limit), ("bandwidth", 2048, 0));
-        assert_eq!(profile.webhook("https://x.example", Endpoint::Sms), "https://x.example/webhooks/bandwidth/sms");
+        assert_eq!(profile.webhook("https://x.example", WebhookKind::Sms), "https://x.example/webhooks/bandwidth/sms");
     }
 
     #[test]
     fn one_answer_is_right_for_all_that_was_taken() {
         let adapter = Bandwidth::new(config());
-        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+        for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
             assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml; charset=utf-8"));
             assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
         }
-        assert_eq!(adapter.acknowledge(Endpoint::Sms, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(adapter.acknowledge(Endpoint::Status, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            adapter.acknowledge(WebhookKind::Sms, Acknowledgement::NotNow).status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert_eq!(
+            adapter.acknowledge(WebhookKind::Status, Acknowledgement::Unreadable).status,
+            StatusCode::BAD_REQUEST
+        );
     }
 
     #[test]

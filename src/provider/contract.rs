@@ -72,7 +72,13 @@ fn phone(text: &str) -> PhoneNumber {
 }
 
 fn report_url(adapter: &dyn Provider) -> String {
-    adapter.profile().webhook("https://mask.test", Endpoint::Status).split('#').next().expect("an address").to_owned()
+    adapter
+        .profile()
+        .webhook("https://mask.test", WebhookKind::Status)
+        .split('#')
+        .next()
+        .expect("an address")
+        .to_owned()
 }
 
 fn flow(adapter: &dyn Provider, flow: &CallFlow) -> WebhookResponse {

@@ -20,8 +20,8 @@ pub use self::{
     profile::PROFILE,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
@@ -51,8 +51,8 @@ impl Provider for MessageBird {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        inbound::parse(endpoint, request.request())
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(webhook, request.request())
     }
 
     /// No step of a call flow takes an address for events, and such events could not be trusted: see `call_results`.
@@ -61,11 +61,11 @@ impl Provider for MessageBird {
     }
 
     /// MessageBird does not read the body (see "Inbound texts"); the status alone asks for a retry.
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        match receipt {
-            Receipt::Taken => plain(StatusCode::OK, "OK"),
-            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        match acknowledgement {
+            Acknowledgement::Taken => plain(StatusCode::OK, "OK"),
+            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }
 
@@ -119,9 +119,12 @@ mod tests {
     #[test]
     fn answers_by_status() {
         let adapter = adapter();
-        let taken = adapter.acknowledge(Endpoint::Sms, Receipt::Taken);
+        let taken = adapter.acknowledge(WebhookKind::Sms, Acknowledgement::Taken);
         assert_eq!((taken.status.as_u16(), taken.content_type, taken.body.as_str()), (200, "text/plain", "OK"));
-        assert_eq!(adapter.acknowledge(Endpoint::Status, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            adapter.acknowledge(WebhookKind::Status, Acknowledgement::NotNow).status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
         assert_eq!(adapter.refuse(Unverified::Forged).status, StatusCode::UNAUTHORIZED);
     }
 

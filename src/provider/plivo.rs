@@ -19,8 +19,8 @@ pub use self::{
     profile::PROFILE,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
@@ -52,8 +52,8 @@ impl Provider for Plivo {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        inbound::parse(endpoint, request.request())
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(webhook, request.request())
     }
 
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
@@ -62,11 +62,11 @@ impl Provider for Plivo {
 
     /// Always sends an empty document. Call events come to the same addresses, and where Plivo expects XML an empty
     /// body is an error ("Calls"). As message XML the document sends nothing ("Inbound texts").
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        match receipt {
-            Receipt::Taken => outbound::nothing(),
-            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        match acknowledgement {
+            Acknowledgement::Taken => outbound::nothing(),
+            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }
 
@@ -116,21 +116,21 @@ mod tests {
     fn says_what_it_is_like() {
         let profile = adapter().profile();
         assert_eq!(profile.name.as_str(), "plivo");
-        let webhook = |endpoint| profile.webhook("https://mask.test", endpoint);
-        assert_eq!(webhook(Endpoint::Sms), "https://mask.test/webhooks/plivo/sms");
-        assert_eq!(webhook(Endpoint::Voice), "https://mask.test/webhooks/plivo/voice#rt=5000&rc=2&rp=ct,rt,5xx");
-        assert_eq!(webhook(Endpoint::Status), "https://mask.test/webhooks/plivo/status#rc=5&rp=ct,rt,5xx");
+        let webhook = |webhook| profile.webhook("https://mask.test", webhook);
+        assert_eq!(webhook(WebhookKind::Sms), "https://mask.test/webhooks/plivo/sms");
+        assert_eq!(webhook(WebhookKind::Voice), "https://mask.test/webhooks/plivo/voice#rt=5000&rc=2&rp=ct,rt,5xx");
+        assert_eq!(webhook(WebhookKind::Status), "https://mask.test/webhooks/plivo/status#rc=5&rp=ct,rt,5xx");
     }
 
     #[test]
     fn answers_with_a_document_and_refuses_by_status() {
         let adapter = adapter();
-        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+        for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
             assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
             assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
-            assert_eq!(adapter.acknowledge(endpoint, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
-            assert_eq!(adapter.acknowledge(endpoint, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(adapter.acknowledge(webhook, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
+            assert_eq!(adapter.acknowledge(webhook, Acknowledgement::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
         }
         assert_eq!(adapter.refuse(Unverified::Forged).status, StatusCode::UNAUTHORIZED);
     }

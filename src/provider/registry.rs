@@ -61,7 +61,7 @@ pub struct Registry {
 }
 
 /// Result of looking up the provider name in a webhook's path.
-pub enum Found {
+pub enum ProviderLookup {
     /// An adapter with an account.
     Configured(Arc<dyn Provider>),
     /// An adapter without an account. It accepts no webhooks.
@@ -80,16 +80,16 @@ impl Registry {
             accounts.telnyx.map(|config| Arc::new(telnyx::Telnyx::new(config)) as _),
             accounts.twilio.map(|config| Arc::new(twilio::Twilio::new(config)) as _),
             accounts.vonage.map(|config| Arc::new(vonage::Vonage::new(config)) as _),
-            accounts.simulator.map(|secrets| Arc::new(simulator::Simulator::new(secrets)) as _),
+            accounts.simulator.map(|secrets| Arc::new(simulator::SimulatorAdapter::new(secrets)) as _),
         ];
         Self { adapters: adapters.into_iter().flatten().collect(), limits: accounts.limits }
     }
 
-    pub fn find(&self, name: &str) -> Found {
+    pub fn find(&self, name: &str) -> ProviderLookup {
         match self.adapters.iter().find(|adapter| adapter.profile().name.as_str() == name) {
-            Some(adapter) => Found::Configured(Arc::clone(adapter)),
-            None if KNOWN.iter().any(|known| known.name.as_str() == name) => Found::NotConfigured,
-            None => Found::Unknown,
+            Some(adapter) => ProviderLookup::Configured(Arc::clone(adapter)),
+            None if KNOWN.iter().any(|known| known.name.as_str() == name) => ProviderLookup::NotConfigured,
+            None => ProviderLookup::Unknown,
         }
     }
 

@@ -10,18 +10,18 @@ use http::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    CallResults, Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt,
-    SendOutcome, Unverified, Verified, WebhookRequest, WebhookResponse, wire as common,
+    Acknowledgement, CallResults, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider,
+    SendOutcome, Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire as common,
 };
 use crate::domain::{
     call::CallFlow,
     clock::Time,
-    contact::{CallReport, Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
+    contact::{CallReport, CallerId, DeliveryReport, InboundCall, InboundText, ProviderEvent},
     hex,
     message::{PartState, ProviderCode},
     number::{Capabilities, ProviderName},
     phone::PhoneNumber,
-    text::{Body, TextLimit},
+    text::{MessageText, TextLimit},
 };
 
 /// Name in paths and records.
@@ -53,9 +53,9 @@ pub static PROFILE: Profile = Profile {
     patience: std::time::Duration::from_secs(8),
 };
 
-pub struct Simulator(Vec<SecretString>);
+pub struct SimulatorAdapter(Vec<SecretString>);
 
-impl Simulator {
+impl SimulatorAdapter {
     /// Creates an adapter that accepts signatures with any of these secrets.
     pub fn new(secrets: Vec<SecretString>) -> Self {
         Self(secrets)
@@ -81,7 +81,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
     crate::domain::json::read(body).map_err(|_| Malformed("not the JSON of this webhook"))
 }
 
-impl Provider for Simulator {
+impl Provider for SimulatorAdapter {
     fn profile(&self) -> &'static Profile {
         &PROFILE
     }
@@ -109,30 +109,30 @@ impl Provider for Simulator {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
         let body = &request.request().body;
-        let event = match endpoint {
-            Endpoint::Sms => {
+        let event = match webhook {
+            WebhookKind::Sms => {
                 let text: wire::Text = read(body)?;
                 ProviderEvent::Text(InboundText {
                     key: text.id,
-                    from: Contacting::from_wire(&text.from),
+                    from: CallerId::from_wire(&text.from),
                     to: PhoneNumber::from_wire(&text.to).ok(),
                     others: Vec::new(),
-                    body: Body::from_wire(&text.text),
+                    body: MessageText::from_wire(&text.text),
                     media: Vec::new(),
                     keyword: false,
                 })
             }
-            Endpoint::Voice => {
+            WebhookKind::Voice => {
                 let call: wire::Call = read(body)?;
                 ProviderEvent::Call(InboundCall {
                     key: call.id,
-                    from: Contacting::from_wire(&call.from),
+                    from: CallerId::from_wire(&call.from),
                     to: PhoneNumber::from_wire(&call.to).ok(),
                 })
             }
-            Endpoint::Status => match read(body)? {
+            WebhookKind::Status => match read(body)? {
                 wire::Status::Text { reference } => ProviderEvent::Report(DeliveryReport {
                     key: reference.clone(),
                     reference,
@@ -163,11 +163,11 @@ impl Provider for Simulator {
         json(StatusCode::OK, &flow)
     }
 
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        let status = match receipt {
-            Receipt::Taken => StatusCode::OK,
-            Receipt::Unreadable => StatusCode::BAD_REQUEST,
-            Receipt::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        let status = match acknowledgement {
+            Acknowledgement::Taken => StatusCode::OK,
+            Acknowledgement::Unreadable => StatusCode::BAD_REQUEST,
+            Acknowledgement::NotNow => StatusCode::SERVICE_UNAVAILABLE,
         };
         json(status, &serde_json::json!({}))
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn hears_only_what_the_network_signed() {
         let secret = SecretString::from("secret");
-        let adapter = Simulator::new(vec!["new".into(), secret.clone()]);
+        let adapter = SimulatorAdapter::new(vec!["new".into(), secret.clone()]);
         let verdict = |request: WebhookRequest| adapter.verify(&request, now()).map(|_| ());
         let signed = |at| Some(sign(&secret, URL, "{}", at));
         assert_eq!(verdict(request(signed(now()), "{}")), Ok(()));

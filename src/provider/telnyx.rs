@@ -19,8 +19,8 @@ pub use self::{
     signature::PublicKey,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
@@ -48,8 +48,8 @@ impl Provider for Telnyx {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        inbound::parse(endpoint, &request.request().body).map(|event| vec![event])
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(webhook, &request.request().body).map(|event| vec![event])
     }
 
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
@@ -58,11 +58,11 @@ impl Provider for Telnyx {
 
     /// Telnyx reads only the status, for message events and for call events. The body is still a call flow that does
     /// nothing, in case a caller waits for one.
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        match receipt {
-            Receipt::Taken => texml::nothing(),
-            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        match acknowledgement {
+            Acknowledgement::Taken => texml::nothing(),
+            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }
 
@@ -125,12 +125,12 @@ mod tests {
     #[test]
     fn answers_by_status() {
         let adapter = Telnyx::new(config());
-        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-            let taken = adapter.acknowledge(endpoint, Receipt::Taken);
+        for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
             assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
             assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
-            assert_eq!(adapter.acknowledge(endpoint, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
-            assert_eq!(adapter.acknowledge(endpoint, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(adapter.acknowledge(webhook, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
+            assert_eq!(adapter.acknowledge(webhook, Acknowledgement::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
         }
         assert_eq!(adapter.refuse(Unverified::Forged).status, StatusCode::UNAUTHORIZED);
     }

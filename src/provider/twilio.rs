@@ -19,8 +19,8 @@ pub use self::{
     profile::PROFILE,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
 };
 use crate::domain::{
     call::CallFlow,
@@ -51,19 +51,19 @@ impl Provider for Twilio {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        inbound::parse(endpoint, request.request())
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        inbound::parse(webhook, request.request())
     }
 
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
         outbound::call_flow(flow, report_url)
     }
 
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        outbound::nothing(match receipt {
-            Receipt::Taken => StatusCode::OK,
-            Receipt::Unreadable => StatusCode::BAD_REQUEST,
-            Receipt::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        outbound::nothing(match acknowledgement {
+            Acknowledgement::Taken => StatusCode::OK,
+            Acknowledgement::Unreadable => StatusCode::BAD_REQUEST,
+            Acknowledgement::NotNow => StatusCode::SERVICE_UNAVAILABLE,
         })
     }
 
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((profile.name.as_str(), profile.text_limit.max), ("twilio", 1600));
         assert_eq!(profile.methods.map(<[_]>::len), [2, 2, 2]);
         assert_eq!(
-            profile.webhook("https://x.example", Endpoint::Sms),
+            profile.webhook("https://x.example", WebhookKind::Sms),
             "https://x.example/webhooks/twilio/sms#rc=5&rp=5xx,ct,rt&rt=5000"
         );
         assert!(profile.patience < std::time::Duration::from_millis(5000), "it answers before Twilio stops waiting");
@@ -142,9 +142,11 @@ mod tests {
             answers.push(adapter.refuse(why));
             assert_eq!(answers.last().map(|answer| answer.status), Some(StatusCode::UNAUTHORIZED));
         }
-        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-            for (receipt, status) in [(Receipt::Taken, 200), (Receipt::Unreadable, 400), (Receipt::NotNow, 503)] {
-                answers.push(adapter.acknowledge(endpoint, receipt));
+        for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+            for (acknowledgement, status) in
+                [(Acknowledgement::Taken, 200), (Acknowledgement::Unreadable, 400), (Acknowledgement::NotNow, 503)]
+            {
+                answers.push(adapter.acknowledge(webhook, acknowledgement));
                 assert_eq!(answers.last().map(|answer| answer.status.as_u16()), Some(status));
             }
         }

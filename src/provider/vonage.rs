@@ -20,8 +20,8 @@ pub use self::{
     profile::PROFILE,
 };
 use super::{
-    Endpoint, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, Receipt, SendOutcome,
-    Unverified, Verified, WebhookRequest, WebhookResponse, wire::plain,
+    Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
 };
 use crate::domain::{
     call::CallFlow,
@@ -51,8 +51,8 @@ impl Provider for Vonage {
         Ok(Verified(request))
     }
 
-    fn parse(&self, endpoint: Endpoint, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
-        parse(endpoint, request.request()).map(|event| vec![event])
+    fn parse(&self, webhook: WebhookKind, request: &Verified<'_>) -> Result<Vec<ProviderEvent>, Malformed> {
+        parse(webhook, request.request()).map(|event| vec![event])
     }
 
     fn render_call(&self, flow: &CallFlow, report_url: &str) -> WebhookResponse {
@@ -61,11 +61,11 @@ impl Provider for Vonage {
 
     /// Vonage ignores the body, with one exception: if it accepts a call flow in answer to a call event, a body would
     /// replace the running flow, and an empty body keeps it (see "Calls").
-    fn acknowledge(&self, _: Endpoint, receipt: Receipt) -> WebhookResponse {
-        match receipt {
-            Receipt::Taken => plain(StatusCode::OK, ""),
-            Receipt::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Receipt::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
+    fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
+        match acknowledgement {
+            Acknowledgement::Taken => plain(StatusCode::OK, ""),
+            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
+            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
         }
     }
 
@@ -103,9 +103,9 @@ impl Provider for Vonage {
 }
 
 /// Reads a request. Its content decides what it is; the address counts only for a possible call.
-fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
+fn parse(webhook: WebhookKind, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
     let payload = Payload::read(&request.body)?;
-    let at_voice = endpoint == Endpoint::Voice;
+    let at_voice = webhook == WebhookKind::Voice;
     let event = match payload.kind() {
         Kind::Message => messages::text(&payload)?.map(ProviderEvent::Text),
         Kind::MessageStatus => messages::report(&payload).map(ProviderEvent::Report),
@@ -145,13 +145,13 @@ mod tests {
 
     /// Reads a body that was sent to this path.
     pub(super) fn told(path: &str, body: &Value) -> Result<ProviderEvent, Malformed> {
-        let endpoint = match path.split('?').next() {
-            Some("voice") => Endpoint::Voice,
-            Some("status") => Endpoint::Status,
-            _ => Endpoint::Sms,
+        let webhook = match path.split('?').next() {
+            Some("voice") => WebhookKind::Voice,
+            Some("status") => WebhookKind::Status,
+            _ => WebhookKind::Sms,
         };
         let url = format!("https://mask.test/webhooks/vonage/{path}");
-        parse(endpoint, &request(Method::POST, &url, &[], body.to_string().as_bytes()))
+        parse(webhook, &request(Method::POST, &url, &[], body.to_string().as_bytes()))
     }
 
     #[test]
@@ -167,10 +167,13 @@ mod tests {
     #[test]
     fn answers_by_status() {
         let adapter = Vonage::new(config(&["signing"]));
-        let taken = adapter.acknowledge(Endpoint::Status, Receipt::Taken);
+        let taken = adapter.acknowledge(WebhookKind::Status, Acknowledgement::Taken);
         assert_eq!((taken.status, taken.body.as_str()), (StatusCode::OK, ""), "a body would be taken for a call flow");
-        assert_eq!(adapter.acknowledge(Endpoint::Sms, Receipt::Unreadable).status, StatusCode::BAD_REQUEST);
-        assert_eq!(adapter.acknowledge(Endpoint::Status, Receipt::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(adapter.acknowledge(WebhookKind::Sms, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            adapter.acknowledge(WebhookKind::Status, Acknowledgement::NotNow).status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
         assert_eq!(adapter.refuse(Unverified::Missing).status, StatusCode::SERVICE_UNAVAILABLE);
         for why in [Unverified::Forged, Unverified::Stale] {
             assert_eq!(adapter.refuse(why).status, StatusCode::UNAUTHORIZED);
@@ -211,7 +214,7 @@ mod tests {
             }
         }
         for body in [&b""[..], b"{", b"a=1"] {
-            assert!(parse(Endpoint::Sms, &request(Method::POST, "https://x.example/", &[], body)).is_err());
+            assert!(parse(WebhookKind::Sms, &request(Method::POST, "https://x.example/", &[], body)).is_err());
         }
     }
 
@@ -220,7 +223,7 @@ mod tests {
         let read = |text: &[u8]| {
             let head = br#"{"message_uuid":"1","from":"31612345678","usage":{"price":1e999},"text":""#;
             let body = [b"\xef\xbb\xbf", &head[..], text, b"\"}"].concat();
-            match parse(Endpoint::Sms, &request(Method::POST, "https://x.example/", &[], &body)) {
+            match parse(WebhookKind::Sms, &request(Method::POST, "https://x.example/", &[], &body)) {
                 Ok(ProviderEvent::Text(text)) => text.body.expose().to_owned(),
                 other => panic!("{other:?}"),
             }
@@ -280,8 +283,8 @@ mod tests {
         ) {
             let url = format!("https://x.example/?{query}");
             for body in [payload.to_string().as_bytes(), &raw] {
-                for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                    let key = match parse(endpoint, &request(Method::POST, &url, &[], body)) {
+                for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                    let key = match parse(webhook, &request(Method::POST, &url, &[], body)) {
                         Ok(ProviderEvent::Text(text)) => text.key,
                         Ok(ProviderEvent::Call(call)) => call.key,
                         Ok(ProviderEvent::Report(report)) => report.key,

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Context, Once, RequestId, chance, once::write_once, tokens::NewToken};
 use crate::{
     domain::{
-        client::{Caller, Client, Credentials, SECRET_OVERLAP, SecretHash},
+        client::{ApiCaller, Client, Credentials, SECRET_OVERLAP, SecretHash},
         error::{Conflict, Error, FieldError, Invalid, Result},
         ids::ClientId,
         page::{Page, PageRequest},
@@ -22,7 +22,7 @@ use crate::{
 const TOKEN_LIFETIME: Duration = Duration::hours(1);
 
 /// Newly issued token.
-pub struct Issued {
+pub struct IssuedToken {
     pub token: String,
     pub scopes: Scopes,
     pub lifetime: Duration,
@@ -30,7 +30,7 @@ pub struct Issued {
 
 /// Reason why no token is issued (RFC 6749, section 5.2).
 #[derive(Debug)]
-pub enum Denied {
+pub enum TokenRefusal {
     /// The client is unknown or revoked, or the secret is wrong. The caller does not learn which.
     InvalidClient,
     /// Same as `InvalidClient`, after too many recent wrong secrets for a client id or from the caller's address.
@@ -44,20 +44,20 @@ pub enum Denied {
     Failed(Error),
 }
 
-impl From<Error> for Denied {
+impl From<Error> for TokenRefusal {
     fn from(failed: Error) -> Self {
         Self::Failed(failed)
     }
 }
 
 /// Client with its secret, which is shown once and never stored.
-pub struct WithSecret {
+pub struct ClientWithSecret {
     pub client: Client,
     /// `None` when a repeated request is answered: kept answers leave out the secret.
     pub secret: Option<SecretString>,
 }
 
-impl WithSecret {
+impl ClientWithSecret {
     fn new(once: Once<Client>, secret: String) -> Self {
         Self { client: once.value, secret: (!once.repeated).then(|| secret.into()) }
     }
@@ -72,7 +72,7 @@ pub async fn issue_token(
     readings: &[(&str, &str)],
     scopes: Option<Scopes>,
     address: Option<IpAddr>,
-) -> std::result::Result<Issued, Denied> {
+) -> std::result::Result<IssuedToken, TokenRefusal> {
     let now = ctx.now();
     for (client_id, secret) in readings {
         let stored = clients::by_client_id(&ctx.store, client_id).await?;
@@ -80,7 +80,7 @@ pub async fn issue_token(
         let Some((Credentials { client, .. }, secret)) = stored.zip(known) else { continue };
         let scopes = scopes.unwrap_or_else(|| client.scopes.clone());
         if !client.scopes.covers(&scopes) {
-            return Err(Denied::InvalidScope);
+            return Err(TokenRefusal::InvalidScope);
         }
         let longest = now + TOKEN_LIFETIME;
         let expires_at = secret.until.map_or(longest, |until| until.min(longest));
@@ -93,31 +93,31 @@ pub async fn issue_token(
             issued_at: now,
             expires_at,
         })?;
-        return Ok(Issued { token, scopes, lifetime: expires_at - now });
+        return Ok(IssuedToken { token, scopes, lifetime: expires_at - now });
     }
     let mut ids: Vec<_> = readings.iter().map(|(client_id, _)| *client_id).collect();
     ids.dedup();
     match ctx.wrong_secrets.count(address, ids, now) {
-        Some(retry_after) => Err(Denied::TooManyWrongSecrets { retry_after }),
-        None => Err(Denied::InvalidClient),
+        Some(retry_after) => Err(TokenRefusal::TooManyWrongSecrets { retry_after }),
+        None => Err(TokenRefusal::InvalidClient),
     }
 }
 
 /// Verifies a token. Its client is looked up every time: when a client is revoked, or the secret that a token was
 /// issued for stops working, the token stops working at once, on every replica.
-pub async fn authenticate(ctx: &Context, token: &str) -> Result<Caller> {
+pub async fn authenticate(ctx: &Context, token: &str) -> Result<ApiCaller> {
     let now = ctx.now();
     let claims = ctx.tokens.read(token, now).ok_or(Error::Unauthorized)?;
     let scopes = Scopes::parse(&claims.scope).ok_or(Error::Unauthorized)?;
     let client = clients::find(&ctx.store, claims.cid).await?;
     match client.filter(|client| client.client_id == claims.sub && client.accepts(claims.sv, now)) {
-        Some(client) => Ok(Caller { id: client.id, scopes }),
+        Some(client) => Ok(ApiCaller { id: client.id, scopes }),
         None => Err(Error::Unauthorized),
     }
 }
 
 /// Checks the scopes of a new client: a caller can grant only its own scopes.
-pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
+pub fn wrong_scopes(caller: &ApiCaller, scopes: &Scopes) -> Option<FieldError> {
     if scopes.is_empty() {
         return Some(FieldError::new("/scopes", "must name at least one"));
     }
@@ -127,11 +127,11 @@ pub fn wrong_scopes(caller: &Caller, scopes: &Scopes) -> Option<FieldError> {
 
 pub async fn create_client(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     request: &RequestId,
     name: &ClientName,
     scopes: &Scopes,
-) -> Result<WithSecret> {
+) -> Result<ClientWithSecret> {
     if let Some(wrong) = wrong_scopes(caller, scopes) {
         return Err(Error::Invalid(Invalid::Fields, vec![wrong]));
     }
@@ -142,14 +142,14 @@ pub async fn create_client(
         clients::insert(&tx, new, now).await
     })
     .await?;
-    Ok(WithSecret::new(once, secret))
+    Ok(ClientWithSecret::new(once, secret))
 }
 
 /// Creates a client from the command line, where no caller's scopes limit it.
-pub async fn create_client_unasked(ctx: &Context, name: &ClientName, scopes: &Scopes) -> Result<WithSecret> {
+pub async fn create_client_unasked(ctx: &Context, name: &ClientName, scopes: &Scopes) -> Result<ClientWithSecret> {
     let secret = chance::secret("msk_");
     let client = store_client(ctx, &chance::name("client_"), name, &secret, scopes).await?;
-    Ok(WithSecret { client, secret: Some(secret.into()) })
+    Ok(ClientWithSecret { client, secret: Some(secret.into()) })
 }
 
 /// Creates the first client, with all scopes, unless it exists. `given` comes from the configuration. Without it, and
@@ -159,7 +159,7 @@ pub async fn bootstrap_client(
     ctx: &Context,
     given: Option<(String, SecretString)>,
     generate: bool,
-) -> Result<Option<WithSecret>> {
+) -> Result<Option<ClientWithSecret>> {
     let name = ClientName::from_stored("bootstrap".to_owned());
     match given {
         Some((client_id, secret)) => {
@@ -206,7 +206,12 @@ pub async fn list_clients(ctx: &Context, page: &PageRequest) -> Result<Page<Clie
 /// Rotates a client's secret. The current secret works for one more day, with the tokens issued for it. The one before
 /// it stops working at once, if it still worked. A caller cannot rotate the secret of a client with more scopes than
 /// its own.
-pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, id: ClientId) -> Result<WithSecret> {
+pub async fn rotate_client(
+    ctx: &Context,
+    caller: &ApiCaller,
+    request: &RequestId,
+    id: ClientId,
+) -> Result<ClientWithSecret> {
     let secret = chance::secret("msk_");
     let (now, hash) = (ctx.now(), SecretHash::of(&secret));
     let once = write_once(ctx, request, |tx| async move {
@@ -220,12 +225,12 @@ pub async fn rotate_client(ctx: &Context, caller: &Caller, request: &RequestId, 
         clients::rotate(&tx, id, hash, SECRET_OVERLAP, now).await
     })
     .await?;
-    Ok(WithSecret::new(once, secret))
+    Ok(ClientWithSecret::new(once, secret))
 }
 
 /// Revokes a client and with it the client's tokens. A caller cannot revoke its own client, because it would lock
 /// itself out, nor a client with more scopes than its own.
-pub async fn revoke_client(ctx: &Context, caller: &Caller, id: ClientId) -> Result<Client> {
+pub async fn revoke_client(ctx: &Context, caller: &ApiCaller, id: ClientId) -> Result<Client> {
     if caller.id == id {
         return Err(Conflict::OwnClient.into());
     }

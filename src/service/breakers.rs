@@ -5,7 +5,7 @@ pub(super) mod streaks;
 use super::Context;
 use crate::{
     domain::{
-        breaker::{Breaker, BreakerReason, FIRST_PROBE, Health, probe_pause},
+        breaker::{Breaker, BreakerReason, FIRST_PROBE, SendHealth, probe_pause},
         error::Result,
         event::{EventData, EventType},
         ids::MessageId,
@@ -33,19 +33,19 @@ pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec
 pub(super) async fn judge(
     ctx: &Context,
     provider: &ProviderName,
-    health: Health,
+    health: SendHealth,
     text: MessageId,
     is_probe: bool,
 ) -> Result<()> {
     if is_probe {
         return match health {
-            Health::Ill => probe_failed(ctx, provider, BreakerReason::ProviderUnavailable).await,
-            Health::RefusingUs => probe_failed(ctx, provider, BreakerReason::ProviderRefusedUs).await,
-            Health::Throttling => probe_was_throttled(ctx, provider).await,
-            Health::Well => close(ctx, provider).await,
+            SendHealth::Failing => probe_failed(ctx, provider, BreakerReason::ProviderUnavailable).await,
+            SendHealth::RefusingUs => probe_failed(ctx, provider, BreakerReason::ProviderRefusedUs).await,
+            SendHealth::Throttling => probe_was_throttled(ctx, provider).await,
+            SendHealth::Working => close(ctx, provider).await,
         };
     }
-    if health == Health::RefusingUs {
+    if health == SendHealth::RefusingUs {
         // The provider refuses every text, so one failure is enough.
         return open(ctx, provider, BreakerReason::ProviderRefusedUs).await;
     }

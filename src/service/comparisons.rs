@@ -8,7 +8,7 @@
 use super::Context;
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         comparison::{Comparison, StoredSide},
         error::{Error, Result},
         ids::ClientId,
@@ -68,7 +68,7 @@ async fn count(ctx: &Context, client: ClientId, mut comparisons: Vec<Comparison>
 }
 
 /// Counts an operation that has a limit of its own, before it runs. A caller who may see phones has no limit.
-pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
+pub(super) async fn count_for(ctx: &Context, caller: &ApiCaller, subject: StoredSide, digest: Vec<u8>) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
         tracing::info!(client_id = %caller.id, subjects = %subject, "compared a caller-chosen phone with stored ones");
         return Ok(());
@@ -77,7 +77,7 @@ pub(super) async fn count_for(ctx: &Context, caller: &Caller, subject: StoredSid
 }
 
 /// Counts a phone that a caller asks the simulator about.
-pub async fn count_simulated(ctx: &Context, caller: &Caller, phone: &PhoneNumber) -> Result<()> {
+pub async fn count_simulated(ctx: &Context, caller: &ApiCaller, phone: &PhoneNumber) -> Result<()> {
     count_for(ctx, caller, StoredSide::Simulator, ctx.store.phone_index(phone).0).await
 }
 
@@ -85,7 +85,7 @@ pub async fn count_simulated(ctx: &Context, caller: &Caller, phone: &PhoneNumber
 pub(super) async fn require_counted(
     ctx: &Context,
     tx: &Tx,
-    caller: &Caller,
+    caller: &ApiCaller,
     comparisons: impl IntoIterator<Item = Comparison>,
 ) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
@@ -127,7 +127,7 @@ async fn new_phone_compared(ctx: &Context, tx: &Tx, person: &Person, phone: &Pho
 pub(super) async fn require_new_phone_counted(
     ctx: &Context,
     tx: &Tx,
-    caller: &Caller,
+    caller: &ApiCaller,
     person: &Person,
     phone: &PhoneNumber,
 ) -> Result<()> {
@@ -143,7 +143,7 @@ pub(super) async fn require_new_phone_counted(
 ///
 /// The caller knows a phone that it sends. The stored phone of a person named by id is secret, and it is compared with
 /// the other party's.
-pub(super) async fn require_ride_counted(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<()> {
+pub(super) async fn require_ride_counted(ctx: &Context, tx: &Tx, caller: &ApiCaller, new: &NewRide) -> Result<()> {
     if caller.scopes.has(Scope::PhoneNumbersReveal) {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use crate::{
         error::Result,
         number::ProviderName,
     },
-    provider::{Endpoint, registry::Registry},
+    provider::{WebhookKind, registry::Registry},
     store::Store,
     wakeup::Wakeup,
 };
@@ -81,7 +81,7 @@ impl Context {
 
     /// Returns the address of the webhook that receives a provider's reports.
     pub(super) fn report_url(&self, provider: &ProviderName) -> String {
-        format!("{}/webhooks/{provider}/{}", self.settings.public_base_url, Endpoint::Status.as_str())
+        format!("{}/webhooks/{provider}/{}", self.settings.public_base_url, WebhookKind::Status.as_str())
     }
 
     /// Warns about providers that have numbers in the pool but are not, or no longer, configured.

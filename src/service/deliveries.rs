@@ -18,7 +18,7 @@ use super::{
 pub use crate::store::deliveries::Lane;
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         clock::Time,
         endpoint::{Retry, RetryState, retry_pause},
         error::{Error, Result},
@@ -78,15 +78,15 @@ impl Item {
     }
 }
 
-/// Finished exchange.
-pub struct Finished {
+/// DeliveryResult exchange.
+pub struct DeliveryResult {
     at: Time,
     status: Option<u16>,
     failure: Option<PostFailure>,
     took: std::time::Duration,
 }
 
-impl Finished {
+impl DeliveryResult {
     /// Checks whether the endpoint accepted the event.
     pub fn is_taken(&self) -> bool {
         self.failure.is_none()
@@ -211,7 +211,7 @@ async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> R
 }
 
 /// Records the outcomes of a round. `finished` covers its first events, as many as were tried.
-pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -> Result<()> {
+pub async fn finish_round(ctx: &Context, round: &Round, finished: &[DeliveryResult]) -> Result<()> {
     let now = ctx.now();
     let served = &served(ctx, round, finished, now);
     let endpoint_id = round.endpoint.id;
@@ -236,10 +236,11 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[Finished]) -
     Ok(())
 }
 
-fn served(ctx: &Context, round: &Round, finished: &[Finished], now: Time) -> Served {
+fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) -> Served {
     let before = round.endpoint.health;
     // Repeated rejection of one event says nothing about an endpoint that accepts others.
-    let tells = |item: &Item, finished: &Finished| finished.is_taken() || item.before.is_none() || before.is_failing();
+    let tells =
+        |item: &Item, finished: &DeliveryResult| finished.is_taken() || item.before.is_none() || before.is_failing();
     let telling = round.items.iter().zip(finished).filter(|(item, finished)| tells(item, finished));
     let health = before.after(telling.map(|(_, finished)| finished.is_taken()), now);
     let failed_last = finished.iter().rev().find(|finished| !finished.is_taken());
@@ -287,7 +288,7 @@ fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
 }
 
 /// Prepares a test post to an endpoint. Changes nothing.
-pub async fn prepare_ping(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<OutboundRequest> {
+pub async fn prepare_ping(ctx: &Context, caller: &ApiCaller, id: EndpointId) -> Result<OutboundRequest> {
     let now = ctx.now();
     require_own(caller, &find(ctx, id).await?)?;
     let (url, secrets) = endpoints::signing(&ctx.store, id, now).await?.ok_or(Error::NotFound)?;

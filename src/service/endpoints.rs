@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::{Context, Once, RequestId, chance, once::write_once};
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         clock::Time,
         endpoint::{Attempt, EndpointPatch, EndpointStatus, EventEndpoint, NewEndpoint, Retry, RetryState},
         error::{Conflict, Error, FieldError, Invalid, Result},
@@ -44,7 +44,7 @@ impl EndpointWithSecret {
 /// Creates an endpoint for the caller's client. It gets events from now on.
 pub async fn create(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     request: &RequestId,
     new: &NewEndpoint,
 ) -> Result<EndpointWithSecret> {
@@ -86,7 +86,7 @@ pub async fn list(ctx: &Context, page: &PageRequest) -> Result<Page<EventEndpoin
 /// Edits an endpoint. One that is enabled again, or has a new URL, is served at once, from its old position.
 pub async fn edit(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     id: EndpointId,
     patch: &EndpointPatch,
     expected: &ExpectedVersion,
@@ -128,7 +128,7 @@ pub async fn edit(
 }
 
 /// Deletes an endpoint with its pending deliveries.
-pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
+pub async fn delete(ctx: &Context, caller: &ApiCaller, id: EndpointId, expected: &ExpectedVersion) -> Result<()> {
     ctx.store
         .write(|tx| async move {
             let endpoint = own_locked(&tx, caller, id).await?.ok_or(Error::NotFound)?;
@@ -141,7 +141,7 @@ pub async fn delete(ctx: &Context, caller: &Caller, id: EndpointId, expected: &E
 /// Rotates an endpoint's secret. The current secret also signs for one more day.
 pub async fn rotate_secret(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     request: &RequestId,
     id: EndpointId,
 ) -> Result<EndpointWithSecret> {
@@ -157,7 +157,7 @@ pub async fn rotate_secret(
 
 /// Transfers an endpoint to the caller's client, whose scopes decide from then on whether the endpoint gets texts. If
 /// the caller may not read texts, the endpoint no longer gets them.
-pub async fn adopt(ctx: &Context, caller: &Caller, id: EndpointId) -> Result<EventEndpoint> {
+pub async fn adopt(ctx: &Context, caller: &ApiCaller, id: EndpointId) -> Result<EventEndpoint> {
     let now = ctx.now();
     let adopted = ctx
         .store
@@ -195,7 +195,7 @@ pub async fn retries(ctx: &Context, id: EndpointId, filter: RetryFilter, page: &
 /// subscribe to its type and that the caller may change. Returns the number of endpoints.
 pub async fn redeliver(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     request: &RequestId,
     id: EventId,
     only: Option<EndpointId>,
@@ -224,7 +224,7 @@ pub async fn redeliver(
 }
 
 /// Finds and locks an endpoint. Returns an error if the caller may not change it.
-async fn own_locked(tx: &Tx, caller: &Caller, id: EndpointId) -> Result<Option<EventEndpoint>> {
+async fn own_locked(tx: &Tx, caller: &ApiCaller, id: EndpointId) -> Result<Option<EventEndpoint>> {
     let found = endpoints::find_locked(tx, id).await?;
     if let Some(endpoint) = &found {
         require_own(caller, endpoint)?;
@@ -233,11 +233,11 @@ async fn own_locked(tx: &Tx, caller: &Caller, id: EndpointId) -> Result<Option<E
 }
 
 /// Returns an error if the caller may not change this endpoint, or have anything posted to it.
-pub(super) fn require_own(caller: &Caller, endpoint: &EventEndpoint) -> Result<()> {
+pub(super) fn require_own(caller: &ApiCaller, endpoint: &EventEndpoint) -> Result<()> {
     if endpoint.is_of(caller.id) { Ok(()) } else { require(caller, Scope::EventsAdmin) }
 }
 
-fn require(caller: &Caller, scope: Scope) -> Result<()> {
+fn require(caller: &ApiCaller, scope: Scope) -> Result<()> {
     if caller.scopes.has(scope) { Ok(()) } else { Err(Error::MissingScope(scope)) }
 }
 

@@ -19,7 +19,9 @@ use crate::{
         number::ProviderName,
         outbound::{Exchange, OutboundRequest},
     },
-    provider::{Endpoint, Provider, Receipt, Unverified, WebhookRequest, WebhookResponse, registry::Found},
+    provider::{
+        Acknowledgement, Provider, Unverified, WebhookKind, WebhookRequest, WebhookResponse, registry::ProviderLookup,
+    },
 };
 
 /// Deadline for a call: its caller hears silence meanwhile, and providers give up after a few seconds.
@@ -44,7 +46,7 @@ pub enum NoIntake {
 pub struct Intake {
     ctx: Arc<Context>,
     adapter: Arc<dyn Provider>,
-    endpoint: Endpoint,
+    webhook: WebhookKind,
     /// Response that is decided already, because the webhook was refused or could not be parsed.
     settled: Option<WebhookResponse>,
     events: Vec<ProviderEvent>,
@@ -63,26 +65,26 @@ impl Intake {
     pub fn open(
         ctx: &Arc<Context>,
         provider: &str,
-        endpoint: Endpoint,
+        webhook: WebhookKind,
         request: &WebhookRequest,
     ) -> std::result::Result<Self, NoIntake> {
         let adapter = match ctx.providers.find(provider) {
-            Found::Unknown => return Err(NoIntake::Unknown),
-            Found::NotConfigured => return Err(NoIntake::NotConfigured),
-            Found::Configured(adapter) => adapter,
+            ProviderLookup::Unknown => return Err(NoIntake::Unknown),
+            ProviderLookup::NotConfigured => return Err(NoIntake::NotConfigured),
+            ProviderLookup::Configured(adapter) => adapter,
         };
         let profile = adapter.profile();
-        if !profile.methods[endpoint as usize].contains(&request.method) {
+        if !profile.methods[webhook as usize].contains(&request.method) {
             return Err(NoIntake::WrongMethod);
         }
-        let (settled, events) = match read(ctx, adapter.as_ref(), endpoint, request) {
+        let (settled, events) = match read(ctx, adapter.as_ref(), webhook, request) {
             Ok(events) => (None, events),
             Err(response) => (Some(response), Vec::new()),
         };
         Ok(Self {
             ctx: Arc::clone(ctx),
             adapter,
-            endpoint,
+            webhook,
             settled,
             events,
             next: 0,
@@ -121,21 +123,21 @@ impl Intake {
 
     /// Returns the response, in the provider's dialect, once there is no further question.
     pub fn response(self) -> WebhookResponse {
-        let Self { ctx, adapter, endpoint, settled, events, flow, is_all_taken, .. } = self;
+        let Self { ctx, adapter, webhook, settled, events, flow, is_all_taken, .. } = self;
         if let Some(response) = settled {
             return response;
         }
         if !is_all_taken {
-            return adapter.acknowledge(endpoint, Receipt::NotNow);
+            return adapter.acknowledge(webhook, Acknowledgement::NotNow);
         }
         let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(&adapter.profile().name));
-        match (flow, endpoint) {
+        match (flow, webhook) {
             (Some(flow), _) => render(&flow),
             // A caller may be waiting on the line, unless the event was of a kind for which nobody waits.
-            (None, Endpoint::Voice) if !events.iter().any(is_about_texts) => {
+            (None, WebhookKind::Voice) if !events.iter().any(is_about_texts) => {
                 render(&announce(&ctx, Announcement::NoContact))
             }
-            (None, _) => adapter.acknowledge(endpoint, Receipt::Taken),
+            (None, _) => adapter.acknowledge(webhook, Acknowledgement::Taken),
         }
     }
 }
@@ -144,24 +146,26 @@ impl Intake {
 fn read(
     ctx: &Context,
     adapter: &dyn Provider,
-    endpoint: Endpoint,
+    webhook: WebhookKind,
     request: &WebhookRequest,
 ) -> std::result::Result<Vec<ProviderEvent>, WebhookResponse> {
     let provider = &adapter.profile().name;
     let verified = adapter.verify(request, ctx.now()).map_err(|why| {
         match why {
             Unverified::Unasked => {
-                tracing::debug!(%provider, endpoint = endpoint.as_str(), "asked for webhook credentials")
+                tracing::debug!(%provider, webhook = webhook.as_str(), "asked for webhook credentials")
             }
-            _ => tracing::warn!(%provider, endpoint = endpoint.as_str(), %why, "refused a webhook"),
+            _ => tracing::warn!(%provider, webhook = webhook.as_str(), %why, "refused a webhook"),
         }
         adapter.refuse(why)
     })?;
-    adapter.parse(endpoint, &verified).map_err(|malformed| {
-        tracing::warn!(%provider, endpoint = endpoint.as_str(), %malformed, "failed to parse a signed webhook");
-        match endpoint {
-            Endpoint::Voice => adapter.render_call(&announce(ctx, Announcement::OutOfOrder), &ctx.report_url(provider)),
-            Endpoint::Sms | Endpoint::Status => adapter.acknowledge(endpoint, Receipt::Unreadable),
+    adapter.parse(webhook, &verified).map_err(|malformed| {
+        tracing::warn!(%provider, webhook = webhook.as_str(), %malformed, "failed to parse a signed webhook");
+        match webhook {
+            WebhookKind::Voice => {
+                adapter.render_call(&announce(ctx, Announcement::OutOfOrder), &ctx.report_url(provider))
+            }
+            WebhookKind::Sms | WebhookKind::Status => adapter.acknowledge(webhook, Acknowledgement::Unreadable),
         }
     })
 }

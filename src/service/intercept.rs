@@ -19,7 +19,7 @@ use crate::{
         call::Call,
         contact::{Connection, InboundCall, InboundText, Refusal, Route},
         error::Result,
-        intercept::{OnFailure, QUESTION_TIMEOUT, Screened, Verdict, refused, verdict_of},
+        intercept::{OnFailure, QUESTION_TIMEOUT, Screening, Verdict, refused, verdict_of},
         number::ProviderName,
         outbound::{Exchange, OutboundRequest, PostFailure},
         signature,
@@ -48,7 +48,7 @@ pub(super) struct Inquiry {
     is_screened: bool,
     /// Pending question: its route, and whether it is about a text.
     pending: Option<(Connection, bool)>,
-    last: Option<Screened>,
+    last: Option<Screening>,
 }
 
 impl Inquiry {
@@ -59,10 +59,10 @@ impl Inquiry {
 
     /// Returns the verdict on a contact that takes this route now. `None` if there is none, and the platform can still
     /// be asked.
-    fn verdict(&self, way: &Connection) -> Option<Verdict> {
-        let said = verdict_of(way, self.last.as_ref());
+    fn verdict(&self, connection: &Connection) -> Option<Verdict> {
+        let said = verdict_of(connection, self.last.as_ref());
         if said.is_none() {
-            tracing::warn!(ride_id = %way.ride_id, screenings = self.screenings, "route changed since INTERCEPT_URL was asked");
+            tracing::warn!(ride_id = %connection.ride_id, screenings = self.screenings, "route changed since INTERCEPT_URL was asked");
         }
         said.or((self.screenings >= MAX_SCREENINGS).then_some(Verdict::Unclear))
     }
@@ -71,8 +71,10 @@ impl Inquiry {
     /// that this contact should not go through as it is.
     fn without_answer(&self, on_failure: OnFailure) -> Verdict {
         match &self.last {
-            Some(Screened { verdict: Verdict::Block | Verdict::Replace(_) | Verdict::Unclear, .. }) => Verdict::Unclear,
-            Some(Screened { verdict: Verdict::Allow, .. }) | None => on_failure.into(),
+            Some(Screening { verdict: Verdict::Block | Verdict::Replace(_) | Verdict::Unclear, .. }) => {
+                Verdict::Unclear
+            }
+            Some(Screening { verdict: Verdict::Allow, .. }) | None => on_failure.into(),
         }
     }
 }
@@ -93,7 +95,7 @@ pub(super) async fn screen_text(
         return Ok(None);
     }
     let arrived = ctx.store.write(|tx| async move { enter_conversation(ctx, &tx, provider, text).await });
-    Ok(arrived.await?.map(|way| question(ctx, intercept, way, Some(text), inquiry)))
+    Ok(arrived.await?.map(|connection| question(ctx, intercept, connection, Some(text), inquiry)))
 }
 
 /// Gives a text its position in the conversation of its current route, if it has one.
@@ -103,18 +105,18 @@ async fn enter_conversation(
     provider: &ProviderName,
     text: &InboundText,
 ) -> Result<Option<Connection>> {
-    let Route::Connected(way) = route(ctx, tx, provider, &text.from, text.to.as_ref()).await? else {
+    let Route::Connected(connection) = route(ctx, tx, provider, &text.from, text.to.as_ref()).await? else {
         return Ok(None);
     };
-    let conversation = (way.ride_id, way.from_role.other());
+    let conversation = (connection.ride_id, connection.from_role.other());
     let (ride, to) = conversation;
-    let seq = rides::take_places(tx, ride, Some(way.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
+    let seq = rides::take_places(tx, ride, Some(connection.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
     if let Some(seq) = seq {
         // The time belongs to the position, however long the lock on the ride took.
         let arrival = Arrival { conversation, seq, at: ctx.now() };
         arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
     }
-    Ok(Some(way))
+    Ok(Some(connection))
 }
 
 /// Returns when and at which position in its conversation a text arrived, if the platform was asked about it.
@@ -156,27 +158,27 @@ pub(super) async fn screen_call(
         return Ok(None);
     }
     inquiry.screenings += 1;
-    let Route::Connected(way) = route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await? else {
+    let Route::Connected(connection) = route(ctx, &ctx.store, provider, &call.from, call.to.as_ref()).await? else {
         return Ok(None);
     };
     if let Some(known) = calls::find(&ctx.store, provider, &call.key).await? {
         // A call that did not go to the other party at first never does.
         if known.reason.is_some() {
-            inquiry.last = Some(Screened { way, verdict: Verdict::Block });
+            inquiry.last = Some(Screening { connection, verdict: Verdict::Block });
             return Ok(None);
         }
-        if went_this_way(ctx, &known, &way).await? {
-            inquiry.last = Some(Screened { way, verdict: Verdict::Allow });
+        if went_to_the_same(ctx, &known, &connection).await? {
+            inquiry.last = Some(Screening { connection, verdict: Verdict::Allow });
             return Ok(None);
         }
     }
-    Ok(Some(question(ctx, intercept, way, None, inquiry)))
+    Ok(Some(question(ctx, intercept, connection, None, inquiry)))
 }
 
 /// Checks whether a call was meant for the person whom this route leads to now.
-async fn went_this_way(ctx: &Context, known: &Call, way: &Connection) -> Result<bool> {
-    Ok((known.ride_id, known.from_role) == (Some(way.ride_id), Some(way.from_role))
-        && rides::has_same_driver_since(&ctx.store, way.ride_id, known.started_at).await?)
+async fn went_to_the_same(ctx: &Context, known: &Call, connection: &Connection) -> Result<bool> {
+    Ok((known.ride_id, known.from_role) == (Some(connection.ride_id), Some(connection.from_role))
+        && rides::has_same_driver_since(&ctx.store, connection.ride_id, known.started_at).await?)
 }
 
 /// Returns the route and the content of a text after its screening. A replacement has no pictures. `None` if the
@@ -187,40 +189,41 @@ pub(super) fn screened<'a>(
     text: &'a InboundText,
     inquiry: &Inquiry,
 ) -> Option<(Route, Cow<'a, InboundText>)> {
-    let (Some(_), Route::Connected(way), true) = (&ctx.settings.intercept, &route, is_for_the_other(text)) else {
+    let (Some(_), Route::Connected(connection), true) = (&ctx.settings.intercept, &route, is_for_the_other(text))
+    else {
         return Some((route, Cow::Borrowed(text)));
     };
-    Some(match inquiry.verdict(way)? {
+    Some(match inquiry.verdict(connection)? {
         Verdict::Allow => (route, Cow::Borrowed(text)),
-        Verdict::Block => (refused(way, Refusal::Blocked), Cow::Borrowed(text)),
-        Verdict::Unclear => (refused(way, Refusal::InterceptUnclear), Cow::Borrowed(text)),
+        Verdict::Block => (refused(connection, Refusal::Blocked), Cow::Borrowed(text)),
+        Verdict::Unclear => (refused(connection, Refusal::InterceptUnclear), Cow::Borrowed(text)),
         Verdict::Replace(body) => (route, Cow::Owned(InboundText { body, media: Vec::new(), ..text.clone() })),
     })
 }
 
 /// Returns the route of a call after its screening. `None` if the platform must be asked again.
 pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
-    let (Some(_), Route::Connected(way)) = (&ctx.settings.intercept, &route) else { return Some(route) };
-    Some(match inquiry.verdict(way)? {
+    let (Some(_), Route::Connected(connection)) = (&ctx.settings.intercept, &route) else { return Some(route) };
+    Some(match inquiry.verdict(connection)? {
         Verdict::Allow => route,
-        Verdict::Block => refused(way, Refusal::Blocked),
+        Verdict::Block => refused(connection, Refusal::Blocked),
         // `Verdict::read` never returns a replacement for a call.
-        Verdict::Unclear | Verdict::Replace(_) => refused(way, Refusal::InterceptUnclear),
+        Verdict::Unclear | Verdict::Replace(_) => refused(connection, Refusal::InterceptUnclear),
     })
 }
 
 fn question(
     ctx: &Context,
     intercept: &InterceptConfig,
-    way: Connection,
+    connection: Connection,
     text: Option<&InboundText>,
     inquiry: &mut Inquiry,
 ) -> OutboundRequest {
     let now = ctx.now();
     let mut data = json!({
-        "ride_id": way.ride_id,
-        "from_role": way.from_role.as_str(),
-        "to_role": way.from_role.other().as_str(),
+        "ride_id": connection.ride_id,
+        "from_role": connection.from_role.as_str(),
+        "to_role": connection.from_role.other().as_str(),
     });
     if let Some(text) = text {
         data["text"] = text.body.expose().into();
@@ -230,13 +233,15 @@ fn question(
     let body = body(kind, now, &data);
     let secrets = std::slice::from_ref(&intercept.secret);
     let headers = signature::headers(secrets, chance::name("ask_"), now, body.as_bytes());
-    inquiry.pending = Some((way, text.is_some()));
+    inquiry.pending = Some((connection, text.is_some()));
     OutboundRequest::post_json(intercept.url.clone(), headers, body)
 }
 
 /// Takes the answer to the pending question.
 pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Exchange) {
-    let (Some(intercept), Some((way, is_text))) = (&ctx.settings.intercept, inquiry.pending.take()) else { return };
+    let (Some(intercept), Some((connection, is_text))) = (&ctx.settings.intercept, inquiry.pending.take()) else {
+        return;
+    };
     let (status, is_whole) = match &exchange.outcome {
         Ok(response) => (Some(response.status), true),
         Err(none) => (none.status, false),
@@ -248,15 +253,15 @@ pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Excha
         _ => {
             let failure = exchange.failure().map(PostFailure::as_str);
             let (status, setting) = (status.map(|status| status.as_u16()), intercept.on_failure.as_str());
-            tracing::warn!(ride_id = %way.ride_id, failure, status, setting, "got no answer from INTERCEPT_URL");
+            tracing::warn!(ride_id = %connection.ride_id, failure, status, setting, "got no answer from INTERCEPT_URL");
             inquiry.without_answer(intercept.on_failure)
         }
     };
     if verdict == Verdict::Unclear {
         let status = status.map(|status| status.as_u16());
-        tracing::warn!(ride_id = %way.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
+        tracing::warn!(ride_id = %connection.ride_id, status, is_whole, "blocked a contact: INTERCEPT_URL gave no clear answer");
     }
-    inquiry.last = Some(Screened { way, verdict });
+    inquiry.last = Some(Screening { connection, verdict });
 }
 
 /// Checks whether a text has something to pass on. A keyword is meant for the provider.

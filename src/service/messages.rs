@@ -12,7 +12,7 @@ use crate::{
         message::{Message, MessageKind},
         page::{Page, PageRequest},
         person::Role,
-        text::Body,
+        text::MessageText,
     },
     store::{
         bindings,
@@ -59,7 +59,13 @@ pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<
 }
 
 /// Sends a text from the platform to one party, from the number that the party knows.
-pub async fn send(ctx: &Context, request: &RequestId, ride_id: RideId, to: Role, body: &Body) -> Result<Once<Message>> {
+pub async fn send(
+    ctx: &Context,
+    request: &RequestId,
+    ride_id: RideId,
+    to: Role,
+    body: &MessageText,
+) -> Result<Once<Message>> {
     let now = ctx.now();
     let once = write_once(ctx, request, |tx| async move {
         let ride = rides::find_locked(&tx, ride_id).await?.ok_or(Error::NotFound)?;

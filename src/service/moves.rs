@@ -14,7 +14,7 @@ use super::{
     assignment::{Assignment, Contact, NumberRequest, Subject, assign, assign_from, number_request},
     breakers::healthy_providers,
     notices::{notify, notify_both},
-    pool::noting_depletion,
+    pool::report_depletion,
 };
 use crate::{
     domain::{
@@ -190,7 +190,7 @@ pub(super) async fn follow_phone(ctx: &Context, tx: &Tx, person: &Person, phone:
 pub async fn leave_suspended_numbers(ctx: &Context, limit: u64) -> Result<usize> {
     let ids = rides::on_suspended_numbers(&ctx.store, ctx.now(), limit).await?;
     for id in &ids {
-        match noting_depletion(ctx, leave_number(ctx, *id, MoveReason::Suspended).await).await {
+        match report_depletion(ctx, leave_number(ctx, *id, MoveReason::Suspended).await).await {
             Err(Error::PoolDepleted(_)) => strand(ctx, *id).await?,
             // Too many other transactions won the race: the next run tries this ride again.
             Err(Error::Busy { .. }) | Ok(_) => {}

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         comparison::{Comparison, StoredSide},
         error::{Error, FieldError, Invalid, Result},
         hex,
@@ -21,7 +21,7 @@ use crate::{
 
 /// Identity of a request across repeats, if its sender gave it a key.
 pub struct RequestId {
-    pub caller: Caller,
+    pub caller: ApiCaller,
     pub operation: &'static str,
     pub key: Option<String>,
     /// Fingerprint of the body.

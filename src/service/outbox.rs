@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        breaker::Health,
+        breaker::SendHealth,
         error::Result,
         ids::MessageId,
         message::{ProviderCode, SendFailure},
@@ -51,8 +51,8 @@ pub struct Dispatch {
     provider: Arc<dyn Provider>,
 }
 
-/// Failed send.
-struct Failed {
+/// SendError send.
+struct SendError {
     why: SendFailure,
     /// Error code of the provider.
     code: Option<ProviderCode>,
@@ -60,7 +60,7 @@ struct Failed {
     status: Option<u16>,
 }
 
-impl Failed {
+impl SendError {
     fn reason(&self) -> String {
         self.why.with_code(self.code.as_ref())
     }
@@ -133,7 +133,7 @@ pub async fn expire_texts(ctx: &Context) -> Result<()> {
 pub async fn give_back(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
     let now = ctx.now();
     ctx.store.write(|tx| async move { outbox::give_back(&tx, claim, now).await }).await?;
-    came_to_nothing(ctx, provider, claim).await
+    release_probe(ctx, provider, claim).await
 }
 
 /// Counts pending parts.
@@ -150,7 +150,7 @@ pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequ
     };
     let Some(provider) = ctx.providers.get(&way.provider) else {
         tracing::warn!(provider = %way.provider, "postponed a text: its provider is not configured");
-        let why = Failed { why: SendFailure::ProviderNotConfigured, code: None, status: None };
+        let why = SendError { why: SendFailure::ProviderNotConfigured, code: None, status: None };
         try_later(ctx, part.message_id, claim, None, false, &why).await?;
         return Ok(None);
     };
@@ -167,7 +167,7 @@ pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequ
 }
 
 /// Handles a claimed part that was not sent. If it was a probe, the next part becomes the probe.
-pub async fn came_to_nothing(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
+pub async fn release_probe(ctx: &Context, provider: &ProviderName, claim: Claim) -> Result<()> {
     if claim.is_probe { probe_again(ctx, provider).await } else { Ok(()) }
 }
 
@@ -205,22 +205,22 @@ async fn finish(
         SendOutcome::Rejected { code } => {
             let shown = code.as_ref().map(ProviderCode::as_str);
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider rejected a text");
-            let failed = Failed { why: SendFailure::ProviderRejected, code, status };
+            let failed = SendError { why: SendFailure::ProviderRejected, code, status };
             settle(ctx, message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
         }
         SendOutcome::RefusedUs => {
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider refused our credentials or account");
-            let failed = Failed { why: SendFailure::ProviderRefusedUs, code, status };
+            let failed = SendError { why: SendFailure::ProviderRefusedUs, code, status };
             try_later(ctx, message, claim, None, false, &failed).await?;
         }
         SendOutcome::TryLater { after } => {
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider did not accept a text");
-            let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+            let failed = SendError { why: SendFailure::ProviderUnavailable, code, status };
             try_later(ctx, message, claim, after, false, &failed).await?;
         }
         SendOutcome::InDoubt => {
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "failed to learn whether a provider accepted a text");
-            let failed = Failed { why: SendFailure::ProviderUnavailable, code, status };
+            let failed = SendError { why: SendFailure::ProviderUnavailable, code, status };
             try_later(ctx, message, claim, None, true, &failed).await?;
         }
     }
@@ -233,9 +233,9 @@ async fn break_off(ctx: &Context, dispatch: &Dispatch) -> Result<()> {
     let Dispatch { claim, message, provider } = dispatch;
     let provider = &provider.profile().name;
     tracing::warn!(%provider, message_id = %message, attempt = claim.attempt, "aborted a send: this process could not renew its counter");
-    let failed = Failed { why: SendFailure::ProviderUnavailable, code: None, status: None };
+    let failed = SendError { why: SendFailure::ProviderUnavailable, code: None, status: None };
     try_later(ctx, *message, *claim, None, true, &failed).await?;
-    came_to_nothing(ctx, provider, *claim).await
+    release_probe(ctx, provider, *claim).await
 }
 
 async fn try_later(
@@ -244,7 +244,7 @@ async fn try_later(
     claim: Claim,
     after: Option<Duration>,
     in_doubt: bool,
-    failed: &Failed,
+    failed: &SendError,
 ) -> Result<()> {
     let reason = failed.reason();
     let cause = failed.cause(&reason);
@@ -273,11 +273,11 @@ async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<
 }
 
 /// Returns what a response shows about the provider itself.
-fn health(response: &std::result::Result<OutboundResponse, NoResponse>, outcome: &SendOutcome) -> Health {
+fn health(response: &std::result::Result<OutboundResponse, NoResponse>, outcome: &SendOutcome) -> SendHealth {
     match (response, outcome) {
-        (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => Health::Well,
-        (_, SendOutcome::RefusedUs) => Health::RefusingUs,
-        (Ok(response), SendOutcome::TryLater { .. }) if !response.status.is_server_error() => Health::Throttling,
-        _ => Health::Ill,
+        (_, SendOutcome::Accepted { .. } | SendOutcome::Rejected { .. }) => SendHealth::Working,
+        (_, SendOutcome::RefusedUs) => SendHealth::RefusingUs,
+        (Ok(response), SendOutcome::TryLater { .. }) if !response.status.is_server_error() => SendHealth::Throttling,
+        _ => SendHealth::Failing,
     }
 }

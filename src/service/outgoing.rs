@@ -9,7 +9,7 @@ use crate::{
         message::{MessageKind, MessageStatus, NewMessage},
         number::ProviderName,
         person::Role,
-        text::{Body, TextLimit, parts},
+        text::{MessageText, TextLimit, parts},
     },
     store::{
         Tx, messages, numbers,
@@ -32,7 +32,7 @@ pub(super) struct OutgoingText {
     pub(super) kind: MessageKind,
     pub(super) from: Option<Role>,
     pub(super) to: Role,
-    pub(super) body: Body,
+    pub(super) body: MessageText,
     pub(super) media: Vec<String>,
     pub(super) provider: ProviderName,
     pub(super) number_id: NumberId,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         clock::Time,
         error::{Conflict, Error, Result},
         ids::PersonId,
@@ -42,7 +42,7 @@ pub async fn list(ctx: &Context, role: Role, filter: &PeopleFilter, page: &PageR
 }
 
 /// Finds all people in this role with this phone.
-pub async fn find_all(ctx: &Context, caller: &Caller, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
+pub async fn find_all(ctx: &Context, caller: &ApiCaller, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
     tracing::info!(client_id = %caller.id, %role, "searched people by phone");
     people::with_phone(&ctx.store, role, &ctx.store.phone_index(phone)).await
 }
@@ -50,7 +50,7 @@ pub async fn find_all(ctx: &Context, caller: &Caller, role: Role, phone: &PhoneN
 /// Edits a person. If the phone changes, all of their open rides move to the new one, or nothing changes.
 pub async fn edit(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     role: Role,
     id: PersonId,
     patch: &PersonPatch,

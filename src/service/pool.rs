@@ -104,16 +104,16 @@ pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
 
 /// Passes an outcome on. If a ride found no number, notifies the platform and logs it, once until the pool has
 /// recovered. Must be called outside the transaction, which the missing number rolled back.
-pub(super) async fn noting_depletion<T>(ctx: &Context, outcome: Result<T>) -> Result<T> {
+pub(super) async fn report_depletion<T>(ctx: &Context, outcome: Result<T>) -> Result<T> {
     if let Err(Error::PoolDepleted(limit)) = &outcome
-        && let Err(cause) = note_depletion(ctx, *limit).await
+        && let Err(cause) = record_depletion(ctx, *limit).await
     {
         tracing::error!(%cause, "failed to record that the pool is depleted");
     }
     outcome
 }
 
-async fn note_depletion(ctx: &Context, limit: PoolLimit) -> Result<()> {
+async fn record_depletion(ctx: &Context, limit: PoolLimit) -> Result<()> {
     let level = pool::level(&ctx.store).await?;
     if level != PoolLevel::Depleted && move_level(ctx, level, PoolLevel::Depleted, Some(limit)).await? {
         tracing::warn!(%limit, "the pool is depleted: a ride found no number");

@@ -10,13 +10,13 @@ use std::{
 
 use chrono::Duration;
 
-use crate::domain::words::words;
+use crate::domain::string_enum::string_enum;
 
 /// Difference from the database's clock beyond which a warning is logged.
 const WARN: Duration = Duration::seconds(1);
 /// Difference beyond which windows and leases cannot be relied on.
 const TOO_FAR: Duration = Duration::seconds(5);
-words! {
+string_enum! {
     /// Reason why this process should not get requests.
     NotReady {
         /// The process was asked to stop.

@@ -28,7 +28,7 @@ use crate::{
         outbound::OutboundRequest,
         person::Role,
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
     store::{
         Tx,
@@ -98,19 +98,19 @@ async fn take_screened(
     let arrival = arrival_of(ctx, tx, provider, text).await?;
     let arrived_at = arrival.map_or(now, |arrival| arrival.at);
     match route {
-        Route::Connected(way) if text.keyword => {
-            let ended = Ended { status: MessageStatus::Rejected, ..Ended::failed(&way, KEYWORD) };
-            keep(ctx, tx, provider, text, ended, arrived_at).await?;
+        Route::Connected(connection) if text.keyword => {
+            let outcome = TextOutcome { status: MessageStatus::Rejected, ..TextOutcome::failed(&connection, KEYWORD) };
+            keep(ctx, tx, provider, text, outcome, arrived_at).await?;
         }
-        Route::Connected(way) if is_sendable(ctx, tx, provider, text, &way).await? => {
-            relay_text(ctx, tx, provider, text, &way, arrival).await?;
+        Route::Connected(connection) if is_sendable(ctx, tx, provider, text, &connection).await? => {
+            relay_text(ctx, tx, provider, text, &connection, arrival).await?;
         }
-        Route::Connected(way) => {
-            let failed = Ended::failed(&way, SendFailure::NothingToSend.as_str());
+        Route::Connected(connection) => {
+            let failed = TextOutcome::failed(&connection, SendFailure::NothingToSend.as_str());
             keep(ctx, tx, provider, text, failed, arrived_at).await?;
         }
         Route::Refused { refusal, number_id, ride, language } => {
-            keep(ctx, tx, provider, text, Ended::rejected(refusal, number_id, ride), arrived_at).await?;
+            keep(ctx, tx, provider, text, TextOutcome::rejected(refusal, number_id, ride), arrived_at).await?;
             reply_to(ctx, tx, provider, text, refusal, number_id, language.as_ref()).await?;
         }
     }
@@ -152,10 +152,11 @@ async fn is_sendable(
     tx: &Tx,
     provider: &ProviderName,
     text: &InboundText,
-    way: &Connection,
+    connection: &Connection,
 ) -> Result<bool> {
     let can = ctx.providers.get(provider).is_some_and(|known| known.profile().media_limit > 0);
-    Ok(!text.body.is_blank() || (can && !text.media.is_empty() && numbers::carries_media(tx, way.number_id).await?))
+    Ok(!text.body.is_blank()
+        || (can && !text.media.is_empty() && numbers::carries_media(tx, connection.number_id).await?))
 }
 
 async fn relay_text(
@@ -163,30 +164,30 @@ async fn relay_text(
     tx: &Tx,
     provider: &ProviderName,
     text: &InboundText,
-    way: &Connection,
+    connection: &Connection,
     arrival: Option<Arrival>,
 ) -> Result<()> {
     let now = ctx.now();
     let arrived_at = arrival.map_or(now, |arrival| arrival.at);
-    let conversation = (way.ride_id, way.from_role.other());
+    let conversation = (connection.ride_id, connection.from_role.other());
     let outgoing = OutgoingText {
-        ride_id: way.ride_id,
-        driver_id: way.driver_id,
+        ride_id: connection.ride_id,
+        driver_id: connection.driver_id,
         kind: MessageKind::Relay,
-        from: Some(way.from_role),
+        from: Some(connection.from_role),
         to: conversation.1,
         body: text.body.clone(),
         media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
         provider: provider.clone(),
-        number_id: way.number_id,
+        number_id: connection.number_id,
         unbound: false,
         received_at: Some(arrived_at),
         position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
     };
     if enqueue(ctx, tx, outgoing, now).await?.is_none() {
         // Since the lookup, the ride was deleted or its driver was replaced.
-        let ride = Some((way.ride_id, way.from_role));
-        let closed = Ended::rejected(Refusal::ContactClosed, Some(way.number_id), ride);
+        let ride = Some((connection.ride_id, connection.from_role));
+        let closed = TextOutcome::rejected(Refusal::ContactClosed, Some(connection.number_id), ride);
         keep(ctx, tx, provider, text, closed, arrived_at).await?;
     }
     Ok(())
@@ -198,22 +199,22 @@ async fn keep(
     tx: &Tx,
     provider: &ProviderName,
     text: &InboundText,
-    ended: Ended,
+    outcome: TextOutcome,
     arrived_at: Time,
 ) -> Result<()> {
-    let known = ended.ride.is_some();
+    let known = outcome.ride.is_some();
     let message = NewMessage {
-        ride_id: ended.ride.map(|(id, _)| id),
+        ride_id: outcome.ride.map(|(id, _)| id),
         kind: MessageKind::Relay,
-        from_role: ended.ride.map(|(_, role)| role),
-        to_role: ended.ride.map(|(_, role)| role.other()),
+        from_role: outcome.ride.map(|(_, role)| role),
+        to_role: outcome.ride.map(|(_, role)| role.other()),
         recipient: None,
-        body: if known { text.body.clone() } else { Body::from_wire("") },
+        body: if known { text.body.clone() } else { MessageText::from_wire("") },
         media: if known { text.media.iter().take(MAX_MEDIA).cloned().collect() } else { Vec::new() },
-        status: ended.status,
-        reason: Some(ended.reason.to_owned()),
+        status: outcome.status,
+        reason: Some(outcome.reason.to_owned()),
         provider: provider.clone(),
-        number_id: ended.number_id,
+        number_id: outcome.number_id,
         parts: 0,
         part_limit: 0,
         media_limit: 0,
@@ -269,7 +270,7 @@ async fn take_screened_call(
     let route = route(ctx, tx, provider, &call.from, call.to.as_ref()).await?;
     let Some(route) = screened_call(ctx, route, inquiry) else { return Ok(None) };
     let to = match &route {
-        Route::Connected(way) => Some(way.to.clone()),
+        Route::Connected(connection) => Some(connection.to.clone()),
         Route::Refused { refusal, .. } => support_for(ctx, tx, *refusal, call).await?,
     };
     let ask_at = first_poll(ctx, provider, now);
@@ -296,7 +297,9 @@ fn record_of<'a>(
     ask_at: Option<Time>,
 ) -> NewCall<'a> {
     let (reason, number_id, ride) = match route {
-        Route::Connected(way) => (None, Some(way.number_id), Some((way.ride_id, way.from_role))),
+        Route::Connected(connection) => {
+            (None, Some(connection.number_id), Some((connection.ride_id, connection.from_role)))
+        }
         Route::Refused { refusal, number_id, ride, .. } => (Some(refusal.as_str()), *number_id, *ride),
     };
     NewCall {
@@ -312,20 +315,20 @@ fn record_of<'a>(
 }
 
 /// Final state of a text that goes nowhere.
-struct Ended {
+struct TextOutcome {
     status: MessageStatus,
     reason: &'static str,
     number_id: Option<NumberId>,
     ride: Option<(RideId, Role)>,
 }
 
-impl Ended {
+impl TextOutcome {
     fn rejected(refusal: Refusal, number_id: Option<NumberId>, ride: Option<(RideId, Role)>) -> Self {
         Self { status: MessageStatus::Rejected, reason: refusal.as_str(), number_id, ride }
     }
 
-    fn failed(way: &Connection, reason: &'static str) -> Self {
-        let ride = Some((way.ride_id, way.from_role));
-        Self { status: MessageStatus::Failed, reason, number_id: Some(way.number_id), ride }
+    fn failed(connection: &Connection, reason: &'static str) -> Self {
+        let ride = Some((connection.ride_id, connection.from_role));
+        Self { status: MessageStatus::Failed, reason, number_id: Some(connection.number_id), ride }
     }
 }

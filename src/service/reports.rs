@@ -10,7 +10,7 @@ use crate::{
         contact::{CallReport, DeliveryReport},
         error::Result,
         message::{PartState, SendFailure},
-        notice::{Announcement, Words},
+        notice::{Announcement, CatalogueEntry},
         number::ProviderName,
     },
     store::{
@@ -71,7 +71,7 @@ pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, rep
 }
 
 /// Returns what a caller who is still there hears when the call to the other party, or to the support number, is over.
-pub(super) fn after(status: CallStatus, to_party: bool, words: &Words) -> CallFlow {
+pub(super) fn after(status: CallStatus, to_party: bool, words: &CatalogueEntry) -> CallFlow {
     match status {
         CallStatus::Busy | CallStatus::NoAnswer | CallStatus::Failed if to_party => {
             words.announce(Announcement::NotReached)

@@ -13,11 +13,11 @@ use super::{
     notices::{notify_both, notify_of_change, notify_of_next_driver},
     once::write_once,
     people::resolve,
-    pool::noting_depletion,
+    pool::report_depletion,
 };
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         clock::Time,
         error::{Conflict, Error, FieldError, Invalid, Result},
         ids::RideId,
@@ -37,7 +37,7 @@ use crate::{
 const NOBODY: &str = "names nobody in this role";
 
 /// New ride whose request is valid, with its people locked.
-struct Admitted {
+struct Admission {
     parties: Parties,
     number: NumberRequest,
     timeout_at: Time,
@@ -45,7 +45,7 @@ struct Admitted {
 }
 
 /// Result of an edit.
-struct Applied {
+struct RideEdit {
     /// Ride after the edit.
     after: Ride,
     /// Events that the edit causes.
@@ -59,7 +59,7 @@ struct Applied {
 pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result<Once<Ride>> {
     let now = ctx.now();
     let once = write_once(ctx, request, |tx| async move {
-        let Admitted { parties, number, timeout_at, contact } = admit(ctx, &tx, &request.caller, new).await?;
+        let Admission { parties, number, timeout_at, contact } = admit(ctx, &tx, &request.caller, new).await?;
         let ride = assign(ctx, &tx, &number, Subject::New(new, timeout_at), contact).await?.ride;
         rides::record(&tx, &ride, RideEventKind::Created, now).await?;
         if new.notify {
@@ -68,13 +68,13 @@ pub async fn create(ctx: &Context, request: &RequestId, new: &NewRide) -> Result
         Ok(ride)
     })
     .await;
-    let once = noting_depletion(ctx, once).await?;
+    let once = report_depletion(ctx, once).await?;
     ctx.wakeups.outbox.send();
     Ok(once)
 }
 
 /// Finds or creates the people of a new ride, locks them, and checks everything that does not depend on the pool.
-async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result<Admitted> {
+async fn admit(ctx: &Context, tx: &Tx, caller: &ApiCaller, new: &NewRide) -> Result<Admission> {
     require_ride_counted(ctx, tx, caller, new).await?;
     let now = ctx.now();
     let policy = ctx.settings.policy.with(&new.terms);
@@ -103,7 +103,7 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &Caller, new: &NewRide) -> Result
         return Err(Error::Invalid(Invalid::SamePhone, wrong));
     }
     let contact = Contact { until: timeout_at + policy.grace, floor: None };
-    Ok(Admitted { parties, number, timeout_at, contact })
+    Ok(Admission { parties, number, timeout_at, contact })
 }
 
 pub async fn find(ctx: &Context, id: RideId) -> Result<Ride> {
@@ -117,7 +117,7 @@ pub async fn list(ctx: &Context, filter: &RideFilter, page: &PageRequest) -> Res
 /// Edits a ride: its plan while it is not over, and its status along the allowed transitions.
 pub async fn edit(
     ctx: &Context,
-    caller: &Caller,
+    caller: &ApiCaller,
     id: RideId,
     patch: &RidePatch,
     expected: &ExpectedVersion,
@@ -131,7 +131,7 @@ pub async fn edit(
             // An overdue ride is over, even if no worker has recorded it yet. Nothing may reopen it: its people's
             // phones and its number may belong to others now.
             let ride = end_if_overdue(ctx, &tx, ride).await?;
-            let Applied { mut after, events, left } = apply(ctx, &ride, patch)?;
+            let RideEdit { mut after, events, left } = apply(ctx, &ride, patch)?;
             if events.is_empty() {
                 return Ok(ride);
             }
@@ -160,7 +160,7 @@ pub async fn edit(
             Ok(edited)
         })
     };
-    let edited = noting_depletion(ctx, counting(ctx, caller.id, attempt).await).await?;
+    let edited = report_depletion(ctx, counting(ctx, caller.id, attempt).await).await?;
     ctx.wakeups.outbox.send();
     Ok(edited)
 }
@@ -176,7 +176,7 @@ async fn end_if_overdue(ctx: &Context, tx: &Tx, mut ride: Ride) -> Result<Ride> 
 }
 
 /// Computes the ride after an edit, and the events of the edit.
-fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
+fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<RideEdit> {
     let now = ctx.now();
     let replaced = |asked: Option<_>, present| asked.is_some_and(|asked| asked != present);
     if replaced(patch.customer_id, ride.customer_id) {
@@ -225,7 +225,7 @@ fn apply(ctx: &Context, ride: &Ride, patch: &RidePatch) -> Result<Applied> {
     if after.status != ride.status {
         events.push(after.status.event());
     }
-    Ok(Applied { after, events, left })
+    Ok(RideEdit { after, events, left })
 }
 
 /// Extends or shortens the contact of a ride while it is open. A time that is not in the future closes it at once.

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::{
     domain::{
-        contact::{Contacting, Route, RouteFacts, decide},
+        contact::{CallerId, Route, RouteFacts, decide},
         error::Result,
         number::ProviderName,
         phone::PhoneNumber,
@@ -16,7 +16,7 @@ pub(super) async fn route(
     ctx: &Context,
     db: &impl Db,
     provider: &ProviderName,
-    from: &Contacting,
+    from: &CallerId,
     to: Option<&PhoneNumber>,
 ) -> Result<Route> {
     let facts = match to {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::domain::{
     clock::Time,
-    endpoint::{Attempt, DisabledReason, EndpointStatus, Health, Retry, RetryState},
+    endpoint::{Attempt, DisabledReason, EndpointHealth, EndpointStatus, Retry, RetryState},
     error::{Error, Result},
     event::EventType,
     ids::{ClientId, EndpointId, EventId},
@@ -36,9 +36,9 @@ use crate::domain::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// They take what they get, and soon.
-    Clear,
+    Fast,
     /// They failed the last time, or took long.
-    Hampered,
+    Slow,
 }
 
 /// The right to serve an endpoint until the lease is over, or the process that holds it is dead; and what that needs.
@@ -58,7 +58,7 @@ pub struct Claimed {
     /// The last place in the log that was read for it.
     pub position: i64,
     /// How it does.
-    pub health: Health,
+    pub health: EndpointHealth,
     /// What signs for it: the present secret, and the former one while it lives.
     pub secrets: Vec<WebhookSecret>,
 }
@@ -74,8 +74,8 @@ pub struct Claims {
 /// Claims up to about `limit` endpoints of a lane for which there is something to do.
 pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Duration, now: Time) -> Result<Claims> {
     let which = match lane {
-        Lane::Clear => "e.failures = 0 AND NOT e.is_slow",
-        Lane::Hampered => "(e.failures > 0 OR e.is_slow)",
+        Lane::Fast => "e.failures = 0 AND NOT e.is_slow",
+        Lane::Slow => "(e.failures > 0 OR e.is_slow)",
     };
     let sql = format!(
         "UPDATE event_endpoints SET claim_number = claim_number + 1, due_at = $1, claimed_by = $4
@@ -109,7 +109,7 @@ fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) ->
         types: endpoints::types(model.types.as_deref())?,
         include_text: model.include_text,
         position: model.position,
-        health: Health { failures: model.failures, failing_since: model.failing_since },
+        health: EndpointHealth { failures: model.failures, failing_since: model.failing_since },
         secrets: endpoints::secrets(tx, model, now)?,
     })
 }
@@ -145,7 +145,7 @@ pub struct Served {
     /// The last place in the log that is done with, delivered or to be tried again.
     pub position: i64,
     /// How the endpoint does now.
-    pub health: Health,
+    pub health: EndpointHealth,
     /// It took long, if anything was tried.
     pub is_slow: Option<bool>,
     /// When it may be served again.

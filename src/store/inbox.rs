@@ -3,9 +3,9 @@
 use sea_orm::ConnectionTrait as _;
 
 use super::{Db, Tx, statement};
-use crate::domain::{clock::Time, error::Result, number::ProviderName, words::words};
+use crate::domain::{clock::Time, error::Result, number::ProviderName, string_enum::string_enum};
 
-words! {
+string_enum! {
     /// What an event is about; ids are unique within it.
     EventKind {
         /// A text from a phone.

@@ -20,7 +20,7 @@ use crate::domain::{
     ids::{MessageId, NumberId, RideId},
     message::{Message, MessageKind, MessageStatus, NewMessage},
     page::{Page, PageRequest},
-    text::Body,
+    text::MessageText,
 };
 
 /// Which texts to list.
@@ -44,7 +44,7 @@ fn message(db: &impl Db, model: Model) -> Result<Message> {
         kind: row::word(MessageKind::parse, "kind", &model.kind)?,
         from_role: row::roles(model.from_role.as_deref())?,
         to_role: row::roles(model.to_role.as_deref())?,
-        body: Body::from_wire(&body),
+        body: MessageText::from_wire(&body),
         media_dropped: model.media_limit == 0 && !media.is_empty(),
         media,
         status: row::word(MessageStatus::parse, "status", &model.status)?,

@@ -35,7 +35,7 @@ use crate::domain::{
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::{Body, Part, parts_by_characters, pictures_of_part},
+    text::{MessageText, Part, parts_by_characters, pictures_of_part},
 };
 
 /// A part to be owed.
@@ -174,8 +174,8 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
     };
     let Some(found) = found else { return Ok(None) };
     let text = match &found.body_sealed {
-        Some(sealed) => Body::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
-        None => Body::from_wire(""),
+        Some(sealed) => MessageText::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
+        None => MessageText::from_wire(""),
     };
     let media = messages::open_media(db, found.media_sealed.as_deref())?;
     let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue(column));

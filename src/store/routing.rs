@@ -6,7 +6,7 @@ use sea_orm::FromQueryResult;
 use super::{Db, error::UnknownValue, row, statement};
 use crate::domain::{
     clock::Time,
-    contact::{BoundContact, Contacting, RouteFacts},
+    contact::{BoundContact, CallerId, RouteFacts},
     error::Result,
     ids::{NumberId, PersonId, RideId},
     number::ProviderName,
@@ -29,7 +29,7 @@ struct Row {
 }
 
 /// What is known about this phone contacting this number.
-pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &Contacting) -> Result<RouteFacts> {
+pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &CallerId) -> Result<RouteFacts> {
     let (from_key, from_index) = match from.phone().map(PhoneNumber::match_key) {
         Some(key) => (key.expose().to_owned(), db.vault().phone_index(&key).0),
         None => (String::new(), Vec::new()),

@@ -8,7 +8,7 @@ use crate::domain::{
     phone::PhoneNumber,
 };
 
-/// A word of a `words!` enum.
+/// A word of a `string_enum!` enum.
 pub(super) fn word<T>(parse: impl Fn(&str) -> Option<T>, column: &'static str, text: &str) -> Result<T> {
     parse(text).ok_or_else(|| UnknownValue(column).into())
 }

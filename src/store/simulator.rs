@@ -8,12 +8,12 @@ use super::{
     row,
     vault::Purpose,
 };
-use crate::domain::{clock::Time, error::Result, phone::PhoneNumber, words::words};
+use crate::domain::{clock::Time, error::Result, phone::PhoneNumber, string_enum::string_enum};
 
 /// How much of a screen is shown, newest entries first kept.
 const SHOWN: u64 = 200;
 
-words! {
+string_enum! {
     /// What a phone shows.
     EntryKind {
         /// A text came in.

@@ -27,7 +27,7 @@ use crate::{
     outbound::Outbound,
     service::{
         Context,
-        deliveries::{self, Finished, Item, Lane, Round},
+        deliveries::{self, DeliveryResult, Item, Lane, Round},
         presence,
     },
 };
@@ -72,7 +72,7 @@ impl DeliveryWorker {
             finishing: Arc::clone(&finishing),
             is_closing: Arc::default(),
         };
-        let lanes = [(Lane::Clear, sender()), (Lane::Hampered, sender())];
+        let lanes = [(Lane::Fast, sender()), (Lane::Slow, sender())];
         Self { ctx, lanes }
     }
 
@@ -111,12 +111,12 @@ impl DeliveryWorker {
                     running.spawn(sender.clone().work_off(round));
                 }
             }
-            let [clear, hampered] = &mut running;
+            let [fast, slow] = &mut running;
             tokio::select! {
                 () = stop.cancelled() => break,
                 // A finished round frees capacity, and the next events of its endpoint.
-                Some(_) = clear.join_next() => {}
-                Some(_) = hampered.join_next() => {}
+                Some(_) = fast.join_next() => {}
+                Some(_) = slow.join_next() => {}
                 () = new_events.woken() => {}
                 () = time::sleep(PERIOD) => {}
             }
@@ -147,9 +147,9 @@ impl LaneSender {
     /// Delivers the events of a round: the first alone, and once the endpoint has accepted it, several at once, but
     /// only one of each ride. They begin in order and without a gap, so the events that were tried are always the first
     /// ones. After a failure, none begins. Returns an error if not even the first could be tried.
-    async fn deliver_all(&self, round: &Arc<Round>) -> Result<Vec<Finished>> {
+    async fn deliver_all(&self, round: &Arc<Round>) -> Result<Vec<DeliveryResult>> {
         let until = Instant::now() + BEGINS_UNTIL;
-        let mut outcomes: Vec<Option<Finished>> = round.items.iter().map(|_| None).collect();
+        let mut outcomes: Vec<Option<DeliveryResult>> = round.items.iter().map(|_| None).collect();
         let (mut window, mut next, mut is_over, mut broken) = (1, 0, false, None);
         let mut rides = HashSet::new();
         let mut running = JoinSet::new();
@@ -197,11 +197,11 @@ impl LaneSender {
     }
 
     /// Posts an event of a round.
-    async fn deliver(&self, round: &Round, item: &Item) -> Result<Finished> {
+    async fn deliver(&self, round: &Round, item: &Item) -> Result<DeliveryResult> {
         let (request, at) = deliveries::prepare(&self.ctx, round, item).await?;
         let post = self.outbound.send(Receiver::EventEndpoint, request);
         match presence::while_held(&self.ctx, round.holder(), post).await {
-            Some(exchange) => Ok(Finished::new(at, &exchange)),
+            Some(exchange) => Ok(DeliveryResult::new(at, &exchange)),
             None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
         }
     }

@@ -41,11 +41,11 @@ impl OutboxWorker {
         let (mut done, mut sending) = (0, JoinSet::new());
         loop {
             let mut goes_on = false;
-            for lane in self.lanes() {
-                let Claimed { claims, again_at } = lane.claim(AT_ONCE).await?;
+            for queue in self.queues() {
+                let Claimed { claims, again_at } = queue.claim(AT_ONCE).await?;
                 done += claims.len();
                 goes_on |= !claims.is_empty() || again_at.is_some_and(|at| at <= self.ctx.now());
-                lane.send_all(&mut sending, claims);
+                queue.send_all(&mut sending, claims);
             }
             while sending.join_next().await.is_some() {}
             if !goes_on || health::is_stopping(&self.ctx) {
@@ -56,33 +56,34 @@ impl OutboxWorker {
 
     /// Sends until shutdown is requested, then finishes what is in flight and gives back the rest.
     pub async fn run(self, stop: CancellationToken) {
-        let mut lanes = JoinSet::new();
-        for lane in self.lanes() {
-            lanes.spawn(lane.run(stop.clone()));
+        let mut queues = JoinSet::new();
+        for queue in self.queues() {
+            queues.spawn(queue.run(stop.clone()));
         }
-        while let Some(ended) = lanes.join_next().await {
+        while let Some(ended) = queues.join_next().await {
             if ended.is_err() {
-                // A lane panicked, and a restart is better than half an outbox.
+                // A queue panicked, and a restart is better than half an outbox.
                 return;
             }
         }
     }
 
-    fn lanes(&self) -> impl Iterator<Item = Lane> {
-        let lane = |provider| Lane { ctx: Arc::clone(&self.ctx), outbound: Arc::clone(&self.outbound), provider };
-        self.ctx.providers.configured().into_iter().map(lane)
+    fn queues(&self) -> impl Iterator<Item = ProviderQueue> {
+        let queue =
+            |provider| ProviderQueue { ctx: Arc::clone(&self.ctx), outbound: Arc::clone(&self.outbound), provider };
+        self.ctx.providers.configured().into_iter().map(queue)
     }
 }
 
 /// Outbox items of one provider.
 #[derive(Clone)]
-struct Lane {
+struct ProviderQueue {
     ctx: Arc<Context>,
     outbound: Arc<dyn Outbound>,
     provider: ProviderName,
 }
 
-impl Lane {
+impl ProviderQueue {
     async fn run(self, stop: CancellationToken) {
         let mut queued = self.ctx.wakeups.outbox.listen();
         let mut sending = JoinSet::new();
@@ -124,8 +125,8 @@ impl Lane {
 
     fn send_all(&self, sending: &mut JoinSet<()>, claims: Vec<Claim>) {
         for claim in claims {
-            let lane = self.clone();
-            sending.spawn(async move { lane.work_off(claim).await });
+            let queue = self.clone();
+            sending.spawn(async move { queue.work_off(claim).await });
         }
     }
 
@@ -140,7 +141,7 @@ impl Lane {
     async fn exchange(&self, claim: Claim) -> Result<()> {
         let Self { ctx, outbound, provider } = self;
         let Some((request, dispatch)) = outbox::prepare(ctx, claim).await? else {
-            return outbox::came_to_nothing(ctx, provider, claim).await;
+            return outbox::release_probe(ctx, provider, claim).await;
         };
         if health::is_stopping(ctx) || !outbox::may_send(ctx, claim) {
             return outbox::give_back(ctx, provider, claim).await;

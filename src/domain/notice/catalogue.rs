@@ -12,7 +12,7 @@ use crate::domain::{
     call::CallFlow,
     person::Role,
     phone::PhoneNumber,
-    text::{Body, Language},
+    text::{Language, MessageText},
 };
 
 /// Compiled-in files, by language code.
@@ -27,9 +27,9 @@ const BUILT_IN: [(&str, &str); 6] = [
 
 /// Texts of one language.
 #[derive(Clone, Debug)]
-pub struct Words(Whole);
+pub struct CatalogueEntry(Whole);
 
-impl Words {
+impl CatalogueEntry {
     fn template(&self, phrase: Phrase) -> &Template<Variable> {
         &self.0.phrases[phrase as usize]
     }
@@ -40,7 +40,7 @@ impl Words {
     }
 
     /// Renders a notice about a ride.
-    pub fn notice(&self, notice: &RideNotice<'_>) -> Body {
+    pub fn notice(&self, notice: &RideNotice<'_>) -> MessageText {
         let phrase = match (notice.about, notice.to) {
             (About::Confirmation, Role::Customer) => Phrase::ConfirmationCustomer,
             // To a driver who is new on the ride, it is a new ride.
@@ -52,7 +52,7 @@ impl Words {
             (About::Stranded, _) => Phrase::Stranded,
         };
         let when = self.0.dates.write(notice.datetime);
-        Body::from_wire(&self.template(phrase).render(|variable| match variable {
+        MessageText::from_wire(&self.template(phrase).render(|variable| match variable {
             Variable::Name => notice.name.as_str(),
             Variable::Other => notice.other.as_str(),
             Variable::Start => notice.start.as_str(),
@@ -62,8 +62,8 @@ impl Words {
     }
 
     /// Renders the reply to a text from a phone without a ride on the number.
-    pub fn auto_reply(&self) -> Body {
-        Body::from_wire(&self.plain(Phrase::AutoReply))
+    pub fn auto_reply(&self) -> MessageText {
+        MessageText::from_wire(&self.plain(Phrase::AutoReply))
     }
 
     /// Renders an announcement for a caller.
@@ -102,7 +102,7 @@ impl fmt::Display for Mistake {
 
 /// Texts by language.
 #[derive(Clone, Debug)]
-pub struct Languages(BTreeMap<Language, Words>);
+pub struct Languages(BTreeMap<Language, CatalogueEntry>);
 
 impl Languages {
     /// Reads the built-in texts, overridden by these files. A file may give some of the keys of a built-in language, or
@@ -133,7 +133,7 @@ impl Languages {
             }
             drafts.insert(language, draft);
         }
-        let words = drafts.into_iter().filter_map(|(language, draft)| Some((language, Words(draft.whole()?))));
+        let words = drafts.into_iter().filter_map(|(language, draft)| Some((language, CatalogueEntry(draft.whole()?))));
         if mistakes.is_empty() { Ok(Self(words.collect())) } else { Err(mistakes) }
     }
 
@@ -142,7 +142,7 @@ impl Languages {
         BUILT_IN.iter().any(|(code, _)| *code == language.base().as_str())
     }
 
-    fn find(&self, language: &Language) -> Option<&Words> {
+    fn find(&self, language: &Language) -> Option<&CatalogueEntry> {
         self.0.get(language).or_else(|| self.0.get(&language.base()))
     }
 
@@ -158,29 +158,29 @@ impl Languages {
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     languages: Languages,
-    default: Words,
+    default: CatalogueEntry,
 }
 
 impl Catalogue {
     /// Returns the texts for a reader of this language: those of its region, those of the language, or the default.
-    pub fn of(&self, language: Option<&Language>) -> &Words {
+    pub fn of(&self, language: Option<&Language>) -> &CatalogueEntry {
         language.and_then(|language| self.languages.find(language)).unwrap_or(&self.default)
     }
 
     /// Returns the texts for a person who contacted this number: in their own language if it is known, otherwise in the
     /// main language of the number's country.
-    pub fn of_contact(&self, language: Option<&Language>, number: Option<&PhoneNumber>) -> &Words {
+    pub fn of_contact(&self, language: Option<&Language>, number: Option<&PhoneNumber>) -> &CatalogueEntry {
         let own = language.and_then(|language| self.languages.find(language));
         own.or_else(|| self.of_country(&number?.country()?)).unwrap_or(&self.default)
     }
 
-    fn of_country(&self, country: &str) -> Option<&Words> {
+    fn of_country(&self, country: &str) -> Option<&CatalogueEntry> {
         let language = country::language_of(country)?;
         self.languages.find(&Language::from_stored(format!("{language}-{country}")))
     }
 
     /// Returns the texts for a person about whom nothing is known.
-    pub fn default(&self) -> &Words {
+    pub fn default(&self) -> &CatalogueEntry {
         &self.default
     }
 }

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
 use super::template::Template;
-use crate::domain::words::words;
+use crate::domain::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Variable in the template of a time.
     DatePart {
         /// Day of the week.

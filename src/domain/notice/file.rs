@@ -8,9 +8,9 @@ use super::{
     phrase::{Phrase, Variable},
     template::{InvalidTemplate, Template},
 };
-use crate::domain::words::words;
+use crate::domain::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Keys of a file that are not phrases.
     Setting {
         /// Voice of announcements.

@@ -1,8 +1,8 @@
 //! All texts and sentences, under their keys in the template files, with the variables that each may use.
 
-use crate::domain::words::words;
+use crate::domain::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Text of a notice, or sentence of an announcement.
     Phrase {
         /// To the customer of a new ride.

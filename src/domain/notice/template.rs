@@ -21,7 +21,7 @@ pub struct Template<V> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece<V> {
-    Words(String),
+    Literal(String),
     Value(V),
 }
 
@@ -96,19 +96,19 @@ impl<V: Copy> Template<V> {
                 let known = variables.iter().map(|(known, _)| *known).collect();
                 InvalidTemplate::UnknownVariable(name.trim().to_owned(), known)
             })?;
-            pieces.push(Piece::Words(std::mem::take(&mut words)));
+            pieces.push(Piece::Literal(std::mem::take(&mut words)));
             pieces.push(Piece::Value(*value));
             rest = behind;
         }
         words.push_str(rest);
-        pieces.push(Piece::Words(words));
+        pieces.push(Piece::Literal(words));
         Ok(Self { pieces })
     }
 
     /// Renders the template with these values.
     pub fn render<'a>(&'a self, value: impl Fn(V) -> &'a str) -> String {
         let words = self.pieces.iter().map(|piece| match piece {
-            Piece::Words(words) => words.as_str(),
+            Piece::Literal(words) => words.as_str(),
             Piece::Value(variable) => value(*variable),
         });
         words.collect()

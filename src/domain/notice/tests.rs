@@ -38,7 +38,7 @@ fn with_notice<T>(about: About, to: Role, use_it: impl FnOnce(&RideNotice<'_>) -
     })
 }
 
-fn text(words: &Words, about: About, to: Role) -> String {
+fn text(words: &CatalogueEntry, about: About, to: Role) -> String {
     with_notice(about, to, |notice| words.notice(notice).expose().to_owned())
 }
 

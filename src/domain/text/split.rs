@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use unicode_segmentation::GraphemeCursor;
 
-use super::Body;
-use crate::domain::{unicode::is_blank, words::words};
+use super::MessageText;
+use crate::domain::{string_enum::string_enum, unicode::is_blank};
 
-words! {
+string_enum! {
     /// Unit in which a provider measures a text.
     TextUnit {
         /// UTF-16 code units, as in an SMS of any script; most emoji take two or more.
@@ -121,7 +121,7 @@ pub struct Part {
 /// Splits a text with pictures into parts that a provider accepts: at most `limit` of the text and `media_limit`
 /// pictures each, in order, with the first pictures in the first parts. With a `media_limit` of 0, pictures are left
 /// out. Blank pieces are left out too: nobody would see them, and some providers refuse them.
-pub fn parts(body: &Body, pictures: usize, limit: TextLimit, media_limit: usize) -> Vec<Part> {
+pub fn parts(body: &MessageText, pictures: usize, limit: TextLimit, media_limit: usize) -> Vec<Part> {
     let pictures = if media_limit == 0 { 0 } else { pictures };
     let text = body.expose();
     let pieces = pieces(text, limit).into_iter().filter(|piece| !is_blank(&text[piece.clone()]));
@@ -134,7 +134,7 @@ pub fn parts(body: &Body, pictures: usize, limit: TextLimit, media_limit: usize)
 
 /// Splits a text as earlier versions did, which did not store the positions of parts: by code points, at a space if
 /// there is one in the last quarter.
-pub fn parts_by_characters(body: &Body, pictures: usize, limit: usize, media_limit: usize) -> Vec<Part> {
+pub fn parts_by_characters(body: &MessageText, pictures: usize, limit: usize, media_limit: usize) -> Vec<Part> {
     let pictures = if media_limit == 0 { 0 } else { pictures };
     let text = body.expose();
     let (mut pieces, mut from) = (Vec::new(), 0);
@@ -252,7 +252,7 @@ mod tests {
     fn what_is_blank_is_in_no_part() {
         let limit = TextLimit::utf16(10);
         let words = |text: &str, pictures| {
-            let parts = parts(&Body::from_wire(text), pictures, limit, 2);
+            let parts = parts(&MessageText::from_wire(text), pictures, limit, 2);
             parts.into_iter().map(|part| (text[part.words].to_owned(), part.pictures)).collect::<Vec<_>>()
         };
         let part = |text: &str, pictures: Range<usize>| (text.to_owned(), pictures);
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn parts_that_were_stored_without_their_place_are_found() {
         let words = |text: &str, pictures, media_limit| {
-            let parts = parts_by_characters(&Body::from_wire(text), pictures, 10, media_limit);
+            let parts = parts_by_characters(&MessageText::from_wire(text), pictures, 10, media_limit);
             parts.into_iter().map(|part| text[part.words].to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(words("", 0, 0), [""]);
@@ -329,7 +329,7 @@ mod tests {
 
         #[test]
         fn every_character_that_is_seen_is_in_a_part(text in any_text(), max in 1_usize..40, pictures in 0_usize..6, media_limit in 0_usize..4) {
-            let parts = parts(&Body::from_wire(&text), pictures, TextLimit::utf16(max), media_limit);
+            let parts = parts(&MessageText::from_wire(&text), pictures, TextLimit::utf16(max), media_limit);
             let joined: String = parts.iter().map(|part| &text[part.words.clone()]).collect();
             let seen = |text: &str| text.chars().filter(|c| !is_blank(&c.to_string())).collect::<String>();
             prop_assert_eq!(seen(&joined), seen(&text));

@@ -25,7 +25,7 @@ use crate::{
     },
     service::{
         Context,
-        auth::{self, WithSecret},
+        auth::{self, ClientWithSecret},
     },
 };
 
@@ -82,7 +82,7 @@ pub(in crate::http) struct ClientsApi {
     pub(in crate::http) ctx: Arc<Context>,
 }
 
-fn view(made: WithSecret) -> ClientView {
+fn view(made: ClientWithSecret) -> ClientView {
     ClientView::of(made.client, made.secret.map(|secret| secret.expose_secret().to_owned()))
 }
 

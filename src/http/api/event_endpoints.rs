@@ -28,7 +28,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, EventsAdmin, EventsManage},
-        fields::{Body, Checked, Clear, Draft, Keep, Parameters, request_body},
+        fields::{Checked, Draft, JsonBody, NullablePatchField, Parameters, PatchField, request_body},
         problem::Answer,
         reply::{Accepted, Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Cursor, Limit, SortOrder},
@@ -65,15 +65,15 @@ request_body! {
     /// Changes of an event endpoint: an absent field stays as it is, null clears an optional one.
     EventEndpointPatchBody {
         /// Somewhere else.
-        url: Keep<TargetUrl>,
+        url: PatchField<TargetUrl>,
         /// Another description.
-        description: Clear<Description>,
+        description: NullablePatchField<Description>,
         /// Other types; null for all.
-        types: Clear<Vec<EventType>>,
+        types: NullablePatchField<Vec<EventType>>,
         /// Whether `message.*` events bring the text along. True needs the scope `messages:read` too.
-        include_text: Keep<bool>,
+        include_text: PatchField<bool>,
         /// `disabled` gets nothing; `enabled` goes on where it was.
-        status: Keep<EndpointStatus>,
+        status: PatchField<EndpointStatus>,
     }
     example { "status": "enabled" }
 }
@@ -381,7 +381,7 @@ impl EventEndpointsApi {
         /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<RedeliverBody>,
+        body: JsonBody<RedeliverBody>,
     ) -> Answer<Accepted<RedeliveryView>> {
         let what = (&*id.0.to_string(), body.canonical.as_slice());
         let request = request_id(&self.ctx, &allowed.caller, "redeliver_event", idempotency_key.0, what)?;

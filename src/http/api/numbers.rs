@@ -17,7 +17,7 @@ use crate::{
     },
     http::{
         auth::{Allowed, NumbersRead, NumbersWrite},
-        fields::{Body, Checked, Draft, Keep, Many, Nullable, Parameters, peek, request_body, view},
+        fields::{Checked, Draft, JsonBody, Many, Nullable, Parameters, PatchField, peek, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
         scalars::{Country, Cursor, Limit, ShownPhone, SortOrder, Timestamp},
@@ -119,9 +119,9 @@ request_body! {
     /// Changes of a number: an absent field stays as it is. The number itself and its provider never change.
     NumberPatchBody {
         /// `draining` serves the rides it has and takes no new ones; `suspended` takes no new ones.
-        status: Keep<NumberStatus>,
+        status: PatchField<NumberStatus>,
         /// Another set of capabilities.
-        capabilities: Keep<Vec<Capability>>,
+        capabilities: PatchField<Vec<Capability>>,
     }
     example { "status": "draining" }
 }
@@ -242,7 +242,7 @@ impl NumbersApi {
         /// The `ETag` that you saw: 412 if somebody changed the number since.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Body<NumberPatchBody>,
+        body: JsonBody<NumberPatchBody>,
     ) -> Answer<Found<NumberView>> {
         let patch = NumberPatch {
             status: body.value.status.0,

@@ -23,7 +23,7 @@ use crate::{
     },
     service::{
         Context, auth,
-        auth::{Denied, Issued},
+        auth::{IssuedToken, TokenRefusal},
     },
 };
 
@@ -72,7 +72,7 @@ const MOST_FIELDS: usize = 50;
 enum TokenAnswer {
     /// A token.
     #[oai(status = 200)]
-    Issued(Json<Token>, #[oai(header = "Cache-Control")] String),
+    IssuedToken(Json<Token>, #[oai(header = "Cache-Control")] String),
     /// The request is not one for a token.
     #[oai(status = 400)]
     Refused(Json<OAuthError>, #[oai(header = "Cache-Control")] String),
@@ -87,14 +87,14 @@ enum TokenAnswer {
 }
 
 impl TokenAnswer {
-    fn issued(issued: Issued) -> Self {
+    fn issued(issued: IssuedToken) -> Self {
         let token = Token {
             access_token: issued.token,
             token_type: "Bearer".to_owned(),
             expires_in: issued.lifetime.num_seconds(),
             scope: issued.scopes.to_string(),
         };
-        Self::Issued(Json(token), "no-store".to_owned())
+        Self::IssuedToken(Json(token), "no-store".to_owned())
     }
 
     fn too_many(retry_after: Duration) -> Self {
@@ -230,14 +230,14 @@ impl OAuthApi {
         }
         match auth::issue_token(&self.ctx, &readings, scopes, request.address).await {
             Ok(issued) => Ok(TokenAnswer::issued(issued)),
-            Err(Denied::InvalidClient) => {
+            Err(TokenRefusal::InvalidClient) => {
                 Ok(TokenAnswer::refused("invalid_client", "The client is unknown, or its secret is wrong."))
             }
-            Err(Denied::TooManyWrongSecrets { retry_after }) => Ok(TokenAnswer::too_many(retry_after)),
-            Err(Denied::InvalidScope) => {
+            Err(TokenRefusal::TooManyWrongSecrets { retry_after }) => Ok(TokenAnswer::too_many(retry_after)),
+            Err(TokenRefusal::InvalidScope) => {
                 Ok(TokenAnswer::refused("invalid_scope", "The client may not have one of these scopes."))
             }
-            Err(Denied::Failed(cause)) => Err(cause.into()),
+            Err(TokenRefusal::Failed(cause)) => Err(cause.into()),
         }
     }
 }

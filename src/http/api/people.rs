@@ -17,11 +17,11 @@ use crate::{
         text::{ExternalId, Language, Name},
     },
     http::{
-        auth::{Allowed, Both, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
-        fields::{Body, Checked, Clear, Keep, Parameters, request_body, view},
+        auth::{Allowed, BothRights, CustomersRead, CustomersWrite, DriversRead, DriversWrite, PhoneNumbersReveal},
+        fields::{Checked, JsonBody, NullablePatchField, Parameters, PatchField, request_body, view},
         problem::Answer,
         reply::{Created, Found, List, NoContent, expected, page, request_id},
-        scalars::{Cursor, Limit, ShownPhone, SortOrder, Timestamp, Words},
+        scalars::{Cursor, Limit, NameFilter, ShownPhone, SortOrder, Timestamp},
     },
     service::{Context, people},
     store::people::PeopleFilter,
@@ -82,14 +82,14 @@ request_body! {
     /// Changes of a customer or driver: an absent field stays as it is.
     PersonPatchBody {
         /// Another name.
-        name: Keep<Name>,
+        name: PatchField<Name>,
         /// A new phone number. Their open rides move to it; 409 `phone_barred` if it cannot be used on one of their numbers.
         /// Limited without the scope `phone_numbers:reveal`.
-        phone_number: Keep<PhoneNumber>,
+        phone_number: PatchField<PhoneNumber>,
         /// Another language, or null for none.
-        language: Clear<Language>,
+        language: NullablePatchField<Language>,
         /// Another id of yours, or null for none.
-        external_id: Clear<ExternalId>,
+        external_id: NullablePatchField<ExternalId>,
     }
     example { "name": "Anna de Vries", "language": null }
 }
@@ -114,7 +114,7 @@ view! {
 /// Parameters of a list of people, as they arrive.
 struct Listing {
     external_id: Option<Checked<ExternalId>>,
-    name: Option<Checked<Words>>,
+    name: Option<Checked<NameFilter>>,
     limit: Option<Checked<Limit>>,
     after: Option<Checked<Cursor>>,
     order: Option<Checked<SortOrder>>,
@@ -148,7 +148,7 @@ impl People {
         &self,
         allowed: Allowed<R>,
         key: Option<String>,
-        body: Body<NewPersonBody>,
+        body: JsonBody<NewPersonBody>,
     ) -> Answer<Created<PersonView>> {
         let request = request_id(&self.ctx, &allowed.caller, self.path, key, ("", &body.canonical))?;
         let NewPersonBody { name, phone_number, language, external_id } = body.value;
@@ -222,7 +222,7 @@ macro_rules! people_api {
                 /// Only the one with this id of yours.
                 external_id: Query<Option<Checked<ExternalId>>>,
                 /// Only those whose name starts so, whatever the case.
-                name: Query<Option<Checked<Words>>>,
+                name: Query<Option<Checked<NameFilter>>>,
                 parameters: Parameters,
                 /// At most so many items.
                 limit: Query<Option<Checked<Limit>>>,
@@ -251,7 +251,7 @@ macro_rules! people_api {
                 /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
                 #[oai(name = "Idempotency-Key")]
                 idempotency_key: Header<Option<String>>,
-                body: Body<NewPersonBody>,
+                body: JsonBody<NewPersonBody>,
             ) -> Answer<Created<PersonView>> {
                 self.0.create(allowed, idempotency_key.0, body).await
             }
@@ -281,7 +281,7 @@ macro_rules! people_api {
                 /// The `ETag` that you saw: 412 if somebody changed the person since.
                 #[oai(name = "If-Match")]
                 if_match: Header<Option<String>>,
-                body: Body<PersonPatchBody>,
+                body: JsonBody<PersonPatchBody>,
             ) -> Answer<Found<PersonView>> {
                 self.0.edit(allowed, id.0, if_match.0, body.value).await
             }
@@ -310,9 +310,9 @@ macro_rules! people_api {
             async fn search(
                 &self,
                 #[oai(scope = $read, scope = "Scope::PhoneNumbersReveal")] allowed: Allowed<
-                    Both<$Read, PhoneNumbersReveal>,
+                    BothRights<$Read, PhoneNumbersReveal>,
                 >,
-                body: Body<PhoneSearchBody>,
+                body: JsonBody<PhoneSearchBody>,
             ) -> Answer<Found<PeopleFound>> {
                 self.0.search(allowed, &body.value.phone_number).await
             }

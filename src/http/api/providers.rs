@@ -20,7 +20,7 @@ use crate::{
         problem::Answer,
         reply::Found,
     },
-    provider::{CallResults, Endpoint},
+    provider::{CallResults, WebhookKind},
     service::{Context, breakers},
 };
 
@@ -119,9 +119,9 @@ impl ProvidersApi {
             name: profile.name.as_str().to_owned(),
             configured,
             webhooks: WebhookAddresses {
-                sms: profile.webhook(base, Endpoint::Sms),
-                voice: profile.webhook(base, Endpoint::Voice),
-                status: profile.webhook(base, Endpoint::Status),
+                sms: profile.webhook(base, WebhookKind::Sms),
+                voice: profile.webhook(base, WebhookKind::Voice),
+                status: profile.webhook(base, WebhookKind::Status),
             },
             methods: {
                 let [sms, voice, status] =

@@ -21,13 +21,15 @@ use crate::{
         phone::PhoneNumber,
         ride::{CloseReason, EndedBy, NewRide, Ride, RidePatch, RideStatus, Terms},
         scope::Scope,
-        text::{Body as Text, ExternalId, Language, Name, Place},
+        text::{ExternalId, Language, MessageText, Name, Place},
     },
     http::{
         auth::{Allowed, MessagesWrite, RidesRead, RidesWrite},
-        fields::{Body, Checked, Clear, Draft, Inner, Keep, Nullable, Parameters, request_body, view},
+        fields::{
+            Checked, Draft, Inner, JsonBody, Nullable, NullablePatchField, Parameters, PatchField, request_body, view,
+        },
         problem::{Answer, Code, Problem},
-        reply::{Accepted, Created, Either, Found, List, NoContent, expected, page, request_id},
+        reply::{Accepted, Created, Found, List, NoContent, OneOf, expected, page, request_id},
         scalars::{Cursor, Limit, LocalTime, Seconds, ShownPhone, SortOrder, Timestamp},
     },
     service::{Context, TimelineItem, messages, rides, timeline},
@@ -167,21 +169,21 @@ request_body! {
     /// Changes of a ride: an absent field stays as it is.
     RidePatchBody {
         /// The customer cannot be replaced: any other id is 409.
-        customer_id: Keep<PersonId>,
+        customer_id: PatchField<PersonId>,
         /// Another driver, while the ride is not over and contact is open.
-        driver_id: Keep<PersonId>,
+        driver_id: PatchField<PersonId>,
         /// Another start; not after the ride has ended.
-        start: Keep<Place>,
+        start: PatchField<Place>,
         /// Another destination; not after the ride has ended.
-        destination: Keep<Place>,
+        destination: PatchField<Place>,
         /// Another time; not after the ride has ended.
-        datetime: Keep<LocalTime>,
+        datetime: PatchField<LocalTime>,
         /// The next status: scheduled, in_progress, completed; or cancelled from the first two.
-        status: Keep<RideStatus>,
+        status: PatchField<RideStatus>,
         /// Another id of yours, or null for none.
-        external_id: Clear<ExternalId>,
+        external_id: NullablePatchField<ExternalId>,
         /// Whether both people get a text when driver, time or place change. They do unless you say false.
-        notify: Keep<bool>,
+        notify: PatchField<bool>,
     }
     example { "status": "in_progress" }
 }
@@ -201,7 +203,7 @@ request_body! {
         /// Who gets it.
         to: Role,
         /// The words.
-        text: Text,
+        text: MessageText,
     }
     example { "to": "customer", "text": "Your driver is two minutes away." }
 }
@@ -290,7 +292,7 @@ impl RidesApi {
         /// stored or changed, nobody is told, and no idempotency key is taken.
         dry_run: Query<Option<Checked<bool>>>,
         body: Draft<NewRideBody>,
-    ) -> Answer<Either<Created<RideView>, Found<DryRunView>>> {
+    ) -> Answer<OneOf<Created<RideView>, Found<DryRunView>>> {
         let dry_run = parameters.take("dry_run", dry_run.0).unwrap_or(false);
         let more = if body.is_wrong() || parameters.are_wrong() {
             let datetime = body.peek("datetime").map(|LocalTime(datetime)| datetime.to_utc());
@@ -326,12 +328,12 @@ impl RidesApi {
             notify: body.notify.unwrap_or(true),
         };
         if dry_run {
-            return Ok(Either::That(Found::new(rides::dry_run(&self.ctx, &allowed.caller, &new).await?.into())));
+            return Ok(OneOf::Second(Found::new(rides::dry_run(&self.ctx, &allowed.caller, &new).await?.into())));
         }
         let ride = rides::create(&self.ctx, &request, &new).await?.value;
         let (id, version) = (ride.id, ride.version);
         let view = RideView::of(ride, self.ctx.now());
-        Ok(Either::This(Created::new(view).version(version).at(format!("{PATH}/{id}"))))
+        Ok(OneOf::First(Created::new(view).version(version).at(format!("{PATH}/{id}"))))
     }
 
     /// Get a ride
@@ -409,7 +411,7 @@ impl RidesApi {
         /// The `ETag` that you saw: 412 if somebody changed the ride since.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
-        body: Body<ContactBody>,
+        body: JsonBody<ContactBody>,
     ) -> Answer<Found<RideView>> {
         let scope = format!("{}", id.0);
         let what = (scope.as_str(), body.canonical.as_slice());
@@ -467,7 +469,7 @@ impl RidesApi {
         /// Repeating a request with its key has no second effect and gets the same answer, for 24 hours.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
-        body: Body<PlatformTextBody>,
+        body: JsonBody<PlatformTextBody>,
     ) -> Answer<Accepted<MessageView>> {
         let scope = format!("{}", id.0);
         let what = (scope.as_str(), body.canonical.as_slice());

@@ -6,15 +6,15 @@ use poem_openapi::{OpenApi, param::Path};
 
 use super::group::Group;
 use crate::{
-    domain::{error::Error, phone::PhoneNumber, scope::Scope, text::Body as Text},
+    domain::{error::Error, phone::PhoneNumber, scope::Scope, text::MessageText},
     http::{
         auth::{Allowed, SimulatorUse},
-        fields::{Body, Nullable, request_body, view},
+        fields::{JsonBody, Nullable, request_body, view},
         problem::{Answer, Code, Problem},
         reply::{Accepted, Found},
         scalars::{ShownPhone, Timestamp},
     },
-    simulator::{CallOutcome, Heard, Simulator},
+    simulator::{CallExperience, CallOutcome, SimulatedNetwork},
     store::simulator::{EntryKind, ScreenEntry},
 };
 
@@ -26,7 +26,7 @@ request_body! {
         /// The proxy number it is sent to.
         to: PhoneNumber,
         /// The words.
-        text: Text,
+        text: MessageText,
     }
     example { "from": "+31612345678", "to": "+3197010200001", "text": "I am at the main entrance." }
 }
@@ -102,11 +102,11 @@ impl ScreenItem {
 
 pub(in crate::http) struct SimulatorApi {
     /// None where the simulator is off: its operations are 404 then.
-    pub(in crate::http) simulator: Option<Arc<Simulator>>,
+    pub(in crate::http) simulator: Option<Arc<SimulatedNetwork>>,
 }
 
 impl SimulatorApi {
-    fn simulator(&self) -> Answer<&Simulator> {
+    fn simulator(&self) -> Answer<&SimulatedNetwork> {
         self.simulator.as_deref().ok_or_else(|| Problem::from(Error::NotFound))
     }
 }
@@ -122,7 +122,7 @@ impl SimulatorApi {
     async fn text(
         &self,
         #[oai(scope = "Scope::SimulatorUse")] allowed: Allowed<SimulatorUse>,
-        body: Body<SimulatedTextBody>,
+        body: JsonBody<SimulatedTextBody>,
     ) -> Answer<Accepted<SimulatedText>> {
         let SimulatedTextBody { from, to, text } = body.value;
         self.simulator()?.admit(&allowed.caller, &from).await?;
@@ -138,20 +138,20 @@ impl SimulatorApi {
     async fn call(
         &self,
         #[oai(scope = "Scope::SimulatorUse")] allowed: Allowed<SimulatorUse>,
-        body: Body<SimulatedCallBody>,
+        body: JsonBody<SimulatedCallBody>,
     ) -> Answer<Found<SimulatedCall>> {
         let SimulatedCallBody { from, to } = body.value;
         self.simulator()?.admit(&allowed.caller, &from).await?;
         let (id, heard) = self.simulator()?.call(&from, &to).await?;
         Ok(Found::new(match heard {
-            Heard::Connected { rang, caller_id } => SimulatedCall {
+            CallExperience::Connected { rang, caller_id } => SimulatedCall {
                 id,
                 outcome: CallOutcome::Connected,
                 rang: Nullable(Some(ShownPhone::of(&rang, allowed.reveals()))),
                 caller_id: Nullable(Some(ShownPhone::of(&caller_id, true))),
                 heard: Nullable(None),
             },
-            Heard::Announced(text) => SimulatedCall {
+            CallExperience::Announced(text) => SimulatedCall {
                 id,
                 outcome: CallOutcome::Announced,
                 rang: Nullable(None),

@@ -16,11 +16,11 @@ use super::group::Group;
 use crate::{
     domain::outbound::Receiver,
     http::{
-        prefix::Arrived,
+        prefix::RequestTarget,
         problem::{Answer, Code, Problem},
     },
     outbound::Outbound,
-    provider::{Endpoint, WebhookRequest, WebhookResponse},
+    provider::{WebhookKind, WebhookRequest, WebhookResponse},
     service::{
         Context,
         intake::{Intake, NoIntake},
@@ -64,17 +64,17 @@ pub(in crate::http) struct WebhooksApi {
 }
 
 impl WebhooksApi {
-    async fn take(&self, provider: &str, endpoint: Endpoint, request: &Request, body: Body) -> Answer<Dialect> {
+    async fn take(&self, provider: &str, webhook: WebhookKind, request: &Request, body: Body) -> Answer<Dialect> {
         let body = body.into_bytes().await.map_err(|_| Problem::of(Code::MalformedBody))?;
         // The host, and a path before ours, are ours to know, never the request's to say.
-        let path = Arrived::of(request);
+        let path = RequestTarget::of(request);
         let request = WebhookRequest {
             method: request.method().clone(),
             url: format!("{}{path}", self.ctx.settings.public_base_url),
             headers: request.headers().clone(),
             body,
         };
-        let mut intake = Intake::open(&self.ctx, provider, endpoint, &request).map_err(|why| match why {
+        let mut intake = Intake::open(&self.ctx, provider, webhook, &request).map_err(|why| match why {
             NoIntake::NotConfigured => Problem::of(Code::Unauthorized),
             NoIntake::Unknown => Problem::of(Code::NotFound),
             NoIntake::WrongMethod => Problem::of(Code::MethodNotAllowed),
@@ -89,7 +89,7 @@ impl WebhooksApi {
 
 /// Declares the operations: every webhook by POST and by GET, since providers differ in which they use.
 macro_rules! webhooks {
-    ($( $endpoint:ident $path:tt: $summary:tt, $description:tt;
+    ($( $webhook:ident $path:tt: $summary:tt, $description:tt;
         POST $post:ident $post_id:tt; GET $get:ident $get_id:tt; )+) => {
         #[OpenApi(tag = "Group::Webhooks")]
         impl WebhooksApi {
@@ -105,7 +105,7 @@ macro_rules! webhooks {
                     request: &Request,
                     body: Body,
                 ) -> Answer<Dialect> {
-                    self.take(&provider.0, Endpoint::$endpoint, request, body).await
+                    self.take(&provider.0, WebhookKind::$webhook, request, body).await
                 }
 
                 #[doc = $summary]
@@ -119,7 +119,7 @@ macro_rules! webhooks {
                     request: &Request,
                     body: Body,
                 ) -> Answer<Dialect> {
-                    self.take(&provider.0, Endpoint::$endpoint, request, body).await
+                    self.take(&provider.0, WebhookKind::$webhook, request, body).await
                 }
             )+
         }

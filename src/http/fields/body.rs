@@ -7,7 +7,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::{Field, FromFields, Inner, Parameters, Strays};
+use super::{Field, FromFields, Inner, Parameters, UnknownParameters};
 use crate::{
     domain::error::FieldError,
     http::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A JSON body, read whole.
-pub(in crate::http) struct Body<T> {
+pub(in crate::http) struct JsonBody<T> {
     /// What it says.
     pub(in crate::http) value: T,
     /// The same in canonical form, to tell a repeated request from another one.
@@ -47,7 +47,7 @@ impl<T> Draft<T> {
     }
 
     /// Body and parameters were right, and nothing more is wrong, or this is what to answer.
-    pub(in crate::http) fn finish(self, parameters: Parameters, more: Vec<FieldError>) -> Result<Body<T>, Problem> {
+    pub(in crate::http) fn finish(self, parameters: Parameters, more: Vec<FieldError>) -> Result<JsonBody<T>, Problem> {
         let (value, mut wrong) = match self.read {
             Ok(value) => (Some(value), Vec::new()),
             Err(wrong) => (None, wrong),
@@ -56,7 +56,7 @@ impl<T> Draft<T> {
         parameters.finish_with(wrong)?;
         // Keys are sorted by the map: one request, one form.
         let canonical = self.given.to_string().into_bytes();
-        value.map(|value| Body { value, canonical }).ok_or_else(|| Problem::of(Code::InvalidRequest))
+        value.map(|value| JsonBody { value, canonical }).ok_or_else(|| Problem::of(Code::InvalidRequest))
     }
 }
 
@@ -85,7 +85,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Draft<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let strays = || Strays::of(request);
+        let strays = || UnknownParameters::of(request);
         if !is_json(request.header(header::CONTENT_TYPE)) || is_encoded(request) {
             return Err(Problem::of(Code::UnsupportedMediaType).with_errors(strays()).into());
         }
@@ -103,7 +103,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Draft<T> {
     }
 }
 
-impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
+impl<'a, T: FromFields> ApiExtractor<'a> for JsonBody<T> {
     const TYPES: &'static [ApiExtractorType] = Draft::<T>::TYPES;
 
     type ParamType = ();

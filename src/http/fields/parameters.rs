@@ -46,14 +46,14 @@ impl<T: Field> ParseFromParameter for Checked<T> {
 
 /// What the guard found wrong with a request's parameters and headers.
 #[derive(Clone)]
-pub(in crate::http) struct Strays {
+pub(in crate::http) struct UnknownParameters {
     /// Each of them.
     pub(in crate::http) errors: Vec<FieldError>,
     /// The operation takes neither a body nor parameters that could be wrong too: this is all there is.
     pub(in crate::http) are_all: bool,
 }
 
-impl Strays {
+impl UnknownParameters {
     /// What is wrong with this request so far.
     pub(in crate::http) fn of(request: &Request) -> Vec<FieldError> {
         request.data::<Self>().map(|strays| strays.errors.clone()).unwrap_or_default()
@@ -65,7 +65,7 @@ pub(in crate::http) struct Parameters(Vec<FieldError>);
 
 impl<'a> FromRequest<'a> for Parameters {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(Strays::of(request)))
+        Ok(Self(UnknownParameters::of(request)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         call::CallStatus,
         clock::Time,
-        contact::{CallReport, Contacting, InboundCall, ProviderEvent},
+        contact::{CallReport, CallerId, InboundCall, ProviderEvent},
         phone::PhoneNumber,
     },
     provider::{Malformed, wire},
@@ -34,7 +34,7 @@ pub(super) fn event(kind: &str, item: &Value) -> Result<ProviderEvent, Malformed
 pub(super) fn call(item: &Value) -> InboundCall {
     InboundCall {
         key: wire::string(item, "callId").map_or_else(|| wire::digest_key(&[&item.to_string()]), key),
-        from: Contacting::from_wire(wire::string(item, "from").unwrap_or_default()),
+        from: CallerId::from_wire(wire::string(item, "from").unwrap_or_default()),
         to: wire::string(item, "to").and_then(|number| PhoneNumber::from_wire(number).ok()),
     }
 }
@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::provider::{Endpoint, bandwidth::inbound::parse};
+    use crate::provider::{WebhookKind, bandwidth::inbound::parse};
 
     const CALLER: &str = "c-95ac8d6e-2c7ae496-7558-47a4-b291-4f02a3ca6942";
     const OTHER: &str = "c-95ac8d6e-1a31c52e-b38f-4198-93c1-51633ec68f8d";
@@ -157,19 +157,19 @@ mod tests {
         })
     }
 
-    fn read(endpoint: Endpoint, event: &Value) -> ProviderEvent {
-        parse(endpoint, event.to_string().as_bytes()).expect("events").remove(0)
+    fn read(webhook: WebhookKind, event: &Value) -> ProviderEvent {
+        parse(webhook, event.to_string().as_bytes()).expect("events").remove(0)
     }
 
     fn call_of(event: &Value) -> InboundCall {
-        match read(Endpoint::Voice, event) {
+        match read(WebhookKind::Voice, event) {
             ProviderEvent::Call(call) => call,
             other => panic!("no call: {other:?}"),
         }
     }
 
     fn report_of(event: &Value) -> CallReport {
-        match read(Endpoint::Status, event) {
+        match read(WebhookKind::Status, event) {
             ProviderEvent::CallReport(report) => report,
             other => panic!("no report: {other:?}"),
         }
@@ -188,15 +188,15 @@ mod tests {
     fn reads_a_call() {
         let call = call_of(&initiate());
         assert_eq!(call.key, CALLER);
-        assert_eq!((call.from, call.to), (Contacting::Phone(phone("+14155550111")), Some(phone("+14155550100"))));
-        assert!(matches!(read(Endpoint::Status, &initiate()), ProviderEvent::Call(_)), "wherever it comes");
+        assert_eq!((call.from, call.to), (CallerId::Phone(phone("+14155550111")), Some(phone("+14155550100"))));
+        assert!(matches!(read(WebhookKind::Status, &initiate()), ProviderEvent::Call(_)), "wherever it comes");
     }
 
     #[test]
     fn a_hidden_caller_is_a_caller() {
         for word in ["Restricted", "Anonymous", "Private", "Unavailable", "sip:bob@example.com", "bob", "+266696687"] {
             let call = call_of(&with(initiate(), "from", json!(word)));
-            assert_eq!((call.from, call.to), (Contacting::Hidden, Some(phone("+14155550100"))), "{word}");
+            assert_eq!((call.from, call.to), (CallerId::Hidden, Some(phone("+14155550100"))), "{word}");
         }
     }
 
@@ -204,9 +204,9 @@ mod tests {
     fn nothing_keeps_a_caller_waiting() {
         for odd in [json!({}), json!({"eventType": 7, "callId": []}), json!({"eventType": "initiate", "from": {}})] {
             let call = call_of(&odd);
-            assert_eq!((call.from, call.to, call.key.len()), (Contacting::Hidden, None, 64), "{odd}");
+            assert_eq!((call.from, call.to, call.key.len()), (CallerId::Hidden, None, 64), "{odd}");
         }
-        assert!(matches!(read(Endpoint::Voice, &json!({"eventType": "redirect"})), ProviderEvent::Ignored));
+        assert!(matches!(read(WebhookKind::Voice, &json!({"eventType": "redirect"})), ProviderEvent::Ignored));
     }
 
     #[test]
@@ -287,14 +287,17 @@ mod tests {
         assert_eq!(report.call_key, CALLER);
         assert_eq!(report.at.expect("a time").to_rfc3339(), "2019-06-20T15:55:54.123+00:00");
         let outward = with(disconnect(), "direction", json!("outbound"));
-        assert!(matches!(read(Endpoint::Status, &outward), ProviderEvent::Ignored), "a leg that is not the caller's");
+        assert!(
+            matches!(read(WebhookKind::Status, &outward), ProviderEvent::Ignored),
+            "a leg that is not the caller's"
+        );
     }
 
     #[test]
     fn news_of_no_call_are_malformed() {
         for (event, id) in [(disconnected("busy", None), "parentCallId"), (disconnect(), "callId")] {
             let event = with(event, id, json!(""));
-            assert!(parse(Endpoint::Status, event.to_string().as_bytes()).is_err(), "{event}");
+            assert!(parse(WebhookKind::Status, event.to_string().as_bytes()).is_err(), "{event}");
         }
     }
 

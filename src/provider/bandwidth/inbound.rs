@@ -8,41 +8,41 @@ use serde_json::Value;
 use super::calls;
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        contact::{CallerId, DeliveryReport, InboundText, ProviderEvent},
         json,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
-    provider::{Endpoint, Malformed, wire},
+    provider::{Malformed, WebhookKind, wire},
 };
 
 /// No receipt came in time, so the text may have been delivered. See "Delivery reports".
 const NO_RECEIPT: &str = "9902";
 
 /// Reads a body. A list is malformed only if nothing in it can be read.
-pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
+pub(super) fn parse(webhook: WebhookKind, body: &[u8]) -> Result<Vec<ProviderEvent>, Malformed> {
     match json::read(body).map_err(|_| Malformed("not JSON"))? {
         Value::Array(items) => {
-            let read: Vec<_> = items.iter().map(|item| event(endpoint, item)).collect();
+            let read: Vec<_> = items.iter().map(|item| event(webhook, item)).collect();
             if read.iter().any(Result::is_ok) {
                 Ok(read.into_iter().map(|event| event.unwrap_or_else(|why| ProviderEvent::Unreadable(why.0))).collect())
             } else {
                 read.into_iter().collect()
             }
         }
-        item => event(endpoint, &item).map(|event| vec![event]),
+        item => event(webhook, &item).map(|event| vec![event]),
     }
 }
 
 /// Reads one event. Voice events have an `eventType`, messages a `type`. An object with neither is a call if it comes
 /// to the voice webhook, because the caller must hear something.
-fn event(endpoint: Endpoint, item: &Value) -> Result<ProviderEvent, Malformed> {
+fn event(webhook: WebhookKind, item: &Value) -> Result<ProviderEvent, Malformed> {
     match (wire::string(item, "eventType"), wire::string(item, "type")) {
         (Some(kind), _) => calls::event(kind, item),
         (None, Some("message-received")) => text(item),
         (None, Some(kind)) => Ok(report(kind, item).map_or(ProviderEvent::Ignored, ProviderEvent::Report)),
-        (None, None) if endpoint == Endpoint::Voice && item.is_object() => Ok(ProviderEvent::Call(calls::call(item))),
+        (None, None) if webhook == WebhookKind::Voice && item.is_object() => Ok(ProviderEvent::Call(calls::call(item))),
         (None, None) => Err(Malformed("no event")),
     }
 }
@@ -66,10 +66,10 @@ fn text(item: &Value) -> Result<ProviderEvent, Malformed> {
     let id = wire::string(message, "id").map_or_else(|| item.to_string(), str::to_owned);
     Ok(ProviderEvent::Text(InboundText {
         key: wire::digest_key(&[&id, to.as_ref().map_or("", PhoneNumber::expose)]),
-        from: Contacting::from_wire(from.unwrap_or_default()),
+        from: CallerId::from_wire(from.unwrap_or_default()),
         to,
         others: Vec::new(),
-        body: Body::from_wire(wire::string(message, "text").unwrap_or_default()),
+        body: MessageText::from_wire(wire::string(message, "text").unwrap_or_default()),
         media: message["media"]
             .as_array()
             .into_iter()
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<Vec<ProviderEvent>, Malformed> {
-        parse(Endpoint::Sms, body.to_string().as_bytes())
+        parse(WebhookKind::Sms, body.to_string().as_bytes())
     }
 
     fn text_of(body: &Value) -> InboundText {
@@ -178,7 +178,7 @@ mod tests {
     fn reads_a_text_alone_or_in_a_list() {
         for body in [received(), json!([received()])] {
             let text = text_of(&body);
-            assert_eq!(text.from, Contacting::Phone(phone("+14155550111")));
+            assert_eq!(text.from, CallerId::Phone(phone("+14155550111")));
             assert_eq!(text.to, Some(phone("+14155550100")));
             assert_eq!(text.body.expose(), "On my way & soon \u{263a}");
             assert_eq!(text.media, ["https://messaging.bandwidth.com/api/v2/users/9900000/media/1/0/bw.png"]);
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn every_event_of_a_list_counts_wherever_it_comes() {
         let list = json!([received(), 7, {"no": "type"}, {"type": "suggestion-response"}, news("message-sent", None)]);
-        for endpoint in [Endpoint::Sms, Endpoint::Status] {
-            let events = parse(endpoint, list.to_string().as_bytes()).expect("events");
+        for webhook in [WebhookKind::Sms, WebhookKind::Status] {
+            let events = parse(webhook, list.to_string().as_bytes()).expect("events");
             assert!(
                 matches!(
                     &events[..],
@@ -221,10 +221,10 @@ mod tests {
     #[test]
     fn nonsense_is_malformed() {
         for body in ["", "null", "\"text\"", "7", "{", "[{]", "{}", "[{}]", "[1,null]", "\u{feff}{}", "[{},"] {
-            assert!(parse(Endpoint::Sms, body.as_bytes()).is_err(), "{body}");
-            assert!(parse(Endpoint::Status, body.as_bytes()).is_err(), "{body}");
+            assert!(parse(WebhookKind::Sms, body.as_bytes()).is_err(), "{body}");
+            assert!(parse(WebhookKind::Status, body.as_bytes()).is_err(), "{body}");
         }
-        assert!(parse(Endpoint::Sms, "[".repeat(60_000).as_bytes()).is_err(), "too deep");
+        assert!(parse(WebhookKind::Sms, "[".repeat(60_000).as_bytes()).is_err(), "too deep");
         let nobody = json!({"type": "message-received", "message": {"id": "1", "text": "hello", "direction": "in"}});
         assert!(read(&nobody).is_err(), "a text between nobody");
         assert!(read(&json!({"type": "message-received"})).is_err());
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_hard_to_read_is_read() {
-        let read = |body: &[u8]| match parse(Endpoint::Sms, body).expect("events").remove(0) {
+        let read = |body: &[u8]| match parse(WebhookKind::Sms, body).expect("events").remove(0) {
             ProviderEvent::Text(text) => text,
             other => panic!("{other:?}"),
         };
@@ -251,8 +251,8 @@ mod tests {
         let sender = json!({"type": "message-received", "message": {"from": "+14155550111"}});
         assert_eq!((text_of(&sender).to, text_of(&sender).body.is_empty()), (None, true));
         let odd = with("from", json!(14_155_550_111_i64));
-        assert_eq!(text_of(&odd).from, Contacting::Hidden);
-        assert_eq!(text_of(&with("from", json!("Maskline"))).from, Contacting::Hidden);
+        assert_eq!(text_of(&odd).from, CallerId::Hidden);
+        assert_eq!(text_of(&with("from", json!("Maskline"))).from, CallerId::Hidden);
         let media = json!(["javascript:alert(1)", 7, null, "https://x.example/a", ["https://x.example/b"]]);
         assert_eq!(text_of(&with("media", media)).media, ["https://x.example/a"]);
         assert!(text_of(&with("media", json!("https://x.example/a"))).media.is_empty(), "no list");
@@ -350,8 +350,8 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bodies_never_panic_and_never_get_into_a_key(body in json_or_noise()) {
-            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                for event in parse(endpoint, &body).unwrap_or_default() {
+            for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                for event in parse(webhook, &body).unwrap_or_default() {
                     let keys = match event {
                         ProviderEvent::Text(text) => vec![text.key],
                         ProviderEvent::Call(call) => vec![call.key],

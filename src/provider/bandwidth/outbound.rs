@@ -32,7 +32,7 @@ pub(super) fn call_flow(config: &Config, flow: &CallFlow, report_url: &str) -> W
                 .with("transferCallerDisplayName", caller_id.expose())
                 .with("callTimeout", RING_SECONDS)
                 .with("transferCompleteUrl", report_url);
-            response.child(&as_us(config, transfer).child(&number.words(to.expose())))
+            response.child(&as_us(config, transfer).child(&number.text(to.expose())))
         }
         CallFlow::Announce { text, language } => {
             response.child(&speak(text, language)).child(&wire::Element::new("Hangup"))
@@ -72,11 +72,11 @@ fn speak(text: &str, language: &Locale) -> wire::Element {
     let written = language.as_str().replace('-', "_");
     let exact = VOICES.into_iter().find(|voice| *voice == written);
     match (exact.or_else(|| wire::spoken(&VOICES, language)), wire::spoken(&SOUNDS, language)) {
-        (Some(voice), _) => sentence(voice).words(text),
+        (Some(voice), _) => sentence(voice).text(text),
         (None, Some(sounds)) => {
-            sentence(VOICES[0]).child(&wire::Element::new("lang").with("xml:lang", sounds).words(text))
+            sentence(VOICES[0]).child(&wire::Element::new("lang").with("xml:lang", sounds).text(text))
         }
-        (None, None) => sentence(VOICES[0]).words(text),
+        (None, None) => sentence(VOICES[0]).text(text),
     }
 }
 

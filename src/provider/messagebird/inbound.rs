@@ -8,20 +8,20 @@ use http::Method;
 use super::fields::Fields;
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundCall, InboundText, ProviderEvent},
+        contact::{CallerId, DeliveryReport, InboundCall, InboundText, ProviderEvent},
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
-    provider::{Endpoint, Malformed, WebhookRequest, wire},
+    provider::{Malformed, WebhookKind, WebhookRequest, wire},
 };
 
 /// Reads a request according to its endpoint.
-pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
-    let event = match endpoint {
-        Endpoint::Sms => ProviderEvent::Text(text(request)?),
-        Endpoint::Voice => ProviderEvent::Call(call(request)),
-        Endpoint::Status => report(request).map_or(ProviderEvent::Ignored, ProviderEvent::Report),
+pub(super) fn parse(webhook: WebhookKind, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
+    let event = match webhook {
+        WebhookKind::Sms => ProviderEvent::Text(text(request)?),
+        WebhookKind::Voice => ProviderEvent::Call(call(request)),
+        WebhookKind::Status => report(request).map_or(ProviderEvent::Ignored, ProviderEvent::Report),
     };
     Ok(vec![event])
 }
@@ -40,10 +40,10 @@ fn text(request: &WebhookRequest) -> Result<InboundText, Malformed> {
     let content = if request.method == Method::GET { request.query().as_bytes() } else { &request.body };
     Ok(InboundText {
         key: fields.value(&["message_id", "mid", "id"]).map_or_else(|| wire::sha256_hex(content), key),
-        from: Contacting::from_wire(from.unwrap_or_default()),
+        from: CallerId::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
         others: Vec::new(),
-        body: Body::from_wire(fields.value(&["payload", "body", "message"]).unwrap_or_default()),
+        body: MessageText::from_wire(fields.value(&["payload", "body", "message"]).unwrap_or_default()),
         media: fields.list("mediaUrls").filter_map(wire::web_address).collect(),
         keyword: false,
     })
@@ -55,7 +55,7 @@ fn call(request: &WebhookRequest) -> InboundCall {
     let fields = Fields::of_query(request);
     InboundCall {
         key: fields.value(&["callID"]).map_or_else(|| wire::sha256_hex(request.query().as_bytes()), key),
-        from: Contacting::from_wire(fields.value(&["source"]).unwrap_or_default()),
+        from: CallerId::from_wire(fields.value(&["source"]).unwrap_or_default()),
         to: fields.value(&["destination"]).and_then(|number| PhoneNumber::from_wire(number).ok()),
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     fn reads_the_captured_form() {
         let text = post(FORM, CAPTURED).expect("a text");
         assert_eq!(text.key, "7a76afeaef3743d28d0e2d93621235ca");
-        assert_eq!(text.from, Contacting::Phone(phone("16132093477")));
+        assert_eq!(text.from, CallerId::Phone(phone("16132093477")));
         assert_eq!(text.to, Some(phone("31970000001")));
         assert_eq!(text.body.expose(), "On my way & soon \u{263a}");
         assert_eq!(text.media, Vec::<String>::new());
@@ -143,7 +143,7 @@ mod tests {
         )
         .expect("a text");
         assert_eq!(text.key, "3b53c137369242138120d6b0b2122607");
-        assert_eq!((text.from, text.to), (Contacting::Phone(phone("18885551515")), Some(phone("18005551515"))));
+        assert_eq!((text.from, text.to), (CallerId::Phone(phone("18885551515")), Some(phone("18005551515"))));
         assert_eq!(text.body.expose(), "Hi");
     }
 
@@ -155,7 +155,7 @@ mod tests {
         )
         .expect("a text");
         assert_eq!(text.key, "3b53c137369242138120d6b0b2122607");
-        assert_eq!((text.from, text.to), (Contacting::Hidden, None), "a short code is no phone number");
+        assert_eq!((text.from, text.to), (CallerId::Hidden, None), "a short code is no phone number");
         assert_eq!(text.body.expose(), "Hi");
     }
 
@@ -166,7 +166,7 @@ mod tests {
             "mediaUrls": ["https://cdn.example/a.jpg", 7, {"no": "address"}],
         });
         let text = post("Application/JSON; charset=utf-8", &body.to_string()).expect("a text");
-        assert_eq!(text.from, Contacting::Phone(phone("31612345678")));
+        assert_eq!(text.from, CallerId::Phone(phone("31612345678")));
         assert_eq!(text.to, Some(phone("31970000001")));
         assert_eq!(text.body.expose(), "Hoi & ok");
         assert_eq!(text.media, ["https://cdn.example/a.jpg"]);
@@ -209,10 +209,10 @@ mod tests {
                      &numberID=272cca7c-c2d6-4781-9e92-168ba0520639&source=31612345678&variables=%7B%7D";
         let known = call(&get(query));
         assert_eq!(known.key, "2894efe1-63b7-4d37-b006-3aab7fcd4d49");
-        assert_eq!((known.from, known.to), (Contacting::Phone(phone("31612345678")), Some(phone("31970000001"))));
+        assert_eq!((known.from, known.to), (CallerId::Phone(phone("31612345678")), Some(phone("31970000001"))));
         for hidden in ["callID=1&destination=31970000001&source=Restricted", "callID=1&destination=31970000001"] {
             let hidden = call(&get(hidden));
-            assert_eq!((hidden.from, hidden.to), (Contacting::Hidden, Some(phone("31970000001"))));
+            assert_eq!((hidden.from, hidden.to), (CallerId::Hidden, Some(phone("31970000001"))));
         }
         assert_eq!(call(&get("")).to, None);
     }
@@ -257,7 +257,7 @@ mod tests {
         ] {
             assert!(news(odd).is_none(), "{odd}");
             let request = get(&format!("{REPORT}&{odd}"));
-            assert!(matches!(parse(Endpoint::Status, &request).as_deref(), Ok([ProviderEvent::Ignored])), "{odd}");
+            assert!(matches!(parse(WebhookKind::Status, &request).as_deref(), Ok([ProviderEvent::Ignored])), "{odd}");
         }
     }
 
@@ -291,8 +291,8 @@ mod tests {
             let method = if get { Method::GET } else { Method::POST };
             let headers: Vec<_> = content_type.map(|text| ("content-type", text)).into_iter().collect();
             let request = request(method, &format!("https://x.example/?{query}"), &headers, &body);
-            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                for event in parse(endpoint, &request).unwrap_or_default() {
+            for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                for event in parse(webhook, &request).unwrap_or_default() {
                     let key = match event {
                         ProviderEvent::Text(text) => text.key,
                         ProviderEvent::Call(call) => call.key,

@@ -8,7 +8,7 @@ use super::fields::{Fields, key};
 use crate::{
     domain::{
         call::CallStatus,
-        contact::{CallReport, Contacting, InboundCall},
+        contact::{CallReport, CallerId, InboundCall},
     },
     provider::wire,
 };
@@ -40,8 +40,8 @@ pub(super) fn is_start(fields: &Fields) -> bool {
 pub(super) fn call(fields: &Fields) -> InboundCall {
     let to = fields.phone("To");
     match fields.get("CallUUID") {
-        Some(id) => InboundCall { key: key(id), from: Contacting::from_wire(fields.text("From")), to },
-        None => InboundCall { key: fields.digest(), from: Contacting::Hidden, to },
+        Some(id) => InboundCall { key: key(id), from: CallerId::from_wire(fields.text("From")), to },
+        None => InboundCall { key: fields.digest(), from: CallerId::Hidden, to },
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use crate::{
         domain::{contact::ProviderEvent, phone::PhoneNumber},
         provider::{
-            Endpoint,
+            WebhookKind,
             plivo::{
                 inbound::parse,
                 tests::{FORM, request},
@@ -127,13 +127,13 @@ mod tests {
         &ALegUUID=97ceeb52-58b6-11e1-86da-77300b68f8bb&ALegRequestUUID=97ceeb52-58b6-11e1-86da-77300b68f8bb";
     const A: &str = "97ceeb52-58b6-11e1-86da-77300b68f8bb";
 
-    fn event(endpoint: Endpoint, body: &str) -> ProviderEvent {
+    fn event(webhook: WebhookKind, body: &str) -> ProviderEvent {
         let request = request(Method::POST, "https://mask.test/", &[("content-type", FORM)], body.as_bytes());
-        parse(endpoint, &request).expect("readable").remove(0)
+        parse(webhook, &request).expect("readable").remove(0)
     }
 
-    fn called(endpoint: Endpoint, body: &str) -> InboundCall {
-        match event(endpoint, body) {
+    fn called(webhook: WebhookKind, body: &str) -> InboundCall {
+        match event(webhook, body) {
             ProviderEvent::Call(call) => call,
             other => panic!("no call: {other:?}"),
         }
@@ -141,43 +141,44 @@ mod tests {
 
     #[test]
     fn reads_a_call_at_any_address_and_by_get() {
-        for endpoint in [Endpoint::Voice, Endpoint::Sms, Endpoint::Status] {
-            let call = called(endpoint, CALL);
+        for webhook in [WebhookKind::Voice, WebhookKind::Sms, WebhookKind::Status] {
+            let call = called(webhook, CALL);
             assert_eq!(call.key, A);
-            assert_eq!(call.from, Contacting::from_wire("14155550111"));
+            assert_eq!(call.from, CallerId::from_wire("14155550111"));
             assert_eq!(call.to, PhoneNumber::from_wire("14155550100").ok());
         }
         let got = request(Method::GET, &format!("https://mask.test/webhooks/plivo/voice?{CALL}"), &[], b"");
-        assert!(matches!(parse(Endpoint::Voice, &got).as_deref(), Ok([ProviderEvent::Call(call)]) if call.key == A));
+        assert!(matches!(parse(WebhookKind::Voice, &got).as_deref(), Ok([ProviderEvent::Call(call)]) if call.key == A));
     }
 
     #[test]
     fn a_caller_is_never_left_waiting() {
         for odd in ["", "x=y", "%ff=%00", "CallUUID=&From=&To=", "Event=NeverHeardOf&From=14155550111", "Status=sent"] {
-            let call = called(Endpoint::Voice, odd);
+            let call = called(WebhookKind::Voice, odd);
             assert_eq!((call.to, call.key.len()), (None, 64), "{odd}");
         }
         for hidden in
             ["anonymous", "Anonymous", "Restricted", "unknown", "sip%3Aalice%40phone.plivo.com", "%2B266696687"]
         {
-            let call = called(Endpoint::Voice, &format!("{CALL}x&From={hidden}").replace("From=14155550111", "x=y"));
-            assert_eq!(call.from, Contacting::Hidden, "{hidden}");
+            let call = called(WebhookKind::Voice, &format!("{CALL}x&From={hidden}").replace("From=14155550111", "x=y"));
+            assert_eq!(call.from, CallerId::Hidden, "{hidden}");
         }
-        let by_sip = called(Endpoint::Voice, "CallUUID=31612345678&From=14155550111&To=sip%3A14155550100%40x.example");
+        let by_sip =
+            called(WebhookKind::Voice, "CallUUID=31612345678&From=14155550111&To=sip%3A14155550100%40x.example");
         assert_eq!((by_sip.to, by_sip.key.len()), (None, 64), "no phone gets into a key");
     }
 
     #[test]
     fn a_call_without_an_id_reaches_nobody() {
         // Moved boundaries, which leave the signature valid.
-        let nameless = called(Endpoint::Voice, &CALL.replace("CallUUID=97", "CallUUI=D97"));
-        assert_eq!(nameless.from, Contacting::Hidden);
+        let nameless = called(WebhookKind::Voice, &CALL.replace("CallUUID=97", "CallUUI=D97"));
+        assert_eq!(nameless.from, CallerId::Hidden);
         let longer = CALL.replace("&Direction=inbound", "").replace(A, &format!("{A}Directioninbound"));
-        assert_eq!(called(Endpoint::Voice, &longer).key, A);
+        assert_eq!(called(WebhookKind::Voice, &longer).key, A);
     }
 
     fn told(body: &str) -> Option<CallReport> {
-        match event(Endpoint::Status, &format!("CallUUID={A}&From=14155550111&To=14155550100&{body}")) {
+        match event(WebhookKind::Status, &format!("CallUUID={A}&From=14155550111&To=14155550100&{body}")) {
             ProviderEvent::CallReport(report) => Some(report),
             ProviderEvent::Ignored => None,
             other => panic!("{other:?}"),
@@ -202,7 +203,7 @@ mod tests {
             assert!(report.caller_waits && report.call_key == A);
         }
         assert!(told("DialStatus=teleported").is_none());
-        let at_voice = event(Endpoint::Voice, &format!("CallUUID={A}&DialStatus=busy"));
+        let at_voice = event(WebhookKind::Voice, &format!("CallUUID={A}&DialStatus=busy"));
         assert!(matches!(at_voice, ProviderEvent::CallReport(_)));
     }
 
@@ -253,10 +254,10 @@ mod tests {
         ] {
             let report = told(body).expect(body);
             assert_eq!((report.status, report.duration_s, report.caller_waits), (CallStatus::Cancelled, None, false));
-            let at_voice = event(Endpoint::Voice, &format!("CallUUID={A}&From=14155550111&To=14155550100&{body}"));
+            let at_voice = event(WebhookKind::Voice, &format!("CallUUID={A}&From=14155550111&To=14155550100&{body}"));
             assert!(matches!(at_voice, ProviderEvent::CallReport(_)), "{body}");
         }
-        assert!(matches!(event(Endpoint::Status, "Event=Hangup"), ProviderEvent::Ignored), "of no call");
+        assert!(matches!(event(WebhookKind::Status, "Event=Hangup"), ProviderEvent::Ignored), "of no call");
     }
 
     #[test]

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        contact::{CallerId, DeliveryReport, InboundText, ProviderEvent},
         message::{PartState, ProviderCode},
-        text::Body,
+        text::MessageText,
     },
-    provider::{Endpoint, Malformed, WebhookRequest, wire},
+    provider::{Malformed, WebhookKind, WebhookRequest, wire},
 };
 
 /// Reads a request. Anything else that comes to the voice address is a call, because a caller may be waiting.
-pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
+pub(super) fn parse(webhook: WebhookKind, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
     let fields = Fields::of(request);
     let is_message = fields.has("MessageUUID") && !fields.has("CallUUID");
     let event = if calls::is_news(&fields) {
@@ -25,9 +25,9 @@ pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<
         report(request, &fields).map_or(ProviderEvent::Ignored, ProviderEvent::Report)
     } else if is_message {
         ProviderEvent::Text(text(&fields)?)
-    } else if endpoint == Endpoint::Voice || calls::is_start(&fields) {
+    } else if webhook == WebhookKind::Voice || calls::is_start(&fields) {
         ProviderEvent::Call(calls::call(&fields))
-    } else if endpoint == Endpoint::Sms {
+    } else if webhook == WebhookKind::Sms {
         return Err(Malformed("no id of a message"));
     } else {
         ProviderEvent::Ignored
@@ -43,10 +43,10 @@ fn text(fields: &Fields) -> Result<InboundText, Malformed> {
     }
     Ok(InboundText {
         key: key(fields.text("MessageUUID")),
-        from: Contacting::from_wire(fields.text("From")),
+        from: CallerId::from_wire(fields.text("From")),
         to: fields.phone("To"),
         others: Vec::new(),
-        body: Body::from_wire(fields.get("Text").unwrap_or_else(|| fields.text("Body"))),
+        body: MessageText::from_wire(fields.get("Text").unwrap_or_else(|| fields.text("Body"))),
         media: fields.media(),
         keyword: fields.has("MessageIntent"),
     })
@@ -92,14 +92,14 @@ mod tests {
         request(Method::POST, url, &[("content-type", FORM)], body.as_bytes())
     }
 
-    fn only(endpoint: Endpoint, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
-        let mut events = parse(endpoint, request)?;
+    fn only(webhook: WebhookKind, request: &WebhookRequest) -> Result<ProviderEvent, Malformed> {
+        let mut events = parse(webhook, request)?;
         assert_eq!(events.len(), 1);
         Ok(events.remove(0))
     }
 
     fn read(body: &str) -> InboundText {
-        match only(Endpoint::Sms, &post("https://mask.test/webhooks/plivo/sms", body)) {
+        match only(WebhookKind::Sms, &post("https://mask.test/webhooks/plivo/sms", body)) {
             Ok(ProviderEvent::Text(text)) => text,
             other => panic!("no text: {other:?}"),
         }
@@ -113,7 +113,7 @@ mod tests {
     fn reads_a_text() {
         let text = read(TEXT);
         assert_eq!(text.key, "db3ce55a-7f1d-11e1-8ea7-1231380bc196");
-        assert_eq!((text.from, text.to), (Contacting::Phone(phone("14155550111")), Some(phone("14155550100"))));
+        assert_eq!((text.from, text.to), (CallerId::Phone(phone("14155550111")), Some(phone("14155550100"))));
         assert_eq!(text.body.expose(), "\u{c7}a va? \u{1f697} 50% & more = ok + go");
         assert_eq!((text.media.len(), text.keyword), (0, false));
     }
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn a_query_says_the_same_and_any_address_takes_it() {
         let url = format!("https://mask.test/webhooks/plivo/sms?{TEXT}");
-        for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-            match only(endpoint, &request(Method::GET, &url, &[], b"")) {
+        for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+            match only(webhook, &request(Method::GET, &url, &[], b"")) {
                 Ok(ProviderEvent::Text(text)) => assert_eq!(text.body, read(TEXT).body),
-                other => panic!("{endpoint:?}: {other:?}"),
+                other => panic!("{webhook:?}: {other:?}"),
             }
         }
     }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_name_with_two_values_says_nothing() {
         let twice = "MessageUUID=1&To=14155550100&From=14155550111&From=14155550112&Text=x";
-        assert_eq!(read(twice).from, Contacting::Hidden);
+        assert_eq!(read(twice).from, CallerId::Hidden);
         assert_eq!(read("MessageUUID=1&From=&From=14155550111&From=14155550111").from, read(TEXT).from);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         for body in
             ["", "Text=hello", "From=14155550111&To=14155550100&Text=hello", "MessageUUID=1&From=&To=&Text=hello"]
         {
-            assert!(only(Endpoint::Sms, &post("https://mask.test/", body)).is_err(), "{body}");
+            assert!(only(WebhookKind::Sms, &post("https://mask.test/", body)).is_err(), "{body}");
         }
     }
 
@@ -191,7 +191,7 @@ mod tests {
 
     fn news(query: &str, more: &str) -> Option<DeliveryReport> {
         let request = post(&format!("https://mask.test/webhooks/plivo/status?{query}"), &format!("{REPORT}&{more}"));
-        match only(Endpoint::Status, &request) {
+        match only(WebhookKind::Status, &request) {
             Ok(ProviderEvent::Report(report)) => Some(report),
             Ok(ProviderEvent::Ignored) => None,
             other => panic!("{other:?}"),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn reads_a_report_by_get() {
         let url = format!("https://mask.test/webhooks/plivo/status?ref=mk_1&{REPORT}&Status=delivered&Sequence=2");
-        match only(Endpoint::Status, &request(Method::GET, &url, &[], b"")) {
+        match only(WebhookKind::Status, &request(Method::GET, &url, &[], b"")) {
             Ok(ProviderEvent::Report(report)) => assert_eq!(report.reference, "mk_1", "the first is ours"),
             other => panic!("{other:?}"),
         }
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn the_unknown_is_ignored() {
         for body in ["", "Event=Teleported&CallUUID=1", "x=y", "%00=%ff"] {
-            let event = only(Endpoint::Status, &post("https://mask.test/?ref=mk_1", body));
+            let event = only(WebhookKind::Status, &post("https://mask.test/?ref=mk_1", body));
             assert!(matches!(event, Ok(ProviderEvent::Ignored)), "{body}");
         }
     }
@@ -270,8 +270,8 @@ mod tests {
             let body = [form.as_bytes(), &noise].concat();
             let (method, body) = if get { (Method::GET, &[][..]) } else { (Method::POST, &body[..]) };
             let request = request(method, &format!("https://x.example/?{query}&{form}"), &[("content-type", FORM)], body);
-            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                for event in parse(endpoint, &request).unwrap_or_default() {
+            for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                for event in parse(webhook, &request).unwrap_or_default() {
                     let keys = match event {
                         ProviderEvent::Text(text) => vec![text.key],
                         ProviderEvent::Call(call) => vec![call.key],

@@ -39,7 +39,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
                 .with("method", "POST")
                 .with("callbackUrl", format!("{report_url}{NOBODY_WAITS}"))
                 .with("callbackMethod", "POST")
-                .child(&wire::Element::new("Number").words(to.expose_digits())),
+                .child(&wire::Element::new("Number").text(to.expose_digits())),
         ],
         CallFlow::Announce { text, language } => {
             let speak = wire::Element::new("Speak");
@@ -47,7 +47,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
                 Some(known) => speak.with("language", known),
                 None => speak,
             };
-            vec![speak.words(text), hangup]
+            vec![speak.text(text), hangup]
         }
         CallFlow::HangUp => vec![hangup],
     };

@@ -9,26 +9,26 @@ use url::Url;
 use super::texml;
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        contact::{CallerId, DeliveryReport, InboundText, ProviderEvent},
         hex::is_uuid,
         json,
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
-    provider::{Endpoint, Malformed, wire},
+    provider::{Malformed, WebhookKind, wire},
 };
 
 /// Maximum number of group recipients to read; more than any group has.
 const GROUP: usize = 50;
 
 /// Reads a body. At the voice endpoint a caller may be waiting, so an unreadable body counts as a call without details.
-pub(super) fn parse(endpoint: Endpoint, body: &[u8]) -> Result<ProviderEvent, Malformed> {
+pub(super) fn parse(webhook: WebhookKind, body: &[u8]) -> Result<ProviderEvent, Malformed> {
     let is_event = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"{");
     let read = if is_event { event(body) } else { texml::parse(body) };
-    match endpoint {
-        Endpoint::Voice => Ok(read.unwrap_or_else(|_| ProviderEvent::Call(texml::call(body)))),
-        Endpoint::Sms | Endpoint::Status => read,
+    match webhook {
+        WebhookKind::Voice => Ok(read.unwrap_or_else(|_| ProviderEvent::Call(texml::call(body)))),
+        WebhookKind::Sms | WebhookKind::Status => read,
     }
 }
 
@@ -70,10 +70,10 @@ fn text(data: &Value) -> Result<ProviderEvent, Malformed> {
     let media = payload["media"].as_array().into_iter().flatten();
     Ok(ProviderEvent::Text(InboundText {
         key: id.map_or_else(|| wire::digest_key(&[&payload.to_string()]), key),
-        from: Contacting::from_wire(from),
+        from: CallerId::from_wire(from),
         to: to.next(),
         others: to.collect(),
-        body: Body::from_wire(payload["text"].as_str().unwrap_or_default()),
+        body: MessageText::from_wire(payload["text"].as_str().unwrap_or_default()),
         media: media.filter_map(|item| wire::web_address(item["url"].as_str()?)).collect(),
         keyword: payload["autoresponse_type"].as_str().is_some_and(|kind| !kind.is_empty()),
     }))
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn read(event: &Value) -> Result<ProviderEvent, Malformed> {
-        parse(Endpoint::Sms, event.to_string().as_bytes())
+        parse(WebhookKind::Sms, event.to_string().as_bytes())
     }
 
     fn text_with(changes: &Value) -> InboundText {
@@ -193,7 +193,7 @@ mod tests {
     fn reads_a_text() {
         let text = text_with(&json!({}));
         assert_eq!(text.key, TEXT_ID);
-        assert_eq!(text.from, Contacting::Phone(phone("+13125550001")));
+        assert_eq!(text.from, CallerId::Phone(phone("+13125550001")));
         assert_eq!(text.to, Some(phone("+17735550002")));
         assert_eq!(text.body.expose(), "On my way & soon \u{263a}");
         assert!(text.media.is_empty() && !text.keyword);
@@ -210,9 +210,9 @@ mod tests {
         );
         assert_eq!(text.media, ["https://media.telnyx.com/a.jpg"]);
         assert!(text.body.is_empty());
-        assert_eq!((text.from, text.to), (Contacting::Phone(phone("+13125550001")), Some(phone("+17735550002"))));
+        assert_eq!((text.from, text.to), (CallerId::Phone(phone("+13125550001")), Some(phone("+17735550002"))));
         let hidden = text_with(&json!({ "from": { "phone_number": "Maskline" }, "to": [] }));
-        assert_eq!((hidden.from, hidden.to), (Contacting::Hidden, None));
+        assert_eq!((hidden.from, hidden.to), (CallerId::Hidden, None));
     }
 
     #[test]
@@ -266,8 +266,8 @@ mod tests {
         for kind in ["message.teleported", "call.initiated", "10dlc.brand.update", ""] {
             let mut event = received(&json!({}));
             event["data"]["event_type"] = json!(kind);
-            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                let read = parse(endpoint, event.to_string().as_bytes());
+            for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                let read = parse(webhook, event.to_string().as_bytes());
                 assert!(matches!(read, Ok(ProviderEvent::Ignored)), "{kind}");
             }
         }
@@ -279,10 +279,10 @@ mod tests {
         for body in
             ["{", "{}", r#"{"data":[]}"#, r#"{"data":{"event_type":7}}"#, "{\"data\":\"caf\u{e9}\"}", "", "[]", &nobody]
         {
-            assert!(parse(Endpoint::Sms, body.as_bytes()).is_err(), "{body}");
-            assert!(parse(Endpoint::Status, body.as_bytes()).is_err(), "{body}");
-            match parse(Endpoint::Voice, body.as_bytes()) {
-                Ok(ProviderEvent::Call(call)) => assert_eq!((call.from, call.to), (Contacting::Hidden, None)),
+            assert!(parse(WebhookKind::Sms, body.as_bytes()).is_err(), "{body}");
+            assert!(parse(WebhookKind::Status, body.as_bytes()).is_err(), "{body}");
+            match parse(WebhookKind::Voice, body.as_bytes()) {
+                Ok(ProviderEvent::Call(call)) => assert_eq!((call.from, call.to), (CallerId::Hidden, None)),
                 other => panic!("{body}: {other:?}"),
             }
         }
@@ -297,7 +297,7 @@ mod tests {
         {
             let body = [b"\xef\xbb\xbf \r\n", &event.as_bytes()[..at], half, &event.as_bytes()[at + 4..]].concat();
             let body = String::from_utf8_lossy(&body).replace("\"DEEP\"", &deep).into_bytes();
-            match parse(Endpoint::Sms, &body) {
+            match parse(WebhookKind::Sms, &body) {
                 Ok(ProviderEvent::Text(text)) => assert_eq!(text.body.expose(), is_read),
                 other => panic!("{other:?}"),
             }
@@ -310,7 +310,7 @@ mod tests {
         event["data"]["event_type"] = json!(kind);
         event["data"]["payload"]["direction"] = json!("outbound");
         event["data"]["payload"]["to"] = json!([{ "phone_number": "+13125550001", "status": status }]);
-        match parse(Endpoint::Status, event.to_string().as_bytes()) {
+        match parse(WebhookKind::Status, event.to_string().as_bytes()) {
             Ok(ProviderEvent::Report(report)) => Some(report),
             Ok(ProviderEvent::Ignored) => None,
             other => panic!("{other:?}"),
@@ -418,15 +418,15 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bodies_never_panic_and_never_get_into_a_key(body in body()) {
-            for endpoint in [Endpoint::Sms, Endpoint::Voice, Endpoint::Status] {
-                let keys = match parse(endpoint, &body) {
+            for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
+                let keys = match parse(webhook, &body) {
                     Ok(ProviderEvent::Text(text)) => vec![text.key],
                     Ok(ProviderEvent::Call(call)) => vec![call.key],
                     Ok(ProviderEvent::Report(report)) => vec![report.key],
                     Ok(ProviderEvent::CallReport(report)) => vec![report.key, report.call_key],
                     Ok(ProviderEvent::Ignored | ProviderEvent::Unreadable(_)) => Vec::new(),
                     Err(_) => {
-                        prop_assert!(endpoint != Endpoint::Voice);
+                        prop_assert!(webhook != WebhookKind::Voice);
                         Vec::new()
                     }
                 };

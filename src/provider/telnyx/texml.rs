@@ -11,7 +11,7 @@ use crate::{
     domain::{
         call::{CallFlow, CallStatus, RING_SECONDS, TALK_SECONDS},
         clock::Time,
-        contact::{CallReport, Contacting, InboundCall, ProviderEvent},
+        contact::{CallReport, CallerId, InboundCall, ProviderEvent},
         hex::is_uuid,
         phone::PhoneNumber,
     },
@@ -58,7 +58,7 @@ pub(super) fn call(body: &[u8]) -> InboundCall {
     let own = Some(form.get("CallSid")).filter(|id| !id.is_empty());
     InboundCall {
         key: own.map_or_else(|| wire::sha256_hex(body), key),
-        from: Contacting::from_wire(&undashed(form.get("From"))),
+        from: CallerId::from_wire(&undashed(form.get("From"))),
         to: PhoneNumber::from_wire(&undashed(form.get("To"))).ok(),
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
                 .with("statusCallback", report_url)
                 .with("statusCallbackMethod", "POST")
                 .with("statusCallbackEvent", "ringing answered completed")
-                .words(to.expose());
+                .text(to.expose());
             // With `answerOnBridge` the caller's call keeps ringing until the other party picks up. The displayed name
             // is said to default to `callerId`. The adapter sets it, so that the caller's name never shows.
             let dial = Element::new("Dial")
@@ -148,7 +148,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
         CallFlow::Announce { text, language } => {
             let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
             let say = Element::new("Say").with("voice", "alice").with("language", language);
-            response.child(&say.words(text)).child(&Element::new("Hangup"))
+            response.child(&say.text(text)).child(&Element::new("Hangup"))
         }
         CallFlow::HangUp => response.child(&Element::new("Hangup")),
     })
@@ -231,15 +231,15 @@ mod tests {
     fn reads_a_call() {
         let call = fetched(&[]);
         assert_eq!(call.key, CALLER);
-        assert_eq!((call.from, call.to), (Contacting::Phone(phone("31687654321")), Some(phone("3197010200001"))));
+        assert_eq!((call.from, call.to), (CallerId::Phone(phone("31687654321")), Some(phone("3197010200001"))));
         let dashed = fetched(&[("From", "+1-202-555-0133"), ("CallSid", "fcc47bc6-e428-11ed-ad79-02420aef00b4")]);
-        assert_eq!(dashed.from, Contacting::Phone(phone("12025550133")));
+        assert_eq!(dashed.from, CallerId::Phone(phone("12025550133")));
         assert_eq!(dashed.key, "fcc47bc6-e428-11ed-ad79-02420aef00b4");
         for hidden in ["anonymous", "", "sip:31687654321@example.com", "+266696687"] {
-            assert_eq!(fetched(&[("From", hidden)]).from, Contacting::Hidden, "{hidden}");
+            assert_eq!(fetched(&[("From", hidden)]).from, CallerId::Hidden, "{hidden}");
         }
         let bare = super::call(b"");
-        assert_eq!((bare.key.len(), bare.from, bare.to), (64, Contacting::Hidden, None));
+        assert_eq!((bare.key.len(), bare.from, bare.to), (64, CallerId::Hidden, None));
         assert_eq!(super::call(b"From=%E9&To=%2B31\xe9").to, None);
     }
 

@@ -10,15 +10,15 @@ use crate::{
     domain::{
         call::CallStatus,
         clock::Time,
-        contact::{CallReport, Contacting, InboundCall, ProviderEvent},
+        contact::{CallReport, CallerId, InboundCall, ProviderEvent},
         phone::PhoneNumber,
     },
-    provider::{Endpoint, wire},
+    provider::{WebhookKind, wire},
 };
 
 /// Reads a request with a `CallSid`, or one that came to the voice address. At that address anything that is not a
 /// known event is a call, because a caller may be waiting for the answer.
-pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
+pub(super) fn event(webhook: WebhookKind, params: &Params) -> ProviderEvent {
     let status = params.value("CallStatus");
     let report = |report: Option<CallReport>| report.map_or(ProviderEvent::Ignored, ProviderEvent::CallReport);
     if params.has("DialCallStatus") {
@@ -29,7 +29,7 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
         report(Some(caller_left(params, status)))
     } else if params.has("CallbackSource") {
         ProviderEvent::Ignored
-    } else if endpoint == Endpoint::Voice || matches!(status, "queued" | "initiated" | "ringing" | "in-progress") {
+    } else if webhook == WebhookKind::Voice || matches!(status, "queued" | "initiated" | "ringing" | "in-progress") {
         ProviderEvent::Call(call(params))
     } else {
         ProviderEvent::Ignored
@@ -43,9 +43,9 @@ pub(super) fn event(endpoint: Endpoint, params: &Params) -> ProviderEvent {
 fn call(params: &Params) -> InboundCall {
     let (sid, to) = (params.value("CallSid"), PhoneNumber::from_wire(params.value("To")).ok());
     if sid.is_empty() {
-        return InboundCall { key: wire::digest_key(&[&params.signed()]), from: Contacting::Hidden, to };
+        return InboundCall { key: wire::digest_key(&[&params.signed()]), from: CallerId::Hidden, to };
     }
-    InboundCall { key: key(sid), from: Contacting::from_wire(params.value("From")), to }
+    InboundCall { key: key(sid), from: CallerId::from_wire(params.value("From")), to }
 }
 
 /// Reads the `action` of our `Dial`: the other leg is over and the caller waits. It carries no time.
@@ -114,7 +114,7 @@ mod tests {
 
     const CALLER: &str = "CA1f0e8ae6ade43cb3c0ce4525424e404f";
     const OTHER: &str = "CA00000000000000000000000000000002";
-    const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
+    const ENDPOINTS: [WebhookKind; 3] = [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status];
 
     /// The parameters under "Calls", for a call in this state.
     fn caller(status: &str) -> String {
@@ -133,14 +133,14 @@ mod tests {
         )
     }
 
-    fn at(endpoint: Endpoint, request: &WebhookRequest) -> ProviderEvent {
-        let [event] = parse(endpoint, request).expect("an event").try_into().expect("one event");
+    fn at(webhook: WebhookKind, request: &WebhookRequest) -> ProviderEvent {
+        let [event] = parse(webhook, request).expect("an event").try_into().expect("one event");
         event
     }
 
     /// Reads the same event at every webhook.
     fn news(body: &str) -> Option<CallReport> {
-        let [first, ..] = ENDPOINTS.map(|endpoint| match at(endpoint, &form(body)) {
+        let [first, ..] = ENDPOINTS.map(|webhook| match at(webhook, &form(body)) {
             ProviderEvent::CallReport(report) => Some(report),
             ProviderEvent::Ignored => None,
             other => panic!("{other:?}"),
@@ -148,8 +148,8 @@ mod tests {
         first
     }
 
-    fn answered(endpoint: Endpoint, body: &str) -> InboundCall {
-        match at(endpoint, &form(body)) {
+    fn answered(webhook: WebhookKind, body: &str) -> InboundCall {
+        match at(webhook, &form(body)) {
             ProviderEvent::Call(call) => call,
             other => panic!("{other:?}"),
         }
@@ -158,15 +158,15 @@ mod tests {
     #[test]
     fn answers_a_call_wherever_and_however_it_comes() {
         let (from, to) = (PhoneNumber::from_wire("+31687654321"), PhoneNumber::from_wire("+3197010200001"));
-        for endpoint in ENDPOINTS {
+        for webhook in ENDPOINTS {
             for status in ["ringing", "in-progress", "queued", "initiated"] {
-                let call = answered(endpoint, &caller(status));
+                let call = answered(webhook, &caller(status));
                 assert_eq!(call.key, CALLER);
                 assert_eq!((call.from.phone().cloned(), call.to), (from.clone().ok(), to.clone().ok()));
             }
         }
         let got = request(Method::GET, &format!("https://x.example/?{}", caller("ringing")), &[], b"");
-        assert!(matches!(at(Endpoint::Voice, &got), ProviderEvent::Call(call) if call.key == CALLER));
+        assert!(matches!(at(WebhookKind::Voice, &got), ProviderEvent::Call(call) if call.key == CALLER));
     }
 
     #[test]
@@ -181,11 +181,11 @@ mod tests {
             format!("{}&ParentCallSid={OTHER}", caller("ringing")),
             format!("{}&ErrorCode=11200&ErrorUrl=https%3A%2F%2Fx.example%2F", caller("ringing")),
         ] {
-            assert!(!answered(Endpoint::Voice, &odd).key.is_empty(), "{odd}");
+            assert!(!answered(WebhookKind::Voice, &odd).key.is_empty(), "{odd}");
         }
         let json = request(Method::POST, "https://x.example/", &[("content-type", "application/json")], b"{}");
-        assert!(matches!(at(Endpoint::Voice, &json), ProviderEvent::Call(_)));
-        assert!(matches!(at(Endpoint::Status, &form(&caller("a+word+of+tomorrow"))), ProviderEvent::Ignored));
+        assert!(matches!(at(WebhookKind::Voice, &json), ProviderEvent::Call(_)));
+        assert!(matches!(at(WebhookKind::Status, &form(&caller("a+word+of+tomorrow"))), ProviderEvent::Ignored));
     }
 
     /// An attacker who repeats a signed call can move the boundaries, because nothing separates names and values.
@@ -197,9 +197,9 @@ mod tests {
         for anew in [&longer, &nameless] {
             assert_eq!(signed(anew), signed(&caller("ringing")), "the same signature");
         }
-        assert_eq!(answered(Endpoint::Voice, &longer).key, CALLER);
-        let call = answered(Endpoint::Voice, &nameless);
-        assert_eq!(call.from, Contacting::Hidden, "a call without an id reaches nobody");
+        assert_eq!(answered(WebhookKind::Voice, &longer).key, CALLER);
+        let call = answered(WebhookKind::Voice, &nameless);
+        assert_eq!(call.from, CallerId::Hidden, "a call without an id reaches nobody");
     }
 
     #[test]
@@ -214,8 +214,8 @@ mod tests {
             "sip%3A31687654321%40example.com",
             "client%3A31687654321",
         ] {
-            let call = answered(Endpoint::Voice, &caller("ringing").replace("%2B31687654321", word));
-            assert_eq!(call.from, Contacting::Hidden, "{word}");
+            let call = answered(WebhookKind::Voice, &caller("ringing").replace("%2B31687654321", word));
+            assert_eq!(call.from, CallerId::Hidden, "{word}");
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn recordings_are_ignored() {
         let recording = format!("CallSid={CALLER}&RecordingSid=RE1&RecordingStatus=completed&RecordingSource=DialVerb");
-        assert!(matches!(at(Endpoint::Status, &form(&recording)), ProviderEvent::Ignored));
+        assert!(matches!(at(WebhookKind::Status, &form(&recording)), ProviderEvent::Ignored));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundText, ProviderEvent},
+        contact::{CallerId, DeliveryReport, InboundText, ProviderEvent},
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
-    provider::{Endpoint, Malformed, WebhookRequest, wire},
+    provider::{Malformed, WebhookKind, WebhookRequest, wire},
 };
 
 /// Query parameter with our reference in the address for reports: messages have no field for it (see "Sending a text").
@@ -24,14 +24,14 @@ pub(super) const REFERENCE: &str = "ref";
 
 /// Reads a request. Every call has a `CallSid`. A request without one at the voice address is still a call, unless it
 /// is a text, because a caller may be on the line.
-pub(super) fn parse(endpoint: Endpoint, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
+pub(super) fn parse(webhook: WebhookKind, request: &WebhookRequest) -> Result<Vec<ProviderEvent>, Malformed> {
     let params = Params::of_request(request);
-    let is_call = params.has("CallSid") || (endpoint == Endpoint::Voice && message_sid(&params).is_empty());
+    let is_call = params.has("CallSid") || (webhook == WebhookKind::Voice && message_sid(&params).is_empty());
     let event = if is_call {
-        calls::event(endpoint, &params)
+        calls::event(webhook, &params)
     } else {
-        match (status(&params), endpoint) {
-            ("", Endpoint::Status) => ProviderEvent::Ignored,
+        match (status(&params), webhook) {
+            ("", WebhookKind::Status) => ProviderEvent::Ignored,
             ("" | "receiving" | "received", _) => ProviderEvent::Text(text(&params)?),
             (status, _) => report(request, &params, status).map_or(ProviderEvent::Ignored, ProviderEvent::Report),
         }
@@ -68,10 +68,10 @@ fn text(params: &Params) -> Result<InboundText, Malformed> {
     let media = (0..PROFILE.media_limit).filter_map(|nth| wire::web_address(params.value(&format!("MediaUrl{nth}"))));
     Ok(InboundText {
         key: key(sid),
-        from: Contacting::from_wire(params.value("From")),
+        from: CallerId::from_wire(params.value("From")),
         to: PhoneNumber::from_wire(params.value("To")).ok(),
         others: Vec::new(),
-        body: Body::from_wire(params.value("Body")),
+        body: MessageText::from_wire(params.value("Body")),
         media: media.collect(),
         // Only Advanced Opt-Out sets it. The default handling replies as well, but leaves the text unmarked (see
         // "Opt-outs").
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::provider::twilio::tests::{FORM, form, request};
 
-    const ENDPOINTS: [Endpoint; 3] = [Endpoint::Sms, Endpoint::Voice, Endpoint::Status];
+    const ENDPOINTS: [WebhookKind; 3] = [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status];
 
     /// The parameters of a sample in the SDK's tests, with our own text (see "Inbound texts").
     const TEXT: &str = "ToCountry=NL&ToState=&SmsMessageSid=SM1f0e8ae6ade43cb3c0ce4525424e404f&NumMedia=0&ToCity=\
@@ -119,13 +119,13 @@ mod tests {
         PhoneNumber::from_wire(text).expect(text)
     }
 
-    fn at(endpoint: Endpoint, request: &WebhookRequest) -> ProviderEvent {
-        let [event] = parse(endpoint, request).expect("an event").try_into().expect("one event");
+    fn at(webhook: WebhookKind, request: &WebhookRequest) -> ProviderEvent {
+        let [event] = parse(webhook, request).expect("an event").try_into().expect("one event");
         event
     }
 
     fn text_of(body: &str) -> InboundText {
-        match at(Endpoint::Sms, &form(body)) {
+        match at(WebhookKind::Sms, &form(body)) {
             ProviderEvent::Text(text) => text,
             other => panic!("{other:?}"),
         }
@@ -135,10 +135,10 @@ mod tests {
     fn reads_a_text_wherever_and_however_it_comes() {
         let got = request(Method::GET, &format!("https://x.example/?{TEXT}"), &[], b"");
         for request in [form(TEXT), got] {
-            for endpoint in ENDPOINTS {
-                let ProviderEvent::Text(text) = at(endpoint, &request) else { panic!("{endpoint:?}") };
+            for webhook in ENDPOINTS {
+                let ProviderEvent::Text(text) = at(webhook, &request) else { panic!("{webhook:?}") };
                 assert_eq!(text.key, "SM1f0e8ae6ade43cb3c0ce4525424e404f");
-                assert_eq!(text.from, Contacting::Phone(phone("14017122661")));
+                assert_eq!(text.from, CallerId::Phone(phone("14017122661")));
                 assert_eq!(text.to, Some(phone("3197010200001")));
                 assert_eq!(text.body.expose(), "On my way & soon \u{263a}");
                 assert_eq!((text.media.len(), text.keyword), (0, false));
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn other_channels_are_no_phones() {
         let text = text_of("MessageSid=SM1&From=whatsapp%3A%2B14017122661&To=whatsapp%3A%2B3197010200001&Body=Hi");
-        assert_eq!((text.from, text.to), (Contacting::Hidden, None));
+        assert_eq!((text.from, text.to), (CallerId::Hidden, None));
         let text = text_of("MessageSid=SM1&From=Maskline&To=12345&Body=Hi");
-        assert_eq!((text.from, text.to), (Contacting::Hidden, None), "a name and a short code");
+        assert_eq!((text.from, text.to), (CallerId::Hidden, None), "a name and a short code");
     }
 
     #[test]
@@ -183,11 +183,11 @@ mod tests {
             "a=1&a=2",
             "&&=&",
         ] {
-            assert!(parse(Endpoint::Sms, &form(body)).is_err(), "{body}");
-            assert!(matches!(at(Endpoint::Status, &form(body)), ProviderEvent::Ignored), "{body}");
+            assert!(parse(WebhookKind::Sms, &form(body)).is_err(), "{body}");
+            assert!(matches!(at(WebhookKind::Status, &form(body)), ProviderEvent::Ignored), "{body}");
         }
         let json = request(Method::POST, "https://x.example/", &[("content-type", "application/json")], b"{}");
-        assert!(parse(Endpoint::Sms, &json).is_err());
+        assert!(parse(WebhookKind::Sms, &json).is_err());
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!((signed(&longer), text_of(&longer).key), (signed(TEXT), text_of(TEXT).key));
         let nameless = TEXT.replace("Sid=SM", "Si=dSM");
         assert_eq!(signed(&nameless), signed(TEXT));
-        assert!(parse(Endpoint::Sms, &form(&nameless)).is_err(), "a text without an id is none");
+        assert!(parse(WebhookKind::Sms, &form(&nameless)).is_err(), "a text without an id is none");
     }
 
     fn news(query: &str, body: &str) -> Option<DeliveryReport> {
@@ -219,7 +219,7 @@ mod tests {
         let separator = if query.is_empty() { '?' } else { '&' };
         let got = request(Method::GET, &format!("{url}{separator}{REPORT}&{body}"), &[], b"");
         let [posted, got] = [posted, got].map(|request| {
-            let events = ENDPOINTS.map(|endpoint| match at(endpoint, &request) {
+            let events = ENDPOINTS.map(|webhook| match at(webhook, &request) {
                 ProviderEvent::Report(report) => Some(report),
                 ProviderEvent::Ignored => None,
                 other => panic!("{other:?}"),
@@ -263,7 +263,7 @@ mod tests {
         }
         // Twilio writes the form of a report; only the query is ours.
         let posted = form("MessageSid=SM1&MessageStatus=delivered&ref=m26_1");
-        assert!(matches!(at(Endpoint::Status, &posted), ProviderEvent::Ignored));
+        assert!(matches!(at(WebhookKind::Status, &posted), ProviderEvent::Ignored));
     }
 
     #[test]
@@ -317,8 +317,8 @@ mod tests {
             } else {
                 request(Method::POST, &format!("https://x.example/?{query}"), &[("content-type", FORM)], &body)
             };
-            for endpoint in ENDPOINTS {
-                for event in parse(endpoint, &request).unwrap_or_default() {
+            for webhook in ENDPOINTS {
+                for event in parse(webhook, &request).unwrap_or_default() {
                     let keys = match event {
                         ProviderEvent::Text(text) => vec![text.key],
                         ProviderEvent::Call(call) => vec![call.key],

@@ -33,7 +33,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
         // by default.
         CallFlow::Announce { text, language } => {
             let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
-            response.child(&Element::new("Say").with("language", language).words(text)).child(&Element::new("Hangup"))
+            response.child(&Element::new("Say").with("language", language).text(text)).child(&Element::new("Hangup"))
         }
         CallFlow::HangUp => response.child(&Element::new("Hangup")),
     };
@@ -49,7 +49,7 @@ fn dial(to: &str, caller_id: &str, report_url: &str) -> Element {
         .with("statusCallback", &news)
         .with("statusCallbackEvent", "ringing answered completed")
         .with("statusCallbackMethod", "POST")
-        .words(to);
+        .text(to);
     Element::new("Dial")
         .with("callerId", caller_id)
         .with("answerOnBridge", true)

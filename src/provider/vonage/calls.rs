@@ -15,7 +15,7 @@ use crate::{
     domain::{
         call::CallStatus,
         clock::Time,
-        contact::{CallReport, Contacting, InboundCall},
+        contact::{CallReport, CallerId, InboundCall},
         phone::PhoneNumber,
     },
     provider::{WebhookRequest, wire},
@@ -39,7 +39,7 @@ pub(super) fn is_awaited(request: &WebhookRequest) -> bool {
 pub(super) fn call(payload: &Payload, body: &[u8]) -> InboundCall {
     InboundCall {
         key: id(payload).map_or_else(|| wire::sha256_hex(body), payload::key),
-        from: Contacting::from_wire(payload.text("from").unwrap_or_default()),
+        from: CallerId::from_wire(payload.text("from").unwrap_or_default()),
         to: payload.text("to").and_then(|number| PhoneNumber::from_wire(number).ok()),
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         for path in ["voice", "sms", "status"] {
             let call = read(path, &ring());
             assert_eq!(call.key, CALL);
-            assert_eq!((call.from, call.to), (Contacting::Phone(phone("31612345678")), Some(phone("3197010200001"))));
+            assert_eq!((call.from, call.to), (CallerId::Phone(phone("31612345678")), Some(phone("3197010200001"))));
         }
         let fallback = with(ring(), "reason", json!("Connection closed"));
         assert_eq!(read("voice", &with(fallback, "original_request", json!({"url": "u", "type": "answer"}))).key, CALL);
@@ -143,11 +143,11 @@ mod tests {
     #[test]
     fn a_call_that_lacks_anything_is_still_a_call() {
         for hidden in ["", "anonymous", "unknown", "Restricted"] {
-            assert_eq!(read("voice", &with(ring(), "from", json!(hidden))).from, Contacting::Hidden, "{hidden}");
+            assert_eq!(read("voice", &with(ring(), "from", json!(hidden))).from, CallerId::Hidden, "{hidden}");
         }
         for odd in [json!(null), json!(7), json!({"type": "phone"}), json!("sip:bob@example.com")] {
             let call = read("voice", &with(with(ring(), "from", odd.clone()), "to", odd.clone()));
-            assert_eq!((call.from, call.to), (Contacting::Hidden, None), "{odd}");
+            assert_eq!((call.from, call.to), (CallerId::Hidden, None), "{odd}");
         }
         assert_eq!(read("voice", &with(ring(), "conversation_uuid", json!(null))).key, LEG);
         assert_eq!(read("voice", &with(ring(), "conversation_uuid", json!("31612345678"))).key.len(), 64);

@@ -3,10 +3,10 @@
 use super::payload::{self, Payload};
 use crate::{
     domain::{
-        contact::{Contacting, DeliveryReport, InboundText},
+        contact::{CallerId, DeliveryReport, InboundText},
         message::{PartState, ProviderCode},
         phone::PhoneNumber,
-        text::Body,
+        text::MessageText,
     },
     provider::{Malformed, wire},
 };
@@ -38,10 +38,10 @@ pub(super) fn text(payload: &Payload) -> Result<Option<InboundText>, Malformed> 
     let words = payload.text("text").map_or_else(|| captions.join("\n"), str::to_owned);
     Ok(Some(InboundText {
         key: payload::key(payload.text("message_uuid").ok_or(Malformed("no id"))?),
-        from: Contacting::from_wire(from.unwrap_or_default()),
+        from: CallerId::from_wire(from.unwrap_or_default()),
         to: to.and_then(|number| PhoneNumber::from_wire(number).ok()),
         others: Vec::new(),
-        body: Body::from_wire(&words),
+        body: MessageText::from_wire(&words),
         media,
         keyword: false,
     }))
@@ -106,7 +106,7 @@ mod tests {
     fn reads_an_sms() {
         let text = read(&sms());
         assert_eq!(text.key, ID);
-        assert_eq!((text.from, text.to), (Contacting::Phone(phone("31612345678")), Some(phone("3197010200001"))));
+        assert_eq!((text.from, text.to), (CallerId::Phone(phone("31612345678")), Some(phone("3197010200001"))));
         assert_eq!(text.body.expose(), "Wo bist du? \u{1f697}");
         assert_eq!((text.media, text.keyword), (Vec::new(), false));
         assert!(!read(&with(sms(), "text", json!("STOP"))).keyword, "nobody has acted on it");
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn odd_senders_are_hidden_and_odd_ids_hashed() {
         let text = read(&with(with(sms(), "from", json!("Maskline")), "message_uuid", json!("31612345678")));
-        assert_eq!((text.from, text.key.len()), (Contacting::Hidden, 64));
+        assert_eq!((text.from, text.key.len()), (CallerId::Hidden, 64));
         let text = read(&with(with(sms(), "to", json!("51515")), "text", json!(["a"])));
         assert_eq!(text.to, None, "a short code is no phone number");
         assert!(text.body.is_empty());

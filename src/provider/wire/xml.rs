@@ -27,8 +27,8 @@ impl Element {
     }
 
     /// Adds text.
-    pub(in crate::provider) fn words(mut self, words: &str) -> Self {
-        self.content.push_str(&clean(words));
+    pub(in crate::provider) fn text(mut self, text: &str) -> Self {
+        self.content.push_str(&clean(text));
         self
     }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn writes_a_tree() {
         let tree = Element::new("Response")
-            .child(&Element::new("Say").with("language", "en-GB").words("Tom & <Jerry>"))
+            .child(&Element::new("Say").with("language", "en-GB").text("Tom & <Jerry>"))
             .child(&Element::new("Hangup"));
         assert_eq!(
             tree.document(),
@@ -83,7 +83,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_becomes_markup(attribute in "([<&>\"'\\]\u{0}-\u{1f}]|\\PC){0,40}", words in "([<&>\"'\\]\u{0}-\u{1f}]|\\PC){1,40}") {
-            let document = Element::new("a").with("b", &attribute).words(&words).document();
+            let document = Element::new("a").with("b", &attribute).text(&words).document();
             let mut reader = Reader::from_str(&document);
             let (mut elements, mut open) = (0, 0);
             loop {

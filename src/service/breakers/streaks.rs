@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::domain::{
-    breaker::{Health, Streak},
+    breaker::{SendHealth, Streak},
     ids::MessageId,
     number::ProviderName,
 };
@@ -21,7 +21,7 @@ impl Streaks {
     }
 
     /// Counts a send. Returns `true` if it makes `most` failures in a row, of more than one text.
-    pub(super) fn saw(&self, provider: &ProviderName, health: Health, text: MessageId, most: u32) -> bool {
+    pub(super) fn saw(&self, provider: &ProviderName, health: SendHealth, text: MessageId, most: u32) -> bool {
         self.all().entry(provider.clone()).or_default().saw(health, text, most)
     }
 

@@ -1,9 +1,9 @@
 //! Dry run: creates a ride and undoes it, to show which number it would get and why no other.
 
-use super::{Admitted, admit};
+use super::{Admission, admit};
 use crate::{
     domain::{
-        client::Caller,
+        client::ApiCaller,
         comparison::StoredSide,
         error::{Error, PoolLimit, Result},
         ids::NumberId,
@@ -24,7 +24,7 @@ use crate::{
 /// Result of a dry run.
 pub struct DryRun {
     /// Number that the ride would get, or the limit that leaves none.
-    pub outcome: std::result::Result<Chosen, PoolLimit>,
+    pub outcome: std::result::Result<NumberChoice, PoolLimit>,
     /// Count of numbers that it could have, including the chosen one.
     pub free: i64,
     /// Counts of numbers that it could not have, by reason. Each number counts once.
@@ -32,7 +32,7 @@ pub struct DryRun {
 }
 
 /// Number that a ride would get.
-pub struct Chosen {
+pub struct NumberChoice {
     pub id: NumberId,
     pub phone: PhoneNumber,
     /// Reason why this number is chosen.
@@ -41,13 +41,13 @@ pub struct Chosen {
 
 /// Creates a ride as `rides::create` does and undoes it, including changes to the people named in it. Takes no
 /// idempotency key and notifies nobody. Returns the number that the ride got, and counts the rest of the pool.
-pub async fn dry_run(ctx: &Context, caller: &Caller, new: &NewRide) -> Result<DryRun> {
+pub async fn dry_run(ctx: &Context, caller: &ApiCaller, new: &NewRide) -> Result<DryRun> {
     count_for(ctx, caller, StoredSide::DryRun, chance::name("").into_bytes()).await?;
     let now = ctx.now();
     let usable = &ctx.providers.configured();
     let attempt = || {
         ctx.store.dry_run(move |tx| async move {
-            let Admitted { parties, number, timeout_at, contact } = admit(ctx, &tx, caller, new).await?;
+            let Admission { parties, number, timeout_at, contact } = admit(ctx, &tx, caller, new).await?;
             let outcome = match assign(ctx, &tx, &number, Subject::New(new, timeout_at), contact).await {
                 Ok(Assignment { ride, is_pairs_own }) => {
                     let found = numbers::find(&tx, ride.number_id, now).await?;
@@ -62,7 +62,7 @@ pub async fn dry_run(ctx: &Context, caller: &Caller, new: &NewRide) -> Result<Dr
                     } else {
                         Preference::Any
                     };
-                    Ok(Chosen { id: found.id, phone: found.phone, preference })
+                    Ok(NumberChoice { id: found.id, phone: found.phone, preference })
                 }
                 Err(Error::PoolDepleted(limit)) => Err(limit),
                 Err(cause) => return Err(cause),

@@ -1,7 +1,7 @@
 //! Enums whose variants have one spelling in both the API and the database.
 
 /// Declares a string enum with `as_str`, `parse`, `ALL` and `Display`.
-macro_rules! words {
+macro_rules! string_enum {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -9,14 +9,14 @@ macro_rules! words {
 
         impl $name {
             /// All values, in declaration order.
-            #[allow(dead_code, reason = "not every word list is listed")]
+            #[allow(dead_code, reason = "not every value is listed")]
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
 
-            #[allow(dead_code, reason = "not every word list is read back")]
+            #[allow(dead_code, reason = "not every value is read back")]
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
             }
@@ -30,4 +30,4 @@ macro_rules! words {
     )+};
 }
 
-pub(crate) use words;
+pub(crate) use string_enum;
