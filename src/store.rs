@@ -1,16 +1,18 @@
-//! The database: the only room that knows SeaORM, tables, constraints and sealing.
+//! The database: the only module that knows SeaORM, tables, constraints and sealing.
 //!
-//! Functions live in one module a table or a hot question ([`routing`], [`pool`], [`outbox`]), take a [`Db`] and
-//! answer in domain types. Reads may run on the [`Store`] itself; everything that changes something runs in a [`Tx`],
-//! which only [`Store::write`] makes: it retries when the database asks for that.
+//! There is a module per table or hot query ([`routing`], [`pool`], [`outbox`]). Its functions take a [`Db`] and return domain
+//! types. Reads may run on the [`Store`] itself. Every change runs in a [`Tx`], which only [`Store::write`] creates: it
+//! retries when the database asks for that.
 
+mod columns;
 mod connect;
 mod entity;
 mod error;
 mod exclusive;
+mod params;
 mod pooled;
-mod row;
 mod schema;
+mod sealed;
 mod vault;
 
 pub mod arrivals;
@@ -30,10 +32,10 @@ pub mod keys;
 pub mod messages;
 pub mod numbers;
 pub mod outbox;
-pub mod paces;
 pub mod people;
 pub mod pool;
 pub mod processes;
+pub mod rate_limits;
 pub mod rides;
 pub mod routing;
 pub mod simulator;
@@ -52,8 +54,8 @@ pub use exclusive::{ExclusiveUse, LockError};
 pub use pooled::Pool;
 pub use schema::SchemaError;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait as _, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _, TryGetable, Value,
 };
 use tokio::sync::Mutex;
 pub(crate) use vault::Vault;
@@ -69,7 +71,7 @@ use crate::{
     wakeup::Wakeup,
 };
 
-/// How often a transaction is tried that the database aborts to break a deadlock.
+/// Maximum number of attempts of a transaction that the database aborts to break a deadlock.
 const MAX_TRIES: u32 = 5;
 
 /// The database with its keys.
@@ -77,27 +79,27 @@ const MAX_TRIES: u32 = 5;
 pub struct Store {
     db: Pool,
     vault: Arc<Vault>,
-    /// SQLite has one writer. Waiting for our turn here is fair; waiting in its busy handler is not.
+    /// SQLite has one writer. Waiting for a turn here is fair, waiting in its busy handler is not.
     writer: Option<Arc<Mutex<()>>>,
-    /// Sent when a transaction that recorded platform events commits: they have no position in the log yet.
+    /// Sent when a transaction that recorded platform events commits, because they have no position in the log yet.
     pub(crate) events_pending: Wakeup,
-    /// How to reach the database once more.
+    /// For opening further connections.
     options: DatabaseOptions,
-    /// See [`connect`]: never used, only there.
+    /// Never used, only kept open; see [`connect`].
     _anchor: Option<Arc<sea_orm::sqlx::SqliteConnection>>,
 }
 
-/// A transaction under way. When the last clone is dropped without a commit, nothing has changed.
+/// Open transaction. It is rolled back if the last clone is dropped without a commit.
 #[derive(Clone)]
 pub struct Tx {
     db: Arc<DatabaseTransaction>,
     vault: Arc<Vault>,
-    /// It recorded platform events.
+    /// Whether it recorded platform events.
     has_events: Arc<AtomicBool>,
 }
 
 impl Tx {
-    /// Runs a part of the work; if that fails, everything is as it was before, and the transaction can go on.
+    /// Runs a part of the work. If it fails, its changes are undone, and the transaction can go on.
     pub async fn attempt<T, F: Future<Output = Result<T>>>(&self, work: impl FnOnce(Tx) -> F) -> Result<T> {
         let savepoint = Arc::new(self.db.begin().await?);
         let inner =
@@ -112,22 +114,19 @@ impl Tx {
     }
 }
 
-/// What becomes of the changes of a transaction whose work succeeded.
+/// End of a transaction whose work succeeded.
 #[derive(Clone, Copy)]
 enum TxEnd {
     Commit,
     RollBack,
 }
 
-/// Where a query can run: on the store, or inside a transaction.
+/// Target of a query: the store, or a transaction.
 pub trait Db: Sync {
-    /// SeaORM's side of it.
     #[doc(hidden)]
     type Connection: ConnectionTrait;
-    /// The connection.
     #[doc(hidden)]
     fn conn(&self) -> &Self::Connection;
-    /// The keys.
     #[doc(hidden)]
     fn vault(&self) -> &Vault;
 }
@@ -155,14 +154,14 @@ impl Db for Tx {
 impl Store {
     /// Runs a unit of work in one transaction and commits it if it succeeds.
     ///
-    /// The work runs again from the start when the database broke a deadlock or could not serialise it, so it must
-    /// have no effects outside the transaction. It is given the transaction by value: an async closure that borrows it
-    /// would make a future that the compiler cannot prove `Send` (rust-lang/rust#110338).
+    /// The work runs again from the start if the database broke a deadlock or could not serialise it, so it must have no
+    /// effects outside the transaction. It gets the transaction by value, because the compiler cannot prove that the future
+    /// of an async closure that borrows it is `Send` (rust-lang/rust#110338).
     pub async fn write<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
         self.run(&work, TxEnd::Commit).await
     }
 
-    /// Runs a unit of work as [`write`](Self::write) does and rolls it back, whatever its outcome.
+    /// Runs a unit of work like [`write`](Self::write), but always rolls it back.
     pub async fn dry_run<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
         self.run(&work, TxEnd::RollBack).await
     }
@@ -173,7 +172,7 @@ impl Store {
             tried += 1;
             match self.run_once(work, end).await {
                 Err(cause) if tried < MAX_TRIES && error::is_retriable(&cause) => {
-                    tracing::debug!(tried, "the database asked to run a transaction again");
+                    tracing::debug!(tried, "retrying a transaction");
                     tokio::time::sleep(Duration::from_millis(5 * u64::from(tried))).await;
                 }
                 outcome => return outcome,
@@ -203,18 +202,18 @@ impl Store {
                 self.events_pending.send();
             }
         } else if let Err(failed) = db.rollback().await {
-            // The connection goes back clean even so: dropping the transaction rolls it back too.
-            tracing::warn!(cause = %error::describe(&failed), "a rollback failed");
+            // Dropping the transaction rolls it back too, so the connection goes back clean even now.
+            tracing::warn!(cause = %error::describe(&failed), "failed to roll back a transaction");
         }
         outcome
     }
 
-    /// The index under which a phone is found.
+    /// Returns the index by which a phone is found.
     pub fn phone_index(&self, phone: &PhoneNumber) -> PhoneIndex {
         self.vault.phone_index(&phone.match_key())
     }
 
-    /// A keyed fingerprint of a request's body, to tell a repeat from another request under the same key.
+    /// Returns a keyed fingerprint of a request's body, which tells a repeat from a different request with the same key.
     pub fn fingerprint(&self, body: &[u8]) -> Vec<u8> {
         self.vault.digest("request", body)
     }
@@ -222,37 +221,87 @@ impl Store {
     /// Closes all connections.
     pub async fn close(self) {
         if let Err(failed) = self.db.db.close().await {
-            tracing::warn!(cause = %error::describe(&failed), "closing the database failed");
+            tracing::warn!(cause = %error::describe(&failed), "failed to close the database");
         }
     }
 }
 
-/// What time it is there, to the microsecond; `None` where the database has no clock but ours.
+/// Returns the time of the database server, to the microsecond; `None` if the database is embedded and has our clock.
 pub async fn time_there(db: &impl Db) -> Result<Option<Time>> {
     if db.conn().get_database_backend() == DbBackend::Sqlite {
         return Ok(None);
     }
-    let asked = statement(db, "SELECT clock_timestamp() AS at", []);
-    let row = db.conn().query_one_raw(asked).await?;
-    Ok(row.map(|row| row.try_get("", "at")).transpose()?)
+    query_value(db, "SELECT clock_timestamp() AS at", []).await
 }
 
-/// A statement in SQL that both databases understand, with `$1`-style parameters.
+/// Creates a statement in SQL that both databases understand, with `$1`-style parameters.
 fn statement(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(db.conn().get_database_backend(), sql, values)
 }
 
-/// `$from, $from+1, ..`: this many parameters of a list.
-fn placeholders(from: usize, count: usize) -> String {
-    (from..from + count).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ")
+/// Runs a statement and returns the number of rows that it changed.
+async fn execute(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+    Ok(db.conn().execute_raw(statement(db, sql, values)).await?.rows_affected())
 }
 
-/// Whether other processes can serve this database at the same time.
+/// Reads all rows of a query.
+async fn query_all<R: FromQueryResult>(
+    db: &impl Db,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<R>> {
+    Ok(R::find_by_statement(statement(db, sql, values)).all(db.conn()).await?)
+}
+
+/// Reads the first row of a query.
+async fn query_one<R: FromQueryResult>(
+    db: &impl Db,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<R>> {
+    Ok(R::find_by_statement(statement(db, sql, values)).one(db.conn()).await?)
+}
+
+/// Reads the only column of all rows.
+async fn query_values<T: TryGetable>(
+    db: &impl Db,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<T>> {
+    db.conn().query_all_raw(statement(db, sql, values)).await?.iter().map(only_column).collect()
+}
+
+/// Reads the only column of the first row.
+async fn query_value<T: TryGetable>(
+    db: &impl Db,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<T>> {
+    db.conn().query_one_raw(statement(db, sql, values)).await?.as_ref().map(only_column).transpose()
+}
+
+/// Looks up the column by its name, so that an error names it.
+fn only_column<T: TryGetable>(row: &QueryResult) -> Result<T> {
+    let name = row.column_names().pop().unwrap_or_default();
+    Ok(row.try_get("", &name)?)
+}
+
+/// Checks whether a query has any row.
+async fn exists(db: &impl Db, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<bool> {
+    Ok(db.conn().query_one_raw(statement(db, sql, values)).await?.is_some())
+}
+
+/// Converts a `LIMIT`.
+fn row_limit(rows: impl TryInto<i64>) -> Value {
+    rows.try_into().unwrap_or(i64::MAX).into()
+}
+
+/// Checks whether other processes can serve this database at the same time.
 pub fn has_peers(store: &Store) -> bool {
     store.db.get_database_backend() != DbBackend::Sqlite
 }
 
-/// A row lock, where the database has them; SQLite's one writer needs none.
+/// Returns a locking clause, or nothing on SQLite, whose one writer needs no row locks.
 fn lock(db: &impl Db, clause: &'static str) -> &'static str {
     match db.conn().get_database_backend() {
         DbBackend::Sqlite => "",
@@ -260,7 +309,7 @@ fn lock(db: &impl Db, clause: &'static str) -> &'static str {
     }
 }
 
-/// Restricts a list to the page that was asked for, one item longer to tell whether there is more.
+/// Restricts a list to the requested page and one more item, which shows whether there is a next page.
 fn page<E: sea_orm::EntityTrait>(
     select: sea_orm::Select<E>,
     id: impl sea_orm::ColumnTrait,

@@ -47,8 +47,8 @@ pub struct Breaker {
     pub provider: ProviderName,
     /// If set, only probes are sent.
     pub is_open: bool,
-    /// Reason why it is open. None if an earlier version of the service opened it.
-    pub reason: Option<BreakerReason>,
+    /// Reason why it is open, or was.
+    pub reason: BreakerReason,
     /// When it last opened or closed.
     pub since: Time,
     /// When the next probe is due.
@@ -72,7 +72,7 @@ impl Breaker {
 
     /// Checks whether the breaker is open because the provider refuses our credentials or our account.
     pub fn is_refusing(&self) -> bool {
-        self.is_open && self.reason == Some(BreakerReason::ProviderRefusedUs)
+        self.is_open && self.reason == BreakerReason::ProviderRefusedUs
     }
 
     /// Checks whether new rides should use another provider: this one has been down for at least `threshold`, and
@@ -160,7 +160,7 @@ mod tests {
         let breaker = Breaker {
             provider: ProviderName::of("twilio"),
             is_open: true,
-            reason: None,
+            reason: BreakerReason::ProviderUnavailable,
             since,
             probe_at: Some(at(150)),
             probes: 3,

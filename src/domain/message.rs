@@ -163,14 +163,12 @@ pub struct Message {
     /// Picture URLs.
     pub media: Vec<String>,
     /// Whether pictures were left out because the number or its provider cannot carry them.
-    #[serde(default)]
     pub media_dropped: bool,
     pub status: MessageStatus,
     /// Reason why the text ended badly or did not reach the other party. While the text waits, the reason why its last
     /// send failed.
     pub reason: Option<String>,
     /// HTTP status of the provider's response to that send.
-    #[serde(default)]
     pub provider_status: Option<u16>,
     /// Provider that carries it.
     pub provider: ProviderName,
@@ -205,12 +203,10 @@ pub struct NewMessage {
     pub provider: ProviderName,
     pub number_id: Option<NumberId>,
     pub parts: i32,
-    /// The provider's limit when the text was split, in its units.
-    pub part_limit: i32,
-    /// The provider's limit of pictures per part at that time; 0 if they are not passed on.
+    /// The provider's limit of pictures per part when the text was split; 0 if they are not passed on.
     pub media_limit: i32,
     /// Whether it goes from its number to the party's phone even if contact is closed: it announces the end of contact.
-    pub unbound: bool,
+    pub ignores_window: bool,
     pub received_at: Option<Time>,
 }
 

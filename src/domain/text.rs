@@ -4,7 +4,7 @@ mod split;
 
 use std::fmt;
 
-pub use self::split::{Part, TextLimit, TextUnit, parts, parts_by_characters, pictures_of_part};
+pub use self::split::{TextLimit, TextUnit, parts, pictures_of_part};
 use super::unicode::is_blank;
 
 /// Reason why a value was rejected. It names the rule, never the value, which may be personal.
@@ -184,11 +184,6 @@ impl MessageText {
     /// Returns the text in clear: for the provider that carries it and for callers who may read texts.
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// Checks whether the text is empty (a picture alone).
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Checks whether nothing in the text is visible: it is empty, or has only white space and invisible characters.

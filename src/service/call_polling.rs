@@ -18,13 +18,14 @@ use crate::{
         breaker::{Breaker, BreakerReason},
         clock::Time,
         error::Result,
+        ids::CallId,
         number::ProviderName,
         outbound::{Exchange, NoResponse, OutboundRequest, OutboundResponse},
     },
     provider::{CallResults, Provider},
     store::{
         Tx, breakers,
-        calls::{self, Question},
+        calls::{self, DuePoll},
         processes::Holder,
     },
 };
@@ -39,7 +40,7 @@ const LEASE: Duration = Duration::minutes(1);
 pub struct CallPoll {
     /// Whether this poll is the probe of a provider that refuses us.
     is_probe: bool,
-    call: i64,
+    call: CallId,
     call_key: String,
     started_at: Time,
     provider: Arc<dyn Provider>,
@@ -58,14 +59,14 @@ pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest,
     let (due, refusing) = ctx
         .store
         .write(|tx| async move {
-            let due = calls::take_questions(&tx, limit, holder, now + LEASE, now).await?;
+            let due = calls::take_due_polls(&tx, limit, holder, now + LEASE, now).await?;
             let refusing = probe_refusing(&tx, &due, holder, now).await?;
             Ok((due, refusing))
         })
         .await?;
     let mut polls = Vec::with_capacity(due.len());
     for question in due {
-        let name = question.provider()?;
+        let name = question.provider;
         let is_probe = match refusing.get(&name) {
             // The provider refuses us and this poll is not the probe: it waits until its lease ends.
             Some(probe) if *probe != Some(question.id) => continue,
@@ -87,10 +88,10 @@ pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: res
     match response {
         Ok(answer) if answer.status.is_success() => {}
         Ok(answer) => {
-            tracing::warn!(%provider, call = poll.call, status = answer.status.as_u16(), "failed to get a call result: the provider answered with an error");
+            tracing::warn!(%provider, call = poll.call.0, status = answer.status.as_u16(), "failed to get a call result: the provider answered with an error");
         }
         Err(none) => {
-            tracing::warn!(%provider, call = poll.call, why = %none.why, "failed to get a call result: the provider did not answer")
+            tracing::warn!(%provider, call = poll.call.0, why = %none.why, "failed to get a call result: the provider did not answer")
         }
     }
     let is_refused = response.as_ref().is_ok_and(|answer| answer.status == StatusCode::UNAUTHORIZED);
@@ -105,7 +106,7 @@ pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: res
             for report in news {
                 record_call_report(&tx, provider, report, now).await?;
             }
-            calls::ask_again(&tx, poll.call, now + pause).await
+            calls::poll_again(&tx, poll.call, now + pause).await
         })
         .await
 }
@@ -131,22 +132,22 @@ async fn judge_answer(
 /// or with `None` if no probe is due.
 async fn probe_refusing(
     tx: &Tx,
-    due: &[Question],
+    due: &[DuePoll],
     holder: Holder,
     now: Time,
-) -> Result<HashMap<ProviderName, Option<i64>>> {
+) -> Result<HashMap<ProviderName, Option<CallId>>> {
     let mut refusing = HashMap::new();
     for question in due {
-        let provider = question.provider()?;
-        if refusing.contains_key(&provider) {
+        let provider = &question.provider;
+        if refusing.contains_key(provider) {
             continue;
         }
-        let Some(breaker) = breakers::open_locked(tx, &provider).await?.filter(Breaker::is_refusing) else { continue };
+        let Some(breaker) = breakers::open_locked(tx, provider).await?.filter(Breaker::is_refusing) else { continue };
         let is_due = breaker.probe_at.is_none_or(|at| at <= now);
         if is_due {
-            breakers::probe(tx, &provider, now + LEASE, breaker.probes, holder).await?;
+            breakers::probe(tx, provider, now + LEASE, breaker.probes, holder).await?;
         }
-        refusing.insert(provider, is_due.then_some(question.id));
+        refusing.insert(provider.clone(), is_due.then_some(question.id));
     }
     Ok(refusing)
 }

@@ -29,7 +29,7 @@ use crate::{
     },
     store::{
         self,
-        deliveries::{self, Claimed, Served, Tried},
+        deliveries::{self, ClaimedEndpoint, DeliveryAttempt, RoundOutcome},
         endpoints, events, messages,
         processes::Holder,
     },
@@ -49,7 +49,7 @@ const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Next events for an endpoint.
 pub struct Round {
-    endpoint: Claimed,
+    endpoint: ClaimedEndpoint,
     /// New events in the order of the log, then retries.
     pub items: Vec<Item>,
     /// Number of new events among the items.
@@ -137,7 +137,7 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
 
 /// Loads new events, then retries. A failing endpoint is tried with a single event: the next new one if there is any,
 /// so that an event it keeps rejecting does not hold up the others.
-async fn round(ctx: &Context, endpoint: Claimed, now: Time) -> Result<Round> {
+async fn round(ctx: &Context, endpoint: ClaimedEndpoint, now: Time) -> Result<Round> {
     let is_failing = endpoint.health.is_failing();
     let limit = if is_failing { 1 } else { NEWS };
     // Read before the events: up to this position, none of those read below can be missing.
@@ -236,7 +236,7 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[DeliveryResu
     Ok(())
 }
 
-fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) -> Served {
+fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) -> RoundOutcome {
     let before = round.endpoint.health;
     // Repeated rejection of one event says nothing about an endpoint that accepts others.
     let tells =
@@ -246,7 +246,7 @@ fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) 
     let failed_last = finished.iter().rev().find(|finished| !finished.is_taken());
     let pause = failed_last.and_then(|failed| health.gate(failed.status.is_some(), ctx.chance.unit()));
     let attempts = round.items.iter().zip(finished).map(|(item, finished)| {
-        let tried = Tried {
+        let tried = DeliveryAttempt {
             event_id: item.event.id,
             first_at: item.before.as_ref().map(|before| before.first_at),
             at: finished.at,
@@ -262,7 +262,7 @@ fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) 
     } else {
         tried_last.map_or(round.endpoint.position, |item| item.event.position)
     };
-    Served {
+    RoundOutcome {
         attempts: attempts.collect(),
         position,
         health,

@@ -19,10 +19,10 @@ const BATCH: u64 = 1000;
 /// take turns.
 pub async fn place_events(ctx: &Context) -> Result<usize> {
     // This check takes no lock, and usually finds nothing.
-    if !events::any_unplaced(&ctx.store).await? {
+    if !events::any_without_position(&ctx.store).await? {
         return Ok(0);
     }
-    let placed = ctx.store.write(|tx| async move { events::place(&tx, BATCH).await }).await?;
+    let placed = ctx.store.write(|tx| async move { events::assign_positions(&tx, BATCH).await }).await?;
     if placed > 0 {
         ctx.wakeups.events.send();
     }

@@ -21,7 +21,7 @@ use crate::{
     },
     store::{
         Store,
-        outbox::{Claim, Claimed},
+        outbox::{Claim, ClaimResult},
         processes,
     },
 };
@@ -48,7 +48,7 @@ impl InHand {
     }
 
     /// Takes claimed parts in hand. A claim that failed may still have been committed.
-    pub(super) fn take(&self, claimed: &Result<Claimed>) {
+    pub(super) fn take(&self, claimed: &Result<ClaimResult>) {
         match claimed {
             Ok(claimed) => self.parts().extend(claimed.claims.iter().map(|claim| (claim.id, claim.attempt))),
             Err(_) => self.may_lack.store(true, Ordering::Relaxed),

@@ -110,11 +110,11 @@ async fn enter_conversation(
     };
     let conversation = (connection.ride_id, connection.from_role.other());
     let (ride, to) = conversation;
-    let seq = rides::take_places(tx, ride, Some(connection.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
+    let seq = rides::take_positions(tx, ride, Some(connection.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
     if let Some(seq) = seq {
         // The time belongs to the position, however long the lock on the ride took.
         let arrival = Arrival { conversation, seq, at: ctx.now() };
-        arrivals::note(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
+        arrivals::record(tx, provider, &text.key, &arrival, arrival.at + HOLD).await?;
     }
     Ok(Some(connection))
 }

@@ -18,7 +18,7 @@ use crate::{
         bindings,
         messages::{self, MessageFilter},
         numbers,
-        outbox::{self, Renewal, Renewed},
+        outbox::{self, Renewal, RenewalOutcome, SenderNumber},
         rides,
     },
 };
@@ -38,18 +38,18 @@ pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<
             return Err(Conflict::NotRetriable.into());
         }
         let number_id = bindings::number_of(&tx, ride_id, to).await?.unwrap_or(ride.number_id);
-        let line = numbers::line(&tx, number_id).await?;
-        let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+        let provider = numbers::provider(&tx, number_id).await?;
+        let provider = provider.ok_or_else(|| Error::internal("a ride's number is gone"))?;
         let renewal = Renewal {
             conversation: (ride_id, to),
             driver: ride.driver_id,
-            line: (number_id, provider),
+            sender: SenderNumber { id: number_id, provider },
             expires_at: now + ctx.settings.message_ttl,
         };
         match outbox::renew(&tx, id, &renewal, || chance::name(REFERENCE), now).await? {
-            Renewed::Owed => {}
-            Renewed::ContactClosed => return Err(Conflict::ContactClosed.into()),
-            Renewed::NothingLost => return Err(Conflict::NotRetriable.into()),
+            RenewalOutcome::Owed => {}
+            RenewalOutcome::ContactClosed => return Err(Conflict::ContactClosed.into()),
+            RenewalOutcome::NothingLost => return Err(Conflict::NotRetriable.into()),
         }
         messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just owed is not there"))
     })
@@ -70,8 +70,8 @@ pub async fn send(
     let once = write_once(ctx, request, |tx| async move {
         let ride = rides::find_locked(&tx, ride_id).await?.ok_or(Error::NotFound)?;
         let number_id = bindings::number_of(&tx, ride_id, to).await?.unwrap_or(ride.number_id);
-        let line = numbers::line(&tx, number_id).await?;
-        let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+        let provider = numbers::provider(&tx, number_id).await?;
+        let provider = provider.ok_or_else(|| Error::internal("a ride's number is gone"))?;
         let text = OutgoingText {
             ride_id,
             driver_id: ride.driver_id,
@@ -82,7 +82,7 @@ pub async fn send(
             media: Vec::new(),
             provider,
             number_id,
-            unbound: false,
+            ignores_window: false,
             received_at: None,
             position: None,
         };

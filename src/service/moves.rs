@@ -93,7 +93,7 @@ pub(super) async fn change_driver(
         return Ok(moved);
     }
     outbox::cut_off(tx, after.id, Role::Driver, now).await?;
-    rides::note_driver(tx, after.id, now).await?;
+    rides::record_driver_change(tx, after.id, now).await?;
     bindings::retire(tx, after.id, Role::Driver, now, barred_until).await?;
     bindings::release_expired(tx, &[driver], now).await?;
     let window = ctx.settings.policy.window(after.contact_until);
@@ -150,7 +150,7 @@ async fn leave_number_to(
         }
         outbox::reroute(&tx, former.id, former.number_id, now).await?;
         outbox::cut_off(&tx, after.id, Role::Driver, now).await?;
-        rides::note_driver(&tx, after.id, now).await?;
+        rides::record_driver_change(&tx, after.id, now).await?;
         assign(ctx, &tx, request, Subject::Stored(after.id), Contact::of(after)).await
     });
     match moved.await {
@@ -295,7 +295,7 @@ async fn lock_stuck(ctx: &Context, tx: &Tx, id: RideId, why: MoveReason<'_>) -> 
     let is_stuck = match why {
         MoveReason::Suspended => numbers::status(tx, ride.number_id).await? == Some(NumberStatus::Suspended),
         MoveReason::DownFor(healthy) => {
-            numbers::line(tx, ride.number_id).await?.is_some_and(|(_, provider)| !healthy.contains(&provider))
+            numbers::provider(tx, ride.number_id).await?.is_some_and(|provider| !healthy.contains(&provider))
         }
     };
     // If the driver has changed since the first read, a later run tries again.

@@ -31,8 +31,8 @@ pub(super) async fn notify(
     parties: &Parties,
     number_id: NumberId,
 ) -> Result<()> {
-    let line = numbers::line(tx, number_id).await?;
-    let (_, provider) = line.ok_or_else(|| Error::internal("a ride's number is gone"))?;
+    let provider = numbers::provider(tx, number_id).await?;
+    let provider = provider.ok_or_else(|| Error::internal("a ride's number is gone"))?;
     let notice = RideNotice {
         about,
         to,
@@ -52,7 +52,7 @@ pub(super) async fn notify(
         media: Vec::new(),
         provider,
         number_id,
-        unbound: about == About::Stranded,
+        ignores_window: about == About::Stranded,
         received_at: None,
         position: None,
     };

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         Tx,
-        idempotency::{self, RequestKey, Taken},
+        idempotency::{self, KeyState, RequestKey},
     },
 };
 
@@ -61,22 +61,22 @@ where
                 fingerprint: request.fingerprint.clone(),
             };
             let taken = idempotency::take(&tx, &key, now).await?;
-            if !matches!(taken, Taken::Fresh) {
+            if !matches!(taken, KeyState::New) {
                 let before = ctx.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
                 let subject = StoredSide::Request(hex::encode(&before));
                 let compared = Comparison { subject, digest: key.fingerprint.clone() };
                 require_counted(ctx, &tx, &request.caller, [compared]).await?;
             }
             match taken {
-                Taken::Fresh => {
+                KeyState::New => {
                     let value = work(tx.clone()).await?;
                     idempotency::keep(&tx, &key, &serde_json::to_vec(&value).map_err(Error::internal)?).await?;
                     Ok(Once { value, repeated: false })
                 }
-                Taken::Repeated(kept) => {
+                KeyState::Answered(kept) => {
                     Ok(Once { value: serde_json::from_slice(&kept).map_err(Error::internal)?, repeated: true })
                 }
-                Taken::Misused => Err(Error::Invalid(
+                KeyState::Conflicting => Err(Error::Invalid(
                     Invalid::IdempotencyKeyReused,
                     vec![FieldError::new("Idempotency-Key", "was used for another request")],
                 )),

@@ -23,7 +23,7 @@ use crate::{
     provider::{OutboundText, Provider, SendOutcome},
     store::{
         breakers,
-        outbox::{self, Ask, Cause, Claim, Claimed, Ending},
+        outbox::{self, Cause, Claim, ClaimRequest, ClaimResult, Settlement},
         processes::Holder,
     },
 };
@@ -71,10 +71,10 @@ impl SendError {
 }
 
 /// Claims parts that are due at a provider, no more than it can take now.
-pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Result<Claimed> {
+pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Result<ClaimResult> {
     let now = ctx.now();
-    let Some(adapter) = ctx.providers.get(provider) else { return Ok(Claimed::default()) };
-    let Some(holder) = ctx.membership.holder() else { return Ok(Claimed::default()) };
+    let Some(adapter) = ctx.providers.get(provider) else { return Ok(ClaimResult::default()) };
+    let Some(holder) = ctx.membership.holder() else { return Ok(ClaimResult::default()) };
     let lease = lease(holder);
     if let Holder::Process(process) = holder {
         ctx.in_hand.release_lost(&ctx.store, process, now).await?;
@@ -87,12 +87,12 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
             let open = breakers::open_locked(&tx, provider).await?;
             let probe_at = open.as_ref().and_then(|breaker| breaker.probe_at);
             if probe_at.is_some_and(|probe_at| now < probe_at) {
-                return Ok(Claimed { claims: Vec::new(), again_at: probe_at });
+                return Ok(ClaimResult { claims: Vec::new(), again_at: probe_at });
             }
             let is_probe = open.is_some();
             let limit = if is_probe { 1 } else { limit };
             let minds_arrivals = ctx.settings.intercept.is_some();
-            let ask = Ask { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
+            let ask = ClaimRequest { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
             let claimed = outbox::claim(&tx, &ask, now).await?;
             if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
                 // No further probe before the outcome of this one is known, or its claim ends.
@@ -144,23 +144,23 @@ pub async fn owed_count(ctx: &Context) -> Result<u64> {
 /// Prepares a claimed part. Returns `None` if there is nothing to send, and records the reason.
 pub async fn prepare(ctx: &Context, claim: Claim) -> Result<Option<(OutboundRequest, Dispatch)>> {
     let Some(part) = outbox::resolve(&ctx.store, claim, ctx.now()).await? else { return Ok(None) };
-    let Some(way) = part.way else {
-        settle(ctx, part.message_id, claim, Ending::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
+    let Some(route) = part.route else {
+        settle(ctx, part.message_id, claim, Settlement::failed(Cause::of(SendFailure::ContactClosed.as_str()))).await?;
         return Ok(None);
     };
-    let Some(provider) = ctx.providers.get(&way.provider) else {
-        tracing::warn!(provider = %way.provider, "postponed a text: its provider is not configured");
+    let Some(provider) = ctx.providers.get(&route.provider) else {
+        tracing::warn!(provider = %route.provider, "postponed a text: its provider is not configured");
         let why = SendError { why: SendFailure::ProviderNotConfigured, code: None, status: None };
         try_later(ctx, part.message_id, claim, None, false, &why).await?;
         return Ok(None);
     };
     let text = OutboundText {
-        from: &way.from,
-        to: &way.to,
+        from: &route.from,
+        to: &route.to,
         body: &part.body,
         media: &part.media,
         reference: &part.reference,
-        report_url: &ctx.report_url(&way.provider),
+        report_url: &ctx.report_url(&route.provider),
     };
     let request = provider.build_send(&text, ctx.now());
     Ok(Some((request, Dispatch { claim, message: part.message_id, provider: Arc::clone(provider) })))
@@ -199,14 +199,14 @@ async fn finish(
     let (attempt, shown) = (claim.attempt, code.as_ref().map(ProviderCode::as_str));
     match outcome {
         SendOutcome::Accepted { provider_id } => {
-            let sent = Ending { provider_id: Some(&provider_id), ..Ending::sent() };
+            let sent = Settlement { provider_id: Some(&provider_id), ..Settlement::sent() };
             settle(ctx, message, claim, sent).await?;
         }
         SendOutcome::Rejected { code } => {
             let shown = code.as_ref().map(ProviderCode::as_str);
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider rejected a text");
             let failed = SendError { why: SendFailure::ProviderRejected, code, status };
-            settle(ctx, message, claim, Ending::failed(failed.cause(&failed.reason()))).await?;
+            settle(ctx, message, claim, Settlement::failed(failed.cause(&failed.reason()))).await?;
         }
         SendOutcome::RefusedUs => {
             tracing::warn!(%provider, message_id = %message, attempt, status, code = shown, "provider refused our credentials or account");
@@ -250,7 +250,7 @@ async fn try_later(
     let cause = failed.cause(&reason);
     // If the provider refuses us, the text is not to blame and is not given up.
     if claim.tries >= retry::MAX_ATTEMPTS && failed.why != SendFailure::ProviderRefusedUs {
-        return settle(ctx, message, claim, Ending { in_doubt, ..Ending::failed(cause) }).await;
+        return settle(ctx, message, claim, Settlement { in_doubt, ..Settlement::failed(cause) }).await;
     }
     let tries = if in_doubt { claim.tries + retry::DOUBT } else { claim.tries };
     // If its provider is down, a text waits for the provider and not for its own next attempt.
@@ -263,9 +263,10 @@ async fn try_later(
     ctx.store.write(|tx| async move { outbox::postpone(&tx, message, claim, due_at, in_doubt, cause).await }).await
 }
 
-async fn settle(ctx: &Context, message: MessageId, claim: Claim, ending: Ending<'_>) -> Result<()> {
-    let (now, ending) = (ctx.now(), &ending);
-    let settled = ctx.store.write(|tx| async move { outbox::settle(&tx, message, claim, ending, now).await }).await?;
+async fn settle(ctx: &Context, message: MessageId, claim: Claim, settlement: Settlement<'_>) -> Result<()> {
+    let (now, settlement) = (ctx.now(), &settlement);
+    let settled =
+        ctx.store.write(|tx| async move { outbox::settle(&tx, message, claim, settlement, now).await }).await?;
     if !settled {
         tracing::debug!(message_id = %message, "lost a claim: it was settled elsewhere");
     }

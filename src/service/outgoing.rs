@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         Tx, messages, numbers,
-        outbox::{self, NewPart},
+        outbox::{self, NewPart, SenderNumber},
         rides,
     },
 };
@@ -36,8 +36,8 @@ pub(super) struct OutgoingText {
     pub(super) media: Vec<String>,
     pub(super) provider: ProviderName,
     pub(super) number_id: NumberId,
-    /// See [`NewMessage::unbound`].
-    pub(super) unbound: bool,
+    /// See [`NewMessage::ignores_window`].
+    pub(super) ignores_window: bool,
     pub(super) received_at: Option<Time>,
     /// Position in the conversation, if the text got one when it arrived.
     pub(super) position: Option<i64>,
@@ -59,7 +59,7 @@ pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Tim
     let count = i32::try_from(parts.len()).map_err(Error::internal)?;
     let driver = Some(text.driver_id);
     let wanted = if text.position.is_some() { 0 } else { count };
-    let Some(next) = rides::take_places(tx, text.ride_id, driver, text.to, wanted, now).await? else {
+    let Some(next) = rides::take_positions(tx, text.ride_id, driver, text.to, wanted, now).await? else {
         return Ok(None);
     };
     let first = text.position.unwrap_or(next);
@@ -76,9 +76,8 @@ pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Tim
         provider: text.provider,
         number_id: Some(text.number_id),
         parts: count,
-        part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
         media_limit: i32::try_from(media_limit).map_err(Error::internal)?,
-        unbound: text.unbound,
+        ignores_window: text.ignores_window,
         received_at: text.received_at,
     };
     let message_id = messages::insert(tx, &message, now).await?;
@@ -90,7 +89,7 @@ pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Tim
             part: at,
             words: part.words,
             reference: chance::name(REFERENCE),
-            line: (text.number_id, message.provider.clone()),
+            sender: SenderNumber { id: text.number_id, provider: message.provider.clone() },
             expires_at: now + ctx.settings.message_ttl,
         };
         outbox::owe(tx, part, now).await?;

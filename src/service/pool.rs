@@ -64,7 +64,7 @@ pub async fn report(ctx: &Context) -> Result<PoolReport> {
     let groups = counts.iter().map(|count| {
         let (provider, country) = (count.provider.clone(), count.country.clone());
         let part = Some((provider.clone(), country.clone()));
-        PoolGroup { provider, country, stock: stock_of(&part, std::slice::from_ref(count)) }
+        PoolGroup { provider: provider.to_string(), country, stock: stock_of(&part, std::slice::from_ref(count)) }
     });
     let groups = groups.collect();
     let low = is_low(ctx, whole.reach);

@@ -85,7 +85,7 @@ async fn take_screened(
     inquiry: &Inquiry,
 ) -> Result<bool> {
     let now = ctx.now();
-    if !inbox::take(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider), now).await? {
+    if !inbox::take(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider)).await? {
         leave_conversation(ctx, tx, provider, text).await?;
         return Ok(true);
     }
@@ -180,7 +180,7 @@ async fn relay_text(
         media: text.media.iter().take(MAX_MEDIA).cloned().collect(),
         provider: provider.clone(),
         number_id: connection.number_id,
-        unbound: false,
+        ignores_window: false,
         received_at: Some(arrived_at),
         position: arrival.filter(|arrival| arrival.conversation == conversation).map(|arrival| arrival.seq),
     };
@@ -216,9 +216,8 @@ async fn keep(
         provider: provider.clone(),
         number_id: outcome.number_id,
         parts: 0,
-        part_limit: 0,
         media_limit: 0,
-        unbound: false,
+        ignores_window: false,
         received_at: Some(arrived_at),
     };
     messages::insert(tx, &message, ctx.now()).await?;
@@ -273,9 +272,9 @@ async fn take_screened_call(
         Route::Connected(connection) => Some(connection.to.clone()),
         Route::Refused { refusal, .. } => support_for(ctx, tx, *refusal, call).await?,
     };
-    let ask_at = first_poll(ctx, provider, now);
+    let poll_at = first_poll(ctx, provider, now);
     // The stored calls are themselves the inbox of calls: they are never deleted.
-    let record = record_of(provider, call, &route, to.is_some(), ask_at);
+    let record = record_of(provider, call, &route, to.is_some(), poll_at);
     if calls::insert(tx, &record, now).await? {
         return Ok(Some((route, to, true)));
     }
@@ -294,7 +293,7 @@ fn record_of<'a>(
     call: &'a InboundCall,
     route: &Route,
     is_connected: bool,
-    ask_at: Option<Time>,
+    poll_at: Option<Time>,
 ) -> NewCall<'a> {
     let (reason, number_id, ride) = match route {
         Route::Connected(connection) => {
@@ -310,7 +309,7 @@ fn record_of<'a>(
         provider,
         provider_call_id: &call.key,
         number_id,
-        ask_at: ask_at.filter(|_| is_connected),
+        poll_at: poll_at.filter(|_| is_connected),
     }
 }
 

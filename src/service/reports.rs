@@ -30,7 +30,7 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
     let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED, now).await? {
+            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED).await? {
                 return Ok(());
             }
             if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
@@ -47,7 +47,7 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
 /// Handles a report of a call whose caller is still on the line, and decides what they hear next.
 pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
     take_call_report(ctx, provider, report).await?;
-    let caller = routing::caller(&ctx.store, provider, &report.call_key).await?;
+    let caller = routing::call_party(&ctx.store, provider, &report.call_key).await?;
     Ok(match &caller {
         Some(caller) => {
             let words = ctx.settings.catalogue.of_contact(caller.language.as_ref(), caller.number.as_ref());
@@ -62,7 +62,7 @@ pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, rep
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED, now).await? {
+            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED).await? {
                 return Ok(());
             }
             record_call_report(&tx, provider, report, now).await

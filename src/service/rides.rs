@@ -317,7 +317,7 @@ pub async fn end_overdue(ctx: &Context, limit: u64) -> Result<usize> {
 /// Notifies the platform of rides whose contact has closed, at most about `limit`. Returns how many.
 pub async fn announce_closings(ctx: &Context, limit: u64) -> Result<usize> {
     let now = ctx.now();
-    ctx.store.write(|tx| async move { rides::tell_closings(&tx, now, limit).await }).await
+    ctx.store.write(|tx| async move { rides::announce_closings(&tx, now, limit).await }).await
 }
 
 /// Checks whether the time or place of a ride changed.

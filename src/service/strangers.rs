@@ -3,14 +3,11 @@
 
 use chrono::Duration;
 
-use super::{
-    Context, chance,
-    outgoing::{DEFAULT_PART_LIMIT, REFERENCE},
-};
+use super::{Context, chance, outgoing::REFERENCE};
 use crate::{
     domain::{
         contact::{InboundCall, InboundText, Refusal},
-        error::{Error, Result},
+        error::Result,
         ids::NumberId,
         message::{MessageKind, MessageStatus, NewMessage},
         number::ProviderName,
@@ -19,7 +16,7 @@ use crate::{
     },
     store::{
         Tx, auto_replies, messages, numbers,
-        outbox::{self, NewPart},
+        outbox::{self, NewPart, SenderNumber},
     },
 };
 
@@ -64,7 +61,6 @@ pub(super) async fn reply_to(
     if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
         return Ok(());
     }
-    let limit = ctx.providers.get(provider).map_or(DEFAULT_PART_LIMIT, |known| known.profile().text_limit);
     let body = ctx.settings.catalogue.of_contact(language, text.to.as_ref()).auto_reply();
     let words = 0..body.expose().len();
     let message = NewMessage {
@@ -81,9 +77,8 @@ pub(super) async fn reply_to(
         number_id: Some(number_id),
         // A template without variables is never longer than the shortest limit of a provider.
         parts: 1,
-        part_limit: i32::try_from(limit.max).map_err(Error::internal)?,
         media_limit: 0,
-        unbound: false,
+        ignores_window: false,
         received_at: None,
     };
     let message_id = messages::insert(tx, &message, now).await?;
@@ -94,7 +89,7 @@ pub(super) async fn reply_to(
         part: 0,
         words,
         reference: chance::name(REFERENCE),
-        line: (number_id, provider.clone()),
+        sender: SenderNumber { id: number_id, provider: provider.clone() },
         expires_at: now + ctx.settings.message_ttl,
     };
     outbox::owe(tx, part, now).await

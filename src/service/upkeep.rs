@@ -11,15 +11,13 @@ use super::{
     Context,
     moves::{leave_down_providers, leave_suspended_numbers},
     outbox::expire_texts,
-    pool,
-    reports::REMEMBERED,
-    rides, strangers,
+    pool, rides, strangers,
 };
 use crate::{
     domain::{comparison::Allowance, error::Result},
     store::{
         Tx, arrivals, auto_replies, bindings, calls, clients, comparisons, deliveries, endpoints, events, idempotency,
-        inbox, jobs, outbox, simulator,
+        inbox, jobs, simulator,
     },
 };
 
@@ -66,7 +64,6 @@ impl Job {
 const TIDYING: &[Job] = &[
     Job::every(15, "end_overdue_rides", |service| Box::pin(end_overdue(service))),
     Job::every(15, "announce_closings", |service| Box::pin(announce_some_closings(service))),
-    Job::every(15, "adopt_parts", |service| Box::pin(adopt_parts(service))),
     Job::every(15, "forget_calls", |service| Box::pin(forget_calls(service))),
     Job::every(15, "prune_bindings", |service| Box::pin(prune_bindings(service))),
     Job::every(15, "prune_inbox", |service| Box::pin(prune_inbox(service))),
@@ -126,11 +123,6 @@ async fn announce_some_closings(ctx: &Context) -> Result<()> {
     rides::announce_closings(ctx, TOLD).await.map(drop)
 }
 
-async fn adopt_parts(ctx: &Context) -> Result<()> {
-    let expires_at = ctx.now() + ctx.settings.message_ttl;
-    ctx.store.write(|tx| async move { outbox::adopt(&tx, expires_at).await }).await
-}
-
 async fn forget_calls(ctx: &Context) -> Result<()> {
     let now = ctx.now();
     ctx.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
@@ -154,7 +146,7 @@ async fn prune_bindings(ctx: &Context) -> Result<()> {
 
 async fn prune_inbox(ctx: &Context) -> Result<()> {
     let now = ctx.now();
-    forget(ctx, |tx| async move { inbox::prune(&tx, now, now - REMEMBERED, BATCH).await }).await
+    forget(ctx, |tx| async move { inbox::prune(&tx, now, BATCH).await }).await
 }
 
 async fn prune_answers(ctx: &Context) -> Result<()> {

@@ -1,34 +1,33 @@
-//! Arrivals: texts that the platform is being asked about. Each got its position in the conversation when it came, and what
-//! comes behind it waits for it, but not for longer than a question takes.
+//! Arrivals: texts about which the platform is being asked. Each gets its position in the conversation when it arrives, and
+//! later texts wait for it, though no longer than the platform has to answer.
 //!
-//! A row says nothing personal. It outlives the process that asked, so a text that its provider repeats after a crash still
-//! has its position; what waits for it does not depend on that.
+//! A row holds nothing personal. It outlives the process that asked, so a text that its provider repeats after a crash keeps
+//! its position. Texts that wait for it do not depend on that.
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use sea_orm::FromQueryResult;
 
-use super::{Db, Tx, row, statement};
+use super::{Db, Tx, execute, query_one, query_value, query_values, row_limit};
 use crate::domain::{clock::Time, error::Result, ids::RideId, number::ProviderName, person::Role};
 
-/// Positions of one arrival: a text of any length that a webhook or an answer can carry has fewer parts.
+/// Number of positions that an arrival reserves. Any text that fits into a webhook or an answer has fewer parts.
 pub const POSITIONS: i32 = 1 << 17;
 
-/// A text that has arrived and is not taken yet.
+/// Text that has arrived and is not stored yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// The conversation: the ride, and the party it is for.
+    /// The ride, and the party that the text is for.
     pub conversation: (RideId, Role),
-    /// Its first position there.
+    /// First of its positions in the conversation.
     pub seq: i64,
-    /// When it came first.
+    /// When it first arrived.
     pub at: Time,
 }
 
-/// Notes that a text has arrived, with the positions from `seq` on, and that what comes behind it waits until
-/// `held_until`.
+/// Records that a text has arrived and reserves its positions. Later texts wait for it until `held_until`.
 ///
-/// A repeat keeps its position unless its conversation is another by now. It does not prolong the wait; if that is over,
-/// what arrives from now on waits again, and nothing that came before.
-pub async fn note(tx: &Tx, provider: &ProviderName, key: &str, arrival: &Arrival, held_until: Time) -> Result<()> {
+/// A repeat keeps its positions unless its conversation has changed. It does not prolong the wait. If the wait is over,
+/// texts that arrive from now on wait again, and earlier ones do not.
+pub async fn record(tx: &Tx, provider: &ProviderName, key: &str, arrival: &Arrival, held_until: Time) -> Result<()> {
     let is_same = "arrivals.ride_id = excluded.ride_id AND arrivals.to_role = excluded.to_role";
     let is_held = "arrivals.held_until > excluded.arrived_at";
     let sql = format!(
@@ -42,17 +41,9 @@ pub async fn note(tx: &Tx, provider: &ProviderName, key: &str, arrival: &Arrival
             held_until = CASE WHEN {is_held} THEN arrivals.held_until ELSE excluded.held_until END"
     );
     let (ride, to) = arrival.conversation;
-    let values = [
-        provider.as_str().into(),
-        key.into(),
-        ride.0.into(),
-        to.as_str().into(),
-        arrival.seq.into(),
-        last_of(arrival.seq).into(),
-        held_until.into(),
-        arrival.at.into(),
-    ];
-    tx.conn().execute_raw(statement(tx, &sql, values)).await?;
+    let (seq, last) = (arrival.seq.into(), last_of(arrival.seq).into());
+    let values = [provider.into(), key.into(), ride.into(), to.into(), seq, last, held_until.into(), arrival.at.into()];
+    execute(tx, &sql, values).await?;
     Ok(())
 }
 
@@ -60,45 +51,30 @@ fn last_of(seq: i64) -> i64 {
     seq + i64::from(POSITIONS) - 1
 }
 
-#[derive(FromQueryResult)]
-struct Row {
-    ride_id: i64,
-    to_role: String,
-    seq: i64,
-    arrived_at: Time,
-}
-
-impl Row {
-    fn read(&self) -> Result<Arrival> {
-        let to = row::word(Role::parse, "to_role", &self.to_role)?;
-        Ok(Arrival { conversation: (RideId(self.ride_id), to), seq: self.seq, at: self.arrived_at })
-    }
-}
-
-/// The arrival of a text.
 pub async fn find(db: &impl Db, provider: &ProviderName, key: &str) -> Result<Option<Arrival>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        ride_id: RideId,
+        to_role: Role,
+        seq: i64,
+        arrived_at: Time,
+    }
     let sql = "SELECT ride_id, to_role, seq, arrived_at FROM arrivals WHERE provider = $1 AND event_key = $2";
-    let values = [provider.as_str().into(), key.into()];
-    let found = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await?;
-    found.map(|found| found.read()).transpose()
+    let found: Option<Row> = query_one(db, sql, [provider.into(), key.into()]).await?;
+    Ok(found.map(|row| Arrival { conversation: (row.ride_id, row.to_role), seq: row.seq, at: row.arrived_at }))
 }
 
-/// Removes the arrival of a text that is taken: what waits for it need not any more.
+/// Removes the arrival of a text that is stored now, so that later texts need not wait for it.
 pub async fn remove(tx: &Tx, provider: &ProviderName, key: &str) -> Result<()> {
     let sql = "DELETE FROM arrivals WHERE provider = $1 AND event_key = $2";
-    tx.conn().execute_raw(statement(tx, sql, [provider.as_str().into(), key.into()])).await?;
+    execute(tx, sql, [provider.into(), key.into()]).await?;
     Ok(())
 }
 
-/// Positions of the arrivals of a conversation, in order: not more than a crowd.
+/// Reads the first positions of the arrivals of a conversation, in order, at most 1000.
 pub(super) async fn positions(tx: &Tx, (ride, to): (RideId, Role)) -> Result<Vec<i64>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        seq: i64,
-    }
     let sql = "SELECT seq FROM arrivals WHERE ride_id = $1 AND to_role = $2 ORDER BY seq LIMIT 1000";
-    let rows = Row::find_by_statement(statement(tx, sql, [ride.0.into(), to.as_str().into()])).all(tx.conn()).await?;
-    Ok(rows.into_iter().map(|row| row.seq).collect())
+    query_values(tx, sql, [ride.into(), to.into()]).await
 }
 
 /// Moves the arrival at this position to a position of another conversation.
@@ -109,38 +85,24 @@ pub(super) async fn hand_on(
 ) -> Result<()> {
     let sql = "UPDATE arrivals SET ride_id = $4, to_role = $5, seq = $6, held_after_seq = $7
         WHERE ride_id = $1 AND to_role = $2 AND seq = $3";
-    let values = [
-        from.0.0.into(),
-        from.1.as_str().into(),
-        seq.into(),
-        to.0.0.into(),
-        to.1.as_str().into(),
-        new_seq.into(),
-        last_of(new_seq).into(),
-    ];
-    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    let new = [to.0.into(), to.1.into(), new_seq.into(), last_of(new_seq).into()];
+    execute(tx, sql, [from.0.into(), from.1.into(), seq.into()].into_iter().chain(new)).await?;
     Ok(())
 }
 
-/// When the first of the arrivals that something waits for is waited for no longer.
+/// Finds the earliest time at which parts need no longer wait for an arrival.
 pub(super) async fn next_release(tx: &Tx, now: Time) -> Result<Option<Time>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        at: Option<Time>,
-    }
     let sql = "SELECT MIN(a.held_until) AS at FROM arrivals a
         WHERE a.held_until > $1 AND EXISTS (
             SELECT 1 FROM outbox o
             WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'owed' AND o.seq > a.held_after_seq)";
-    let found = Row::find_by_statement(statement(tx, sql, [now.into()])).one(tx.conn()).await?;
-    Ok(found.and_then(|found| found.at))
+    Ok(query_value::<Option<Time>>(tx, sql, [now.into()]).await?.flatten())
 }
 
-/// Forgets arrivals that nobody waits for since before this time, at most `limit`: their texts were not repeated.
+/// Deletes up to `limit` arrivals that no text has waited for since before `before`, because their provider did not repeat
+/// them.
 pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = "DELETE FROM arrivals WHERE (provider, event_key) IN
         (SELECT provider, event_key FROM arrivals WHERE held_until < $1 ORDER BY held_until LIMIT $2)";
-    let deleted = tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?;
-    Ok(deleted.rows_affected())
+    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

@@ -1,24 +1,24 @@
-//! What clients compared lately with what is stored. Rows hold keyed digests, never phones.
+//! Recent comparisons of phones by clients with stored ones. Rows hold keyed digests, never phones.
 
 use chrono::Duration;
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult};
 
-use super::{Db, Tx, statement};
+use super::{Db, Tx, execute, params::Params, query_all, query_values, row_limit};
 use crate::domain::{
     clock::Time,
     comparison::{Allowance, Comparison},
-    error::{Error, Result},
+    error::Result,
     ids::ClientId,
 };
 
-/// How many comparisons one statement looks up: SQLite joins 500 selects at most.
+/// Maximum number of comparisons that one statement looks up. SQLite combines 500 selects at most.
 const LOOKED_UP: usize = 100;
 
-/// Counts a comparison of this client, unless it is counted already. If the client has used up its allowance, nothing is
-/// counted, and the answer says how long that lasts.
+/// Counts a comparison of this client, unless it is counted already. If the client has used up its allowance, counts nothing
+/// and returns how long that lasts.
 ///
-/// Comparisons of one client with one subject come here one after the other, so that those which arrive together do not
-/// all find room. A transaction that counts several must do so in their order.
+/// Comparisons of one client with one subject are counted one after the other, so that concurrent ones cannot exceed the
+/// allowance. A transaction that counts several must do so in their order.
 pub async fn count(tx: &Tx, client: ClientId, comparison: &Comparison, now: Time) -> Result<Option<Duration>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -26,14 +26,13 @@ pub async fn count(tx: &Tx, client: ClientId, comparison: &Comparison, now: Time
         at: Time,
     }
     let (subject, Allowance { most, within }) = (comparison.subject.to_string(), comparison.subject.allowance());
-    let of_subject = || [client.0.into(), subject.as_str().into()];
+    let of_subject = || [client.into(), subject.as_str().into()];
     if tx.conn().get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
-        let values = [format!("comparisons:{client}").into(), subject.as_str().into()];
-        tx.conn().execute_raw(statement(tx, sql, values)).await?;
+        execute(tx, sql, [format!("comparisons:{client}").into(), subject.as_str().into()]).await?;
     }
     let sql = "SELECT digest, at FROM comparisons WHERE client_id = $1 AND subject = $2 ORDER BY at";
-    let rows = Row::find_by_statement(statement(tx, sql, of_subject())).all(tx.conn()).await?;
+    let rows: Vec<Row> = query_all(tx, sql, of_subject()).await?;
     let live: Vec<_> = rows.iter().filter(|row| row.at > now - within).collect();
     if live.iter().any(|row| row.digest == comparison.digest) {
         return Ok(None);
@@ -43,16 +42,14 @@ pub async fn count(tx: &Tx, client: ClientId, comparison: &Comparison, now: Time
     }
     if live.len() < rows.len() {
         let sql = "DELETE FROM comparisons WHERE client_id = $1 AND subject = $2 AND at <= $3";
-        let values = of_subject().into_iter().chain([(now - within).into()]);
-        tx.conn().execute_raw(statement(tx, sql, values)).await?;
+        execute(tx, sql, of_subject().into_iter().chain([(now - within).into()])).await?;
     }
     let sql = "INSERT INTO comparisons (client_id, subject, digest, at) VALUES ($1, $2, $3, $4)";
-    let values = of_subject().into_iter().chain([comparison.digest.clone().into(), now.into()]);
-    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    execute(tx, sql, of_subject().into_iter().chain([comparison.digest.clone().into(), now.into()])).await?;
     Ok(None)
 }
 
-/// Those of these comparisons that are not counted. Each is looked up by the primary key.
+/// Returns those of these comparisons that are not counted. Each is looked up by the primary key.
 pub async fn uncounted(
     db: &impl Db,
     client: ClientId,
@@ -72,33 +69,26 @@ async fn uncounted_of(
     comparisons: &[Comparison],
     now: Time,
 ) -> Result<Vec<Comparison>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        nth: i64,
-    }
-    let counted = (0..comparisons.len()).map(|index| {
-        let (subject, digest, since) = (index * 3 + 2, index * 3 + 3, index * 3 + 4);
+    let mut params = Params::new([client.into()]);
+    let counted = comparisons.iter().enumerate().map(|(index, Comparison { subject, digest })| {
         format!(
             "SELECT CAST({index} AS BIGINT) AS nth FROM comparisons
-            WHERE client_id = $1 AND subject = ${subject} AND digest = ${digest} AND at > ${since}"
+            WHERE client_id = $1 AND subject = {} AND digest = {} AND at > {}",
+            params.add(subject.to_string()),
+            params.add(digest.clone()),
+            params.add(now - subject.allowance().within)
         )
     });
     let sql = counted.collect::<Vec<_>>().join(" UNION ALL ");
-    let values = comparisons.iter().flat_map(|comparison| {
-        let since = now - comparison.subject.allowance().within;
-        [comparison.subject.to_string().into(), comparison.digest.clone().into(), since.into()]
-    });
-    let values = std::iter::once(client.0.into()).chain(values);
-    let rows = Row::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
-    let is_counted = |index: usize| rows.iter().any(|row| usize::try_from(row.nth).is_ok_and(|row| row == index));
-    let numbered = comparisons.iter().enumerate().filter(|(index, _)| !is_counted(*index));
+    let counted: Vec<i64> = query_values(db, &sql, params).await?;
+    let is_counted = |index: i64| counted.contains(&index);
+    let numbered = (0..).zip(comparisons).filter(|(index, _)| !is_counted(*index));
     Ok(numbered.map(|(_, comparison)| comparison.clone()).collect())
 }
 
-/// Forgets comparisons from before `before`, at most `limit`; answers how many.
+/// Deletes up to `limit` comparisons from before `before` and returns their number.
 pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM comparisons WHERE (client_id, subject, digest) IN
         (SELECT client_id, subject, digest FROM comparisons WHERE at < $1 ORDER BY at LIMIT $2)";
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
+    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

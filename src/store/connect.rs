@@ -21,26 +21,26 @@ use crate::{
     wakeup::Wakeup,
 };
 
-/// A connection that does not answer a plain question in this time is given up.
+/// When a connection that does not answer a simple query is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a connection of its own may take to be there.
+/// How long opening a [`Line`] may take.
 const LINE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How to reach the database.
+/// Settings of the database connection.
 #[derive(Clone, Debug)]
 pub struct DatabaseOptions {
     /// `sqlite://path` or `postgres://...`.
     pub url: secrecy::SecretString,
-    /// The most connections to hold open.
+    /// Maximum number of open connections.
     pub max_connections: u32,
-    /// Between us and PostgreSQL is a pooler that hands out its connections by transaction, such as PgBouncer in
+    /// Whether there is a pooler before PostgreSQL that hands out connections by transaction, such as PgBouncer in
     /// transaction mode.
     pub pooler: bool,
 }
 
 impl DatabaseOptions {
-    /// The file of an embedded database.
+    /// Returns the file of an embedded database.
     pub fn sqlite_path(url: &str) -> Option<&Path> {
         let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
         Some(Path::new(path.split('?').next().unwrap_or(path)))
@@ -48,7 +48,7 @@ impl DatabaseOptions {
 }
 
 impl Store {
-    /// Connects; does not touch the schema.
+    /// Connects, and leaves the schema as it is.
     pub async fn connect(options: &DatabaseOptions, keys: &Keys) -> Result<Self> {
         use secrecy::ExposeSecret as _;
 
@@ -60,7 +60,7 @@ impl Store {
         let mut connect = connection(options, options.max_connections, Duration::from_secs(5));
         connect
             .map_sqlx_postgres_pool_opts(|pool| {
-                // Instead of the ping: as many round trips, and it tells more.
+                // It replaces the ping: it takes as many round trips and finds more.
                 pool.test_before_acquire(false).before_acquire(|connection, _| Box::pin(takes_writes(connection)))
             })
             .map_sqlx_sqlite_pool_opts(|pool| {
@@ -83,7 +83,7 @@ impl Store {
         Ok(Self { db, vault, writer, events_pending: Wakeup::new(), options: options.clone(), _anchor: anchor })
     }
 
-    /// A connection of its own, outside of the pool: to PostgreSQL.
+    /// Opens a separate connection to PostgreSQL, outside the pool.
     pub async fn line(&self) -> Result<Line> {
         let mut connect = connection(&self.options, 1, LINE_PATIENCE);
         connect.min_connections(1).map_sqlx_postgres_pool_opts(|pool| pool.test_before_acquire(false));
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-/// What all connections have in common.
+/// Options that all connections share.
 fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> ConnectOptions {
     use secrecy::ExposeSecret as _;
 
@@ -104,8 +104,8 @@ fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> Conn
         .sqlx_logging(false);
     if options.pooler {
         connect.map_sqlx_postgres_opts(|postgres| {
-            // Nothing that a pooler does not know when a connection begins, and no statement kept for the next
-            // transaction, which has another connection.
+            // No start-up parameter that a pooler does not know, and no statement kept for the next transaction, which has
+            // a different connection.
             postgres.extra_float_digits(None).statement_cache_capacity(0)
         });
     } else {
@@ -117,8 +117,8 @@ fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> Conn
     connect
 }
 
-/// A connection that does nothing but be there: as long as one is, SQLite keeps its log and the index of it, and others can
-/// be opened and read though the disk has no room to make these anew.
+/// Opens a connection that is never used. While there is one, SQLite keeps its write-ahead log and the log's index, so other
+/// connections can be opened and read even if a full disk has no room to create these files again.
 async fn anchor(url: &str) -> Result<SqliteConnection> {
     let failed = |cause: sqlx::Error| Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause))));
     let mut connection = SqliteConnection::connect(url).await.map_err(failed)?;
@@ -127,8 +127,8 @@ async fn anchor(url: &str) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
-/// Whether a connection that was idle may be used again. One that is broken may not, nor one that leads to a standby or
-/// to a server that was made read-only: after a fail-over another connection leads to the new primary.
+/// Checks whether an idle connection may be used again: it is not broken, and leads neither to a standby nor to a server that
+/// was made read-only. After a failover, a new connection leads to the new primary.
 async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let asked = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SHOW transaction_read_only"));
     Ok(match timeout(PATIENCE, asked).await {
@@ -137,10 +137,10 @@ async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     })
 }
 
-/// Whether a connection may go back to the pool. When its disk fails or is full, SQLite rolls back by itself; the rollback
-/// that follows fails then, and sqlx counts a transaction for ever that is none, inside of which none can be begun.
+/// Checks whether a connection may go back to the pool. When its disk fails or is full, SQLite rolls back on its own. Our
+/// rollback then fails, sqlx counts a transaction that no longer exists, and the connection can begin no other one.
 async fn has_no_transaction(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    // What was asked of it before, such as a rollback, is done when this is.
+    // Once this is done, everything sent before, such as a rollback, is done too.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
 }

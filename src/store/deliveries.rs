@@ -1,13 +1,13 @@
-//! How endpoints are served: who reads the log for one now, what it did not take at once, and what came of each attempt.
+//! Deliveries to event endpoints: claims, retries, and the attempts that were made.
 //!
 //! An endpoint is claimed in the name of a process and under a lease, and finished under a guard on the number of its claim,
-//! like a part of the outbox.
-//! A claim that was lost writes nothing, and whoever has it delivers the same events again.
+//! like a part of the outbox. A lost claim stores nothing, and the process that has taken over delivers the same events
+//! again.
 
 use chrono::Duration;
 use sea_orm::{
     ActiveValue::Set,
-    FromQueryResult, QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
     entity::prelude::*,
     sea_query::{Expr, LockType},
 };
@@ -16,14 +16,14 @@ use super::{
     Db, Tx, endpoints,
     entity::{event_attempts, event_endpoints, event_retries},
     error::UnknownValue,
-    lock,
+    execute, lock,
     processes::Holder,
-    row, statement,
+    query_all, row_limit,
 };
 use crate::domain::{
     clock::Time,
     endpoint::{Attempt, DisabledReason, EndpointHealth, EndpointStatus, Retry, RetryState},
-    error::{Error, Result},
+    error::Result,
     event::EventType,
     ids::{ClientId, EndpointId, EventId},
     outbound::PostFailure,
@@ -32,46 +32,42 @@ use crate::domain::{
     target::TargetUrl,
 };
 
-/// Which endpoints to serve: those that do well are not to wait for the others.
+/// Endpoints that share capacity, so that failing and slow ones do not hold up the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// They take what they get, and soon.
     Fast,
-    /// They failed the last time, or took long.
+    /// The last delivery failed or took long.
     Slow,
 }
 
-/// The right to serve an endpoint until the lease is over, or the process that holds it is dead; and what that needs.
-pub struct Claimed {
-    /// The endpoint.
+/// Right to deliver to an endpoint until the lease is over, or until the process that holds it is dead, with everything that
+/// deliveries need.
+pub struct ClaimedEndpoint {
     pub id: EndpointId,
-    /// Which claim this is; the guard of [`finish`].
+    /// Number of the claim, which is the guard of [`finish`].
     claim: i32,
-    /// Whose it is.
     pub holder: Holder,
-    /// Where it is.
     pub url: TargetUrl,
-    /// What it hears of; all if not said.
+    /// Event types that it gets; all if `None`.
     pub types: Option<Vec<EventType>>,
-    /// Events about texts bring the text along.
+    /// Whether events about texts include the text.
     pub include_text: bool,
-    /// The last place in the log that was read for it.
+    /// Last position in the log that was read for it.
     pub position: i64,
-    /// How it does.
     pub health: EndpointHealth,
-    /// What signs for it: the present secret, and the former one while it lives.
+    /// The current secret, and the former one until it expires.
     pub secrets: Vec<WebhookSecret>,
 }
 
-/// What was claimed at once.
+/// Result of [`claim`].
 pub struct Claims {
-    /// How many endpoints.
+    /// Number of endpoints that were claimed.
     pub count: usize,
-    /// Those of them that can be served. The others stay claimed until the lease is over, and hold up nobody.
-    pub readable: Vec<Claimed>,
+    /// Those whose row can be read. The others stay claimed until the lease is over, and hold up none.
+    pub readable: Vec<ClaimedEndpoint>,
 }
 
-/// Claims up to about `limit` endpoints of a lane for which there is something to do.
+/// Claims up to about `limit` endpoints of a lane that have something to deliver.
 pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Duration, now: Time) -> Result<Claims> {
     let which = match lane {
         Lane::Fast => "e.failures = 0 AND NOT e.is_slow",
@@ -89,24 +85,20 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Dur
         RETURNING *",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    let values = [(now + lease).into(), now.into(), limit.into(), holder.into()];
-    let models = event_endpoints::Model::find_by_statement(statement(tx, &sql, values)).all(tx.conn()).await?;
+    let values = [(now + lease).into(), now.into(), row_limit(limit), holder.into()];
+    let models: Vec<event_endpoints::Model> = query_all(tx, &sql, values).await?;
     let count = models.len();
-    let readable = models.into_iter().filter_map(|model| {
-        let id = EndpointId(model.id);
-        readable(id, claimed(tx, model, holder, now))
-    });
+    let readable = models.into_iter().filter_map(|model| readable(model.id, claimed(tx, model, holder, now)));
     Ok(Claims { count, readable: readable.collect() })
 }
 
-fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) -> Result<Claimed> {
-    Ok(Claimed {
-        id: EndpointId(model.id),
+fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) -> Result<ClaimedEndpoint> {
+    Ok(ClaimedEndpoint {
+        id: model.id,
         claim: model.claim_number,
         holder,
-        url: TargetUrl::from_stored(model.url.clone()),
-        types: endpoints::types(model.types.as_deref())?,
+        url: model.url.clone(),
+        types: endpoints::types(model.types.clone())?,
         include_text: model.include_text,
         position: model.position,
         health: EndpointHealth { failures: model.failures, failing_since: model.failing_since },
@@ -114,102 +106,95 @@ fn claimed(tx: &Tx, model: event_endpoints::Model, holder: Holder, now: Time) ->
     })
 }
 
-/// One endpoint that cannot be read must not stop the others.
+/// Skips an endpoint that cannot be read, so that it does not stop the others.
 fn readable<T>(endpoint_id: EndpointId, read: Result<T>) -> Option<T> {
-    read.inspect_err(|cause| tracing::error!(%cause, %endpoint_id, "an event endpoint cannot be read")).ok()
+    read.inspect_err(|cause| tracing::error!(%cause, %endpoint_id, "failed to read an event endpoint")).ok()
 }
 
-fn retry(model: event_retries::Model) -> Result<Retry> {
-    Ok(Retry {
-        event_id: EventId(model.event_id),
-        state: row::word(RetryState::parse, "state", &model.state)?,
-        attempts: model.attempts,
-        first_at: model.first_at,
-        due_at: model.due_at,
-    })
+impl From<event_retries::Model> for Retry {
+    fn from(model: event_retries::Model) -> Self {
+        let event_retries::Model { event_id, state, attempts, first_at, due_at, .. } = model;
+        Self { event_id, state, attempts, first_at, due_at }
+    }
 }
 
-/// What is to be tried again now, in the order of the log.
+/// Finds the retries of an endpoint that are due, in the order of the log.
 pub async fn due(db: &impl Db, endpoint: EndpointId, limit: u64, now: Time) -> Result<Vec<Retry>> {
     let sql = "SELECT r.* FROM event_retries r JOIN events e ON e.id = r.event_id
         WHERE r.endpoint_id = $1 AND r.state = 'owed' AND r.due_at <= $2 ORDER BY e.position LIMIT $3";
-    let values = [endpoint.0.into(), now.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
-    let models = event_retries::Model::find_by_statement(statement(db, sql, values)).all(db.conn()).await?;
-    models.into_iter().map(retry).collect()
+    let values = [endpoint.into(), now.into(), row_limit(limit)];
+    let models: Vec<event_retries::Model> = query_all(db, sql, values).await?;
+    Ok(models.into_iter().map(Retry::from).collect())
 }
 
-/// What came of a claim.
-pub struct Served {
-    /// The attempts, in order, each with what becomes of its event: taken, or this.
-    pub attempts: Vec<(Tried, Option<Retry>)>,
-    /// The last place in the log that is done with, delivered or to be tried again.
+/// Outcome of a round of deliveries to a claimed endpoint.
+pub struct RoundOutcome {
+    /// Attempts in order, each with the retry of its event unless the event was accepted.
+    pub attempts: Vec<(DeliveryAttempt, Option<Retry>)>,
+    /// Last position in the log that is done, because its event was delivered or is a retry now.
     pub position: i64,
-    /// How the endpoint does now.
     pub health: EndpointHealth,
-    /// It took long, if anything was tried.
+    /// Whether a delivery took long. `None` if there was none.
     pub is_slow: Option<bool>,
-    /// When it may be served again.
+    /// When the endpoint may be claimed again.
     pub due_at: Time,
-    /// It takes events again after it was left alone: all that it is owed of what was first tried since then is due.
+    /// Set if the endpoint works again after a pause: then retries of events first attempted since this time are due.
     pub back_since: Option<Time>,
-    /// It failed for so long that it is disabled.
+    /// Whether it has failed for so long that it is to be disabled.
     pub is_hopeless: bool,
 }
 
-/// An attempt to be stored.
-pub struct Tried {
-    /// What.
+/// Attempt to store. Fields without a comment are those of [`Attempt`].
+pub struct DeliveryAttempt {
     pub event_id: EventId,
-    /// When it was first tried, if it was put aside before: the guard of what is stored of that.
+    /// Time of the first attempt, if this was a retry: the guard of the retry's row.
     pub first_at: Option<Time>,
-    /// When.
     pub at: Time,
-    /// Status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why the event was not taken, unless it was.
     pub failure: Option<PostFailure>,
-    /// How long it took, in milliseconds.
     pub duration_ms: i64,
 }
 
-/// Writes down what came of a claim, and gives it back. `false` if it was lost: then nothing changes.
-pub async fn finish(tx: &Tx, claimed: &Claimed, served: &Served, now: Time) -> Result<bool> {
-    use event_endpoints::{Column, Entity};
+/// Stores the outcome of a round and gives the claim back. Returns `false` and changes nothing if the claim was lost.
+pub async fn finish(tx: &Tx, claimed: &ClaimedEndpoint, outcome: &RoundOutcome, now: Time) -> Result<bool> {
+    use event_endpoints::{ActiveModel, Column, Entity};
 
-    let mut update = Entity::update_many()
-        .col_expr(Column::Position, Expr::value(served.position))
-        .col_expr(Column::Failures, Expr::value(served.health.failures))
-        .col_expr(Column::FailingSince, Expr::value(served.health.failing_since))
-        .col_expr(Column::DueAt, Expr::value(served.due_at))
-        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>));
-    if let Some(is_slow) = served.is_slow {
-        update = update.col_expr(Column::IsSlow, Expr::value(is_slow));
+    let mut changes = ActiveModel {
+        position: Set(outcome.position),
+        failures: Set(outcome.health.failures),
+        failing_since: Set(outcome.health.failing_since),
+        due_at: Set(outcome.due_at),
+        claimed_by: Set(None),
+        ..Default::default()
+    };
+    if let Some(is_slow) = outcome.is_slow {
+        changes.is_slow = Set(is_slow);
     }
-    if served.is_hopeless {
-        update = update
-            .col_expr(Column::Status, Expr::value(EndpointStatus::Disabled.as_str()))
-            .col_expr(Column::DisabledReason, Expr::value(DisabledReason::Failing.as_str()))
-            .col_expr(Column::Version, Expr::cust("version + 1"))
-            .col_expr(Column::UpdatedAt, Expr::value(now));
+    let mut update = Entity::update_many();
+    if outcome.is_hopeless {
+        changes.status = Set(EndpointStatus::Disabled);
+        changes.disabled_reason = Set(Some(DisabledReason::Failing));
+        changes.updated_at = Set(now);
+        update = update.col_expr(Column::Version, Expr::cust("version + 1"));
     }
-    let mine = update.filter(Column::Id.eq(claimed.id.0)).filter(Column::ClaimNumber.eq(claimed.claim));
+    let mine = update.set(changes).filter(Column::Id.eq(claimed.id)).filter(Column::ClaimNumber.eq(claimed.claim));
     if mine.exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }
-    insert_attempts(tx, claimed.id, served.attempts.iter().map(|(tried, _)| tried)).await?;
-    for (tried, becomes) in &served.attempts {
-        match (tried.first_at, becomes) {
+    insert_attempts(tx, claimed.id, outcome.attempts.iter().map(|(attempt, _)| attempt)).await?;
+    for (attempt, retry) in &outcome.attempts {
+        match (attempt.first_at, retry) {
             (None, None) => {}
             (None, Some(retry)) => put_retry(tx, claimed.id, retry).await?,
             (Some(first_at), Some(retry)) => change_retry(tx, claimed.id, first_at, retry).await?,
-            (Some(first_at), None) => drop_retry(tx, claimed.id, first_at, tried.event_id).await?,
+            (Some(first_at), None) => drop_retry(tx, claimed.id, first_at, attempt.event_id).await?,
         }
     }
-    if let Some(since) = served.back_since {
+    if let Some(since) = outcome.back_since {
         event_retries::Entity::update_many()
             .col_expr(event_retries::Column::DueAt, Expr::value(now))
-            .filter(event_retries::Column::EndpointId.eq(claimed.id.0))
-            .filter(event_retries::Column::State.eq(RetryState::Owed.as_str()))
+            .filter(event_retries::Column::EndpointId.eq(claimed.id))
+            .filter(event_retries::Column::State.eq(RetryState::Owed))
             .filter(event_retries::Column::DueAt.gt(now))
             .filter(event_retries::Column::FirstAt.gte(since))
             .exec(tx.conn())
@@ -218,77 +203,75 @@ pub async fn finish(tx: &Tx, claimed: &Claimed, served: &Served, now: Time) -> R
     Ok(true)
 }
 
-async fn insert_attempts(tx: &Tx, endpoint: EndpointId, tried: impl Iterator<Item = &Tried>) -> Result<()> {
-    let models: Vec<_> = tried.map(|tried| attempt_row(endpoint, tried)).collect();
+async fn insert_attempts(
+    tx: &Tx,
+    endpoint_id: EndpointId,
+    attempts: impl Iterator<Item = &DeliveryAttempt>,
+) -> Result<()> {
+    let row = |attempt: &DeliveryAttempt| event_attempts::ActiveModel {
+        endpoint_id: Set(endpoint_id),
+        event_id: Set(attempt.event_id),
+        at: Set(attempt.at),
+        status: Set(attempt.status.map(i32::from)),
+        failure: Set(attempt.failure),
+        duration_ms: Set(attempt.duration_ms),
+        ..Default::default()
+    };
+    let models: Vec<_> = attempts.map(row).collect();
     if !models.is_empty() {
         event_attempts::Entity::insert_many(models).exec_without_returning(tx.conn()).await?;
     }
     Ok(())
 }
 
-fn attempt_row(endpoint: EndpointId, tried: &Tried) -> event_attempts::ActiveModel {
-    event_attempts::ActiveModel {
-        endpoint_id: Set(endpoint.0),
-        event_id: Set(tried.event_id.0),
-        at: Set(tried.at),
-        status: Set(tried.status.map(i32::from)),
-        failure: Set(tried.failure.map(|failure| failure.as_str().to_owned())),
-        duration_ms: Set(tried.duration_ms),
-        ..Default::default()
-    }
-}
-
-/// Stores that an event is to be tried again, or was given up, over whatever was stored of it before.
+/// Stores a retry in place of an earlier one of the same event.
 pub async fn put_retry(tx: &Tx, endpoint: EndpointId, retry: &Retry) -> Result<()> {
     let sql = "INSERT INTO event_retries (endpoint_id, event_id, state, attempts, first_at, due_at)
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (endpoint_id, event_id) DO UPDATE
         SET state = excluded.state, attempts = excluded.attempts, first_at = excluded.first_at, due_at = excluded.due_at";
-    let values = [
-        endpoint.0.into(),
-        retry.event_id.0.into(),
-        retry.state.as_str().into(),
-        retry.attempts.into(),
-        retry.first_at.into(),
-        retry.due_at.into(),
-    ];
-    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    let Retry { event_id, state, attempts, first_at, due_at } = *retry;
+    let values = [endpoint.into(), event_id.into(), state.into(), attempts.into(), first_at.into(), due_at.into()];
+    execute(tx, sql, values).await?;
     Ok(())
 }
 
-/// Stores what became of an event that was tried again, unless somebody asked for it anew meanwhile.
+/// Stores the outcome of a retry, unless the event has been requested again since.
 async fn change_retry(tx: &Tx, endpoint: EndpointId, first_at: Time, retry: &Retry) -> Result<()> {
-    use event_retries::{Column, Entity};
+    use event_retries::{ActiveModel, Column, Entity};
 
+    let changes = ActiveModel {
+        state: Set(retry.state),
+        attempts: Set(retry.attempts),
+        due_at: Set(retry.due_at),
+        ..Default::default()
+    };
     Entity::update_many()
-        .col_expr(Column::State, Expr::value(retry.state.as_str()))
-        .col_expr(Column::Attempts, Expr::value(retry.attempts))
-        .col_expr(Column::DueAt, Expr::value(retry.due_at))
-        .filter(Column::EndpointId.eq(endpoint.0))
-        .filter(Column::EventId.eq(retry.event_id.0))
+        .set(changes)
+        .filter(Column::EndpointId.eq(endpoint))
+        .filter(Column::EventId.eq(retry.event_id))
         .filter(Column::FirstAt.eq(first_at))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Forgets that an event was to be tried again, unless somebody asked for it anew meanwhile.
+/// Deletes a retry, unless the event has been requested again since.
 async fn drop_retry(tx: &Tx, endpoint: EndpointId, first_at: Time, event: EventId) -> Result<()> {
-    event_retries::Entity::delete_by_id((endpoint.0, event.0))
+    event_retries::Entity::delete_by_id((endpoint, event))
         .filter(event_retries::Column::FirstAt.eq(first_at))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Which retries to list.
+/// Retries to list.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryFilter {
-    /// In this state.
     pub state: Option<RetryState>,
 }
 
-/// What an endpoint did not take, a page at a time, by event.
+/// Lists a page of an endpoint's retries, by event.
 pub async fn list_retries(
     db: &impl Db,
     endpoint: EndpointId,
@@ -297,81 +280,73 @@ pub async fn list_retries(
 ) -> Result<Page<Retry>> {
     use event_retries::{Column, Entity};
 
-    let mut select = Entity::find().filter(Column::EndpointId.eq(endpoint.0));
-    if let Some(state) = filter.state {
-        select = select.filter(Column::State.eq(state.as_str()));
-    }
+    let select = Entity::find()
+        .filter(Column::EndpointId.eq(endpoint))
+        .apply_if(filter.state, |select, state| select.filter(Column::State.eq(state)));
     let models = super::page(select, Column::EventId, page).all(db.conn()).await?;
-    let retries = models.into_iter().map(retry).collect::<Result<Vec<_>>>()?;
-    Ok(Page::cut(retries, page, |retry| retry.event_id.0))
+    Ok(Page::cut(models.into_iter().map(Retry::from).collect(), page, |retry| retry.event_id.0))
 }
 
-/// Whose attempts to list.
+/// Attempts to list.
 #[derive(Clone, Copy, Debug)]
 pub enum AttemptsOf {
-    /// Everything that was tried there.
     Endpoint(EndpointId),
-    /// That event, wherever it was tried.
+    /// Attempts to deliver an event, at any endpoint.
     Event(EventId),
 }
 
 fn attempt(model: event_attempts::Model) -> Result<Attempt> {
-    let failure = model.failure.as_deref();
     Ok(Attempt {
         id: model.id,
-        endpoint_id: EndpointId(model.endpoint_id),
-        event_id: EventId(model.event_id),
+        endpoint_id: model.endpoint_id,
+        event_id: model.event_id,
         at: model.at,
-        status: model.status.map(u16::try_from).transpose().map_err(|_| UnknownValue("status"))?,
-        failure: failure.map(|failure| row::word(PostFailure::parse, "failure", failure)).transpose()?,
+        status: model.status.map(u16::try_from).transpose().map_err(|_| UnknownValue::of("status"))?,
+        failure: model.failure,
         duration_ms: model.duration_ms,
     })
 }
 
-/// Attempts, a page at a time.
+/// Lists a page of attempts.
 pub async fn list_attempts(db: &impl Db, of: AttemptsOf, page: &PageRequest) -> Result<Page<Attempt>> {
     use event_attempts::{Column, Entity};
 
-    let select = match of {
-        AttemptsOf::Endpoint(id) => Entity::find().filter(Column::EndpointId.eq(id.0)),
-        AttemptsOf::Event(id) => Entity::find().filter(Column::EventId.eq(id.0)),
-    };
+    let select = Entity::find().filter(match of {
+        AttemptsOf::Endpoint(id) => Column::EndpointId.eq(id),
+        AttemptsOf::Event(id) => Column::EventId.eq(id),
+    });
     let models = super::page(select, Column::Id, page).all(db.conn()).await?;
     let attempts = models.into_iter().map(attempt).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(attempts, page, |attempt| attempt.id))
 }
 
-/// The enabled endpoints that hear of events of this type, or only those of one client; none of them is deleted until this
+/// Finds the enabled endpoints that get events of this type, of one client or of all. None of them is deleted until this
 /// transaction ends.
 pub async fn hearers(tx: &Tx, kind: EventType, of: Option<ClientId>) -> Result<Vec<EndpointId>> {
     use event_endpoints::{Column, Entity};
 
-    let mut select = Entity::find().filter(Column::Status.eq(EndpointStatus::Enabled.as_str()));
-    if let Some(client) = of {
-        select = select.filter(Column::ClientId.eq(client.0));
-    }
+    let select = Entity::find()
+        .filter(Column::Status.eq(EndpointStatus::Enabled))
+        .apply_if(of, |select, client| select.filter(Column::ClientId.eq(client)));
     let models = select.order_by_asc(Column::Id).lock(LockType::KeyShare).all(tx.conn()).await?;
     let hears = |model: &event_endpoints::Model| {
-        let types = readable(EndpointId(model.id), endpoints::types(model.types.as_deref()));
+        let types = readable(model.id, endpoints::types(model.types.clone()));
         types.is_some_and(|types| types.is_none_or(|types| types.contains(&kind)))
     };
-    Ok(models.into_iter().filter(hears).map(|model| EndpointId(model.id)).collect())
+    Ok(models.into_iter().filter(hears).map(|model| model.id).collect())
 }
 
-/// Forgets attempts from before `before`, at most `limit`; answers how many.
+/// Deletes up to `limit` attempts from before `before` and returns their number.
 pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM event_attempts WHERE id IN
         (SELECT id FROM event_attempts WHERE at < $1 ORDER BY at LIMIT $2)";
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
+    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }
 
-/// Forgets what was to be tried again of events that the log has forgotten, at most `limit`; answers how many. It looks at
-/// all that is to be tried again.
+/// Deletes up to `limit` retries of events that are no longer in the log and returns their number. Reads all retries.
 pub async fn prune_retries(tx: &Tx, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM event_retries WHERE (endpoint_id, event_id) IN
         (SELECT r.endpoint_id, r.event_id FROM event_retries r
             WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = r.event_id) LIMIT $1)";
-    let limit = i64::try_from(limit).map_err(Error::internal)?;
-    Ok(tx.conn().execute_raw(statement(tx, sql, [limit.into()])).await?.rows_affected())
+    execute(tx, sql, [row_limit(limit)]).await
 }

@@ -1,4 +1,4 @@
-//! Event endpoints: what they are, and their secrets. How they are served is in [`deliveries`](super::deliveries).
+//! Event endpoints and their secrets. Deliveries to them are in [`deliveries`](super::deliveries).
 
 use std::collections::HashMap;
 
@@ -9,46 +9,42 @@ use sea_orm::{
 
 use super::{
     Db, Tx,
+    columns::EventTypes,
     entity::{
         clients,
         event_endpoints::{ActiveModel, Column, Entity, Model},
     },
     error::UnknownValue,
-    events, row, statement,
+    events, query_one,
     vault::Purpose,
 };
 use crate::domain::{
     clock::Time,
-    endpoint::{DisabledReason, EndpointOwner, EndpointStatus, EventEndpoint, NewEndpoint},
+    endpoint::{EndpointOwner, EndpointStatus, EventEndpoint, NewEndpoint},
     error::{Error, Result},
     event::EventType,
     ids::{ClientId, EndpointId},
     page::{Page, PageRequest},
-    scope::Scope,
+    scope::{Scope, Scopes},
     signature::WebhookSecret,
     target::TargetUrl,
-    text::Description,
 };
 
-/// The types of an endpoint, as they are stored: words with spaces between them.
-pub(super) fn types(stored: Option<&str>) -> Result<Option<Vec<EventType>>> {
-    let Some(stored) = stored else { return Ok(None) };
-    // A type that this build does not know (after going back a version) is left out rather than refused.
-    let types: Vec<_> = stored.split(' ').filter_map(EventType::parse).collect();
-    if types.is_empty() { Err(UnknownValue("types").into()) } else { Ok(Some(types)) }
+/// Returns the event types of an endpoint; `None` for all. Fails if this build knows none of those that are stored.
+pub(super) fn types(stored: Option<EventTypes>) -> Result<Option<Vec<EventType>>> {
+    match stored {
+        Some(EventTypes(types)) if types.is_empty() => Err(UnknownValue::of("types").into()),
+        stored => Ok(stored.map(|EventTypes(types)| types)),
+    }
 }
 
-fn spell_types(types: Option<&[EventType]>) -> Option<String> {
-    types.map(|types| types.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" "))
+/// Checks whether a client may read texts.
+fn reads_texts(scopes: &Scopes, revoked_at: Option<Time>) -> bool {
+    revoked_at.is_none() && scopes.has(Scope::MessagesRead)
 }
 
-/// The client is not revoked, and these are its scopes.
-fn reads_texts(scopes: &str, revoked_at: Option<Time>) -> bool {
-    revoked_at.is_none() && scopes.split(' ').any(|scope| scope == Scope::MessagesRead.as_str())
-}
-
-/// The owners of these endpoints, by row id.
-async fn owners(db: &impl Db, models: &[Model]) -> Result<HashMap<i64, EndpointOwner>> {
+/// Reads the owners of these endpoints.
+async fn owners(db: &impl Db, models: &[Model]) -> Result<HashMap<ClientId, EndpointOwner>> {
     let ids: Vec<_> = models.iter().filter_map(|model| model.client_id).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
@@ -56,30 +52,27 @@ async fn owners(db: &impl Db, models: &[Model]) -> Result<HashMap<i64, EndpointO
     let clients = clients::Entity::find().filter(clients::Column::Id.is_in(ids)).all(db.conn()).await?;
     let owner = |client: clients::Model| {
         let reads_texts = reads_texts(&client.scopes, client.revoked_at);
-        (client.id, EndpointOwner { id: ClientId(client.id), client_id: client.client_id, reads_texts })
+        (client.id, EndpointOwner { id: client.id, client_id: client.client_id, reads_texts })
     };
     Ok(clients.into_iter().map(owner).collect())
 }
 
-/// Endpoints with what stands elsewhere: their owners, and the end of the log.
+/// Adds what is stored elsewhere: the owners of endpoints, and how far they are behind the log.
 async fn whole(db: &impl Db, models: Vec<Model>) -> Result<Vec<EventEndpoint>> {
     let (owners, last_position) = (owners(db, &models).await?, events::last_position(db).await?);
     models.into_iter().map(|model| endpoint(model, &owners, last_position)).collect()
 }
 
-fn endpoint(model: Model, owners: &HashMap<i64, EndpointOwner>, last_position: i64) -> Result<EventEndpoint> {
-    let reason = model.disabled_reason.as_deref();
+fn endpoint(model: Model, owners: &HashMap<ClientId, EndpointOwner>, last_position: i64) -> Result<EventEndpoint> {
     Ok(EventEndpoint {
-        id: EndpointId(model.id),
+        id: model.id,
         owner: model.client_id.and_then(|id| owners.get(&id).cloned()),
-        url: TargetUrl::from_stored(model.url),
-        description: model.description.map(Description::from_stored),
-        types: types(model.types.as_deref())?,
+        url: model.url,
+        description: model.description,
+        types: types(model.types)?,
         include_text: model.include_text,
-        status: row::word(EndpointStatus::parse, "status", &model.status)?,
-        disabled_reason: reason
-            .map(|reason| row::word(DisabledReason::parse, "disabled_reason", reason))
-            .transpose()?,
+        status: model.status,
+        disabled_reason: model.disabled_reason,
         failing_since: model.failing_since,
         behind: (last_position - model.position).max(0),
         former_secret_until: model.former_secret_until,
@@ -89,43 +82,46 @@ fn endpoint(model: Model, owners: &HashMap<i64, EndpointOwner>, last_position: i
     })
 }
 
-/// The endpoint with this id.
 pub async fn find(db: &impl Db, id: EndpointId) -> Result<Option<EventEndpoint>> {
-    let model = Entity::find_by_id(id.0).one(db.conn()).await?;
+    let model = Entity::find_by_id(id).one(db.conn()).await?;
     Ok(whole(db, model.into_iter().collect()).await?.pop())
 }
 
-/// The same; nobody else changes it until this transaction ends.
+/// Finds an endpoint and locks its row until this transaction ends.
 pub async fn find_locked(tx: &Tx, id: EndpointId) -> Result<Option<EventEndpoint>> {
-    let model = Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await?;
+    let model = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
     Ok(whole(tx, model.into_iter().collect()).await?.pop())
 }
 
-/// Endpoints, a page at a time.
+/// Reads an endpoint that must exist: this transaction stored or locked it.
+async fn reload(tx: &Tx, id: EndpointId) -> Result<EventEndpoint> {
+    find(tx, id).await?.ok_or_else(|| Error::internal("an endpoint of this transaction is not there"))
+}
+
+/// Lists a page of endpoints.
 pub async fn list(db: &impl Db, page: &PageRequest) -> Result<Page<EventEndpoint>> {
     let models = super::page(Entity::find(), Column::Id, page).all(db.conn()).await?;
     Ok(Page::cut(whole(db, models).await?, page, |endpoint| endpoint.id.0))
 }
 
-/// How many there are.
 pub async fn count(db: &impl Db) -> Result<u64> {
     Ok(Entity::find().count(db.conn()).await?)
 }
 
-/// Whether texts may be posted to an endpoint now: it asks for them, and its client may read them.
+/// Checks whether texts may be posted to an endpoint now: it asks for them, and its client may read them.
 pub async fn may_post_texts(db: &impl Db, id: EndpointId) -> Result<bool> {
     #[derive(FromQueryResult)]
     struct Row {
-        scopes: String,
+        scopes: Scopes,
         revoked_at: Option<Time>,
     }
     let sql = "SELECT c.scopes AS scopes, c.revoked_at AS revoked_at
         FROM event_endpoints e JOIN clients c ON c.id = e.client_id WHERE e.id = $1 AND e.include_text";
-    let row = Row::find_by_statement(statement(db, sql, [id.0.into()])).one(db.conn()).await?;
+    let row: Option<Row> = query_one(db, sql, [id.into()]).await?;
     Ok(row.is_some_and(|row| reads_texts(&row.scopes, row.revoked_at)))
 }
 
-/// Stores a new endpoint of this client, which begins at the present end of the log.
+/// Stores a new endpoint of this client. It starts at the current end of the log.
 pub async fn insert(
     tx: &Tx,
     owner: ClientId,
@@ -133,16 +129,15 @@ pub async fn insert(
     secret: &WebhookSecret,
     now: Time,
 ) -> Result<EventEndpoint> {
-    let position = events::last_position(tx).await?;
     let model = ActiveModel {
-        client_id: Set(Some(owner.0)),
-        url: Set(new.url.as_str().to_owned()),
-        description: Set(new.description.as_ref().map(|text| text.as_str().to_owned())),
-        types: Set(spell_types(new.types.as_deref())),
+        client_id: Set(Some(owner)),
+        url: Set(new.url.clone()),
+        description: Set(new.description.clone()),
+        types: Set(new.types.clone().map(EventTypes)),
         include_text: Set(new.include_text),
-        status: Set(EndpointStatus::Enabled.as_str().to_owned()),
+        status: Set(EndpointStatus::Enabled),
         secret_sealed: Set(tx.vault().seal(Purpose::Secret, secret.expose())?),
-        position: Set(position),
+        position: Set(events::last_position(tx).await?),
         failures: Set(0),
         is_slow: Set(false),
         due_at: Set(now),
@@ -152,49 +147,57 @@ pub async fn insert(
         updated_at: Set(now),
         ..Default::default()
     };
-    let model = model.insert(tx.conn()).await?;
-    whole(tx, vec![model]).await?.pop().ok_or_else(|| Error::internal("an endpoint just stored is not there"))
+    let stored = model.insert(tx.conn()).await?;
+    reload(tx, stored.id).await
 }
 
-/// Gives an endpoint to this client, with texts or without, under another version.
+/// Transfers an endpoint to this client, with or without texts, under the next version.
 pub async fn adopt(tx: &Tx, id: EndpointId, owner: ClientId, include_text: bool, now: Time) -> Result<EventEndpoint> {
+    let adopted = ActiveModel {
+        client_id: Set(Some(owner)),
+        include_text: Set(include_text),
+        updated_at: Set(now),
+        ..Default::default()
+    };
     Entity::update_many()
-        .col_expr(Column::ClientId, Expr::value(owner.0))
-        .col_expr(Column::IncludeText, Expr::value(include_text))
+        .set(adopted)
         .col_expr(Column::Version, Expr::cust("version + 1"))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.eq(id.0))
+        .filter(Column::Id.eq(id))
         .exec(tx.conn())
         .await?;
-    find(tx, id).await?.ok_or_else(|| Error::internal("an endpoint under lock is not there"))
+    reload(tx, id).await
 }
 
-/// Writes the editable part, under another version. `afresh`: it is served at once, whatever failed before, and who is
-/// serving it now has lost their claim.
+/// Stores the editable fields under the next version. With `afresh`, past failures are forgotten, the endpoint is due at
+/// once, and the process that has claimed it loses its claim.
 pub async fn update(tx: &Tx, after: &EventEndpoint, afresh: bool, now: Time) -> Result<EventEndpoint> {
-    let mut update = Entity::update_many()
-        .col_expr(Column::Url, Expr::value(after.url.as_str()))
-        .col_expr(Column::Description, Expr::value(after.description.as_ref().map(Description::as_str)))
-        .col_expr(Column::Types, Expr::value(spell_types(after.types.as_deref())))
-        .col_expr(Column::IncludeText, Expr::value(after.include_text))
-        .col_expr(Column::Status, Expr::value(after.status.as_str()))
-        .col_expr(Column::DisabledReason, Expr::value(after.disabled_reason.map(DisabledReason::as_str)))
-        .col_expr(Column::Version, Expr::cust("version + 1"))
-        .col_expr(Column::UpdatedAt, Expr::value(now));
+    let mut changes = ActiveModel {
+        url: Set(after.url.clone()),
+        description: Set(after.description.clone()),
+        types: Set(after.types.clone().map(EventTypes)),
+        include_text: Set(after.include_text),
+        status: Set(after.status),
+        disabled_reason: Set(after.disabled_reason),
+        updated_at: Set(now),
+        ..Default::default()
+    };
+    let mut update = Entity::update_many().col_expr(Column::Version, Expr::cust("version + 1"));
     if afresh {
-        update = update
-            .col_expr(Column::Failures, Expr::value(0))
-            .col_expr(Column::FailingSince, Expr::value(None::<Time>))
-            .col_expr(Column::IsSlow, Expr::value(false))
-            .col_expr(Column::DueAt, Expr::value(now))
-            .col_expr(Column::ClaimNumber, Expr::cust("claim_number + 1"))
-            .col_expr(Column::ClaimedBy, Expr::value(None::<i64>));
+        changes = ActiveModel {
+            failures: Set(0),
+            failing_since: Set(None),
+            is_slow: Set(false),
+            due_at: Set(now),
+            claimed_by: Set(None),
+            ..changes
+        };
+        update = update.col_expr(Column::ClaimNumber, Expr::cust("claim_number + 1"));
     }
-    update.filter(Column::Id.eq(after.id.0)).exec(tx.conn()).await?;
-    find(tx, after.id).await?.ok_or_else(|| Error::internal("an endpoint under lock is not there"))
+    update.set(changes).filter(Column::Id.eq(after.id)).exec(tx.conn()).await?;
+    reload(tx, after.id).await
 }
 
-/// Gives an endpoint another secret. The present one signs too for so long; the one before it does no longer. `None` if
+/// Replaces an endpoint's secret. The current one signs too for another `overlap`, the one before it no longer. `None` if
 /// there is no such endpoint.
 pub async fn rotate(
     tx: &Tx,
@@ -203,7 +206,7 @@ pub async fn rotate(
     overlap: Duration,
     now: Time,
 ) -> Result<Option<EventEndpoint>> {
-    let Some(model) = Entity::find_by_id(id.0).lock_exclusive().one(tx.conn()).await? else { return Ok(None) };
+    let Some(model) = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await? else { return Ok(None) };
     let rotated = ActiveModel {
         id: Set(model.id),
         secret_sealed: Set(tx.vault().seal(Purpose::Secret, secret.expose())?),
@@ -215,33 +218,31 @@ pub async fn rotate(
     find(tx, id).await
 }
 
-/// The secrets that sign for an endpoint now: the present one, and the former one while it lives.
+/// Opens the secrets that sign for an endpoint now: the current one, and the former one until it expires.
 pub(super) fn secrets(db: &impl Db, model: Model, now: Time) -> Result<Vec<WebhookSecret>> {
     let former = model.former_secret_sealed.filter(|_| model.former_secret_until.is_some_and(|until| until > now));
     let open = |sealed: Vec<u8>| Ok(WebhookSecret::from_bytes(db.vault().open(Purpose::Secret, &sealed)?));
     std::iter::once(model.secret_sealed).chain(former).map(open).collect()
 }
 
-/// Where an endpoint is, and the secrets that sign for it now.
+/// Reads the URL of an endpoint, and the secrets that sign for it now.
 pub async fn signing(db: &impl Db, id: EndpointId, now: Time) -> Result<Option<(TargetUrl, Vec<WebhookSecret>)>> {
-    let Some(model) = Entity::find_by_id(id.0).one(db.conn()).await? else { return Ok(None) };
-    let url = TargetUrl::from_stored(model.url.clone());
-    Ok(Some((url, secrets(db, model, now)?)))
+    let Some(model) = Entity::find_by_id(id).one(db.conn()).await? else { return Ok(None) };
+    Ok(Some((model.url.clone(), secrets(db, model, now)?)))
 }
 
-/// Forgets secrets that sign no longer.
+/// Deletes former secrets that no longer sign.
 pub async fn prune_secrets(tx: &Tx, now: Time) -> Result<()> {
     Entity::update_many()
-        .col_expr(Column::FormerSecretSealed, Expr::value(None::<Vec<u8>>))
-        .col_expr(Column::FormerSecretUntil, Expr::value(None::<Time>))
+        .set(ActiveModel { former_secret_sealed: Set(None), former_secret_until: Set(None), ..Default::default() })
         .filter(Column::FormerSecretUntil.lte(now))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Deletes an endpoint with all that was to be delivered to it.
+/// Deletes an endpoint with its retries.
 pub async fn delete(tx: &Tx, id: EndpointId) -> Result<()> {
-    Entity::delete_by_id(id.0).exec(tx.conn()).await?;
+    Entity::delete_by_id(id).exec(tx.conn()).await?;
     Ok(())
 }

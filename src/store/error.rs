@@ -1,15 +1,14 @@
-//! What database errors mean. Their own words never leave this room: they can hold values.
+//! The meaning of database errors. Their own messages never leave this module, because they can contain values.
+
+use std::borrow::Cow;
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::Error as SqlxError;
 
 use super::vault::SealError;
-use crate::domain::{
-    clock::Time,
-    error::{Conflict, Error, Result},
-};
+use crate::domain::error::{Conflict, Error, Result};
 
-/// A database error without anything a row might hold: kind, SQLSTATE or result code, constraint.
+/// Database error without any value of a row: only its kind, its SQLSTATE or result code, and the constraint.
 #[derive(Debug, thiserror::Error)]
 #[error("{summary}")]
 pub(crate) struct StoreError {
@@ -18,13 +17,13 @@ pub(crate) struct StoreError {
     unwritable: bool,
 }
 
-/// A unique index that stands for a rule of the domain: PostgreSQL names the index, SQLite lists the columns.
+/// Unique index that enforces a rule of the domain. PostgreSQL names the index, SQLite lists the columns.
 pub(super) struct Unique {
     index: &'static str,
     columns: &'static str,
 }
 
-/// The unique indexes whose violation is an answer.
+/// Unique indexes whose violation is a conflict of the domain.
 pub(super) mod uq {
     use super::Unique;
 
@@ -34,7 +33,7 @@ pub(super) mod uq {
     pub(crate) const NUMBERS_MATCH_KEY: Unique = Unique { index: "numbers_match_key", columns: "numbers.match_key" };
 }
 
-/// Turns a violated rule into the domain's word for it.
+/// Converts the violation of a rule into a conflict of the domain.
 pub(super) trait OnUnique<T> {
     fn on_unique(self, rule: &Unique, conflict: Conflict) -> Result<T>;
 }
@@ -52,13 +51,13 @@ impl<T> OnUnique<T> for std::result::Result<T, DbErr> {
     }
 }
 
-/// Says what failed, for the log.
+/// Describes a failure for the log.
 pub(super) fn describe(failed: &DbErr) -> String {
     match sqlx_error(failed) {
         Some(SqlxError::Database(cause)) => {
             let code = cause.code().unwrap_or_default();
             let constraint = cause.constraint().map(|name| format!(" on {name}")).unwrap_or_default();
-            // Classes whose messages speak of statements, resources and the server, never of values.
+            // Classes whose messages are about statements, resources and the server, never about values.
             let safe = code == "1"
                 || ["08", "25", "42", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class));
             let message = if safe { format!(": {}", cause.message()) } else { String::new() };
@@ -90,22 +89,22 @@ fn sqlx_error(failed: &DbErr) -> Option<&SqlxError> {
     }
 }
 
-/// Serialization failure and deadlock on PostgreSQL, busy and locked on SQLite.
+/// Checks for a serialization failure or deadlock on PostgreSQL, or for busy or locked on SQLite.
 fn asks_to_retry(failed: &DbErr) -> bool {
     let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
     matches!(cause.code().as_deref(), Some("40001" | "40P01" | "5" | "6" | "261" | "517"))
 }
 
-/// A statement waited too long, for a lock as a rule: whoever holds it will be done soon.
+/// Checks whether a statement waited too long, usually for a lock that will soon be free.
 fn is_busy(failed: &DbErr) -> bool {
     let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
     matches!(cause.code().as_deref(), Some("57014" | "55P03"))
 }
 
-/// The connection broke or none can be made; or PostgreSQL is starting, stopping, or has no slot left.
+/// Checks whether the connection broke or none can be made, or PostgreSQL is starting, stopping or out of connections.
 fn is_unreachable(failed: &DbErr) -> bool {
     match sqlx_error(failed) {
-        // A pool that has nobody to connect to says that it timed out.
+        // A pool that cannot connect reports a time-out.
         Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::PoolTimedOut) => true,
         Some(SqlxError::Database(cause)) => cause
             .code()
@@ -114,21 +113,21 @@ fn is_unreachable(failed: &DbErr) -> bool {
     }
 }
 
-/// The database answers and cannot be written: PostgreSQL is a standby or was made read-only (25006), or has no room or
-/// memory left (class 53, but for 53300, its connections); SQLite cannot write its file (8), read or write its disk (10),
-/// has no room (13), or cannot open its files (14).
+/// Checks whether the database answers but refuses writes: PostgreSQL is a standby or read-only (25006), or out of disk or
+/// memory (class 53 except 53300, which is about connections); SQLite cannot write its file (8), failed to read or write
+/// (10), is out of disk (13), or cannot open its files (14).
 fn refuses_writes(failed: &DbErr) -> bool {
     let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
     match cause.code().as_deref() {
         Some("25006") => true,
         Some(class) if class.len() == 5 => class.starts_with("53") && class != "53300",
-        // The lowest byte is the kind; those above say more of where it happened.
+        // The lowest byte is the kind. The others say more about where it happened.
         Some(code) => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 8 | 10 | 13 | 14)),
         None => false,
     }
 }
 
-/// Whether the database answers and does not let itself be written.
+/// Checks whether the database answers but refuses writes.
 pub fn is_unwritable(cause: &Error) -> bool {
     match cause {
         Error::Unavailable(cause) => cause.downcast_ref::<StoreError>().is_some_and(|cause| cause.unwritable),
@@ -136,12 +135,12 @@ pub fn is_unwritable(cause: &Error) -> bool {
     }
 }
 
-/// Whether a sealed value does not open, and never will under these keys.
+/// Checks whether a sealed value does not open with the configured keys.
 pub fn is_unopenable(cause: &Error) -> bool {
     matches!(cause, Error::Internal(cause) if cause.is::<SealError>())
 }
 
-/// Whether running the transaction again can help.
+/// Checks whether running the transaction again can help.
 pub(super) fn is_retriable(cause: &Error) -> bool {
     match cause {
         Error::Internal(cause) => cause.downcast_ref::<StoreError>().is_some_and(|cause| cause.retriable),
@@ -151,6 +150,11 @@ pub(super) fn is_retriable(cause: &Error) -> bool {
 
 impl From<DbErr> for Error {
     fn from(failed: DbErr) -> Self {
+        if let DbErr::TryIntoErr { source, .. } = &failed
+            && let Some(unknown) = source.downcast_ref::<UnknownValue>()
+        {
+            return Self::internal(unknown.clone());
+        }
         if is_busy(&failed) {
             tracing::warn!(cause = %describe(&failed), "the database is busy");
             return Self::Busy { retry_after: chrono::Duration::seconds(1) };
@@ -167,18 +171,19 @@ impl From<SealError> for Error {
     }
 }
 
-/// A stored value that the code does not know.
-#[derive(Debug, thiserror::Error)]
+/// Stored value that this build does not know. Names the column, never the value.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("column {0} holds a value that is not known")]
-pub(super) struct UnknownValue(pub(super) &'static str);
+pub(super) struct UnknownValue(Cow<'static, str>);
+
+impl UnknownValue {
+    pub(super) fn of(column: impl Into<Cow<'static, str>>) -> Self {
+        Self(column.into())
+    }
+}
 
 impl From<UnknownValue> for Error {
     fn from(unknown: UnknownValue) -> Self {
         Self::internal(unknown)
     }
-}
-
-/// Times are stored to the millisecond by the clock; this is what a comparison binds.
-pub(super) fn time(time: Time) -> sea_orm::Value {
-    time.into()
 }

@@ -1,7 +1,7 @@
-//! The embedded database is served by one process at a time: the one that has locked a file beside it.
+//! An embedded database is served by one process at a time: the one that has locked the file next to it.
 //!
-//! The lock is the operating system's and ends with the process, however that ends. Its file stays, since whoever removed it
-//! could remove the one that another process has just locked.
+//! The lock belongs to the operating system and ends with the process, however the process ends. The file stays: a process
+//! that removed it could remove a file that another process has just locked.
 
 use std::{
     fs::{File, TryLockError},
@@ -17,16 +17,16 @@ use tokio::time::{Instant, sleep};
 
 use super::DatabaseOptions;
 
-/// How often a lock that another process has is tried again.
+/// Pause between attempts to take a lock that another process has.
 const TRY_EVERY: Duration = Duration::from_millis(100);
-/// Symbolic links that are followed from one to the next at most, as on Linux.
+/// Maximum length of a chain of symbolic links, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// The right to serve an embedded database, until it is dropped.
+/// Right to serve an embedded database, until it is dropped.
 #[derive(Debug)]
 pub struct ExclusiveUse(#[expect(dead_code, reason = "closing it ends the lock")] File);
 
-/// Why there is no right to serve the database.
+/// Reason why a process may not serve the database.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process serves it.
@@ -41,12 +41,12 @@ pub enum LockError {
 }
 
 impl ExclusiveUse {
-    /// Waits for the right to serve this database, for so long at most. `None`: it is not an embedded one, and any number of
-    /// processes may serve it.
+    /// Waits up to `patience` for the right to serve this database. `None` if it is not embedded: then any number of processes
+    /// may serve it.
     pub async fn acquire(options: &DatabaseOptions, patience: Duration) -> Result<Option<Self>, LockError> {
         let url = options.url.expose_secret();
         let Some(written) = DatabaseOptions::sqlite_path(url) else { return Ok(None) };
-        // What the driver makes of the address, and not what is written there: it can have escapes.
+        // The path as the driver reads it, because the URL can have escapes.
         let opened = SqliteConnectOptions::from_str(url).map(|parsed| parsed.get_filename().to_owned());
         let database = opened.unwrap_or_else(|_| written.to_owned());
         let unusable = |path: &Path| {
@@ -78,8 +78,8 @@ impl ExclusiveUse {
     }
 }
 
-/// The file behind a path: whatever names lead to one database, they lead to one lock. The file itself need not be there
-/// yet; its folder is made.
+/// Returns the file behind a path, so that all names of a database lead to one lock. The file itself need not exist, and its
+/// folder is created.
 fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_second_waits_for_a_while() {
+    async fn the_second_process_waits_for_a_while() {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("maskline.db").display());
         let held = acquire(&url, SOON).await.expect("nobody has it");

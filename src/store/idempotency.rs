@@ -1,42 +1,40 @@
-//! Answers kept for repeated requests.
+//! Responses kept for repeated requests.
 //!
-//! The key is taken in the transaction of the effect: a repeat that runs beside it waits for its end, and a failed
-//! request leaves no key behind.
+//! The key is taken in the transaction of the effect. So a concurrent repeat waits until that ends, and a failed request
+//! leaves no key behind.
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use sea_orm::FromQueryResult;
 
-use super::{Db, Tx, statement, vault::Purpose};
+use super::{Db as _, Tx, execute, query_one, row_limit, vault::Purpose};
 use crate::domain::{
     clock::Time,
     error::{Error, Result},
     ids::ClientId,
 };
 
-/// What tells one request from another.
+/// Identity of a request.
 #[derive(Clone)]
 pub struct RequestKey {
-    /// Whose request.
     pub client: ClientId,
-    /// Which operation.
     pub operation: &'static str,
-    /// The key that the client chose.
+    /// The client's `Idempotency-Key`.
     pub key: String,
     /// Keyed fingerprint of the body.
     pub fingerprint: Vec<u8>,
 }
 
-/// How a key was found.
-pub enum Taken {
-    /// It is new, and ours until the transaction ends.
-    Fresh,
-    /// The same request was answered before; this is the answer.
-    Repeated(Vec<u8>),
-    /// The key was used for another request.
-    Misused,
+/// State of a key when a request takes it.
+pub enum KeyState {
+    /// The key belongs to this request, and to no other one unless this transaction fails.
+    New,
+    /// The same request was answered before, with this response.
+    Answered(Vec<u8>),
+    /// The key was used for a different request.
+    Conflicting,
 }
 
-/// Takes a key.
-pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<Taken> {
+/// Takes a key for a request.
+pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<KeyState> {
     #[derive(FromQueryResult)]
     struct Row {
         fingerprint: Vec<u8>,
@@ -44,36 +42,33 @@ pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<Taken> {
     }
     let sql = "INSERT INTO idempotency_keys (client_id, operation, idempotency_key, fingerprint, created_at)
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT (client_id, operation, idempotency_key) DO NOTHING";
-    let id = || [key.client.0.into(), key.operation.into(), key.key.as_str().into()];
-    let values = id().into_iter().chain([key.fingerprint.clone().into(), now.into()]);
-    if tx.conn().execute_raw(statement(tx, sql, values)).await?.rows_affected() > 0 {
-        return Ok(Taken::Fresh);
+    let id = || [key.client.into(), key.operation.into(), key.key.as_str().into()];
+    if execute(tx, sql, id().into_iter().chain([key.fingerprint.clone().into(), now.into()])).await? > 0 {
+        return Ok(KeyState::New);
     }
     let sql = "SELECT fingerprint, response_sealed FROM idempotency_keys
                WHERE client_id = $1 AND operation = $2 AND idempotency_key = $3";
-    let row = Row::find_by_statement(statement(tx, sql, id())).one(tx.conn()).await?;
+    let row: Option<Row> = query_one(tx, sql, id()).await?;
     let row = row.ok_or_else(|| Error::internal("an idempotency key vanished"))?;
     match row.response_sealed {
-        _ if row.fingerprint != key.fingerprint => Ok(Taken::Misused),
-        Some(sealed) => Ok(Taken::Repeated(tx.vault().open(Purpose::Answer, &sealed)?)),
+        _ if row.fingerprint != key.fingerprint => Ok(KeyState::Conflicting),
+        Some(sealed) => Ok(KeyState::Answered(tx.vault().open(Purpose::Answer, &sealed)?)),
         None => Err(Error::internal("an idempotency key has no answer")),
     }
 }
 
-/// Keeps the answer with the key.
+/// Stores the response with the key.
 pub async fn keep(tx: &Tx, key: &RequestKey, snapshot: &[u8]) -> Result<()> {
     let sealed = tx.vault().seal(Purpose::Answer, snapshot)?;
     let sql = "UPDATE idempotency_keys SET response_sealed = $4
                WHERE client_id = $1 AND operation = $2 AND idempotency_key = $3";
-    let values = [key.client.0.into(), key.operation.into(), key.key.as_str().into(), sealed.into()];
-    tx.conn().execute_raw(statement(tx, sql, values)).await?;
+    execute(tx, sql, [key.client.into(), key.operation.into(), key.key.as_str().into(), sealed.into()]).await?;
     Ok(())
 }
 
-/// Forgets keys from before `before`, at most `limit`.
+/// Deletes up to `limit` keys from before `before` and returns their number.
 pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM idempotency_keys WHERE id IN
                (SELECT id FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(tx.conn().execute_raw(statement(tx, sql, [before.into(), limit.into()])).await?.rows_affected())
+    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

@@ -1,25 +1,25 @@
-//! Proof that the configured keys are the ones this database was sealed with, and resealing under a new one.
+//! Proof that the configured keys are those with which this database was sealed, and resealing with a new key.
 
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
+use sea_orm::FromQueryResult;
 
-use super::{Db, Store, Tx, statement, vault::Purpose};
+use super::{Db as _, Store, Tx, execute, query_all, vault::Purpose};
 use crate::domain::error::{Error, Result};
 
-/// What every data key sealed once.
+/// Text that every data key has sealed.
 const PROOF: &[u8] = b"maskline";
-/// The name of the index key's proof; data keys are named `data:<id>`.
+/// Name of the index key's proof. Proofs of data keys are named `data:<id>`.
 const INDEX: &str = "index";
 
-/// The configured keys do not fit the database.
+/// Reason why the configured keys do not fit the database.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyMismatch {
-    /// `INDEX_KEY` is another one.
+    /// `INDEX_KEY` has changed.
     #[error("INDEX_KEY is not the key this database was made with: no phone would be found")]
     Index,
-    /// A data key has the id of another.
+    /// A data key has the ID of a different one.
     #[error("DATA_KEY has another key under the id {0:?} than the one this database was sealed with")]
     Data(String),
-    /// A data key is gone.
+    /// A data key is missing.
     #[error("DATA_KEY lacks the key {0:?}: keep it behind the new one until `maskline rekey` has run")]
     Missing(String),
 }
@@ -30,11 +30,10 @@ struct Check {
     value: Vec<u8>,
 }
 
-/// Compares the keys with their proofs, and leaves one of the key that seals. A key that only opens leaves none: after
-/// a resealing it may go, and nothing should ask for it again.
+/// Compares the keys with their proofs, and stores a proof of the key that seals. A key that only opens gets none: after a
+/// resealing it may be removed, and its proof would demand it.
 pub async fn check(tx: &Tx) -> Result<()> {
-    let select = statement(tx, "SELECT name, value FROM key_checks", []);
-    let checks = Check::find_by_statement(select).all(tx.conn()).await?;
+    let checks: Vec<Check> = query_all(tx, "SELECT name, value FROM key_checks", []).await?;
     let kept = |name: &str| checks.iter().find(|check| check.name == name).map(|check| &check.value);
 
     let index = tx.vault().digest("key-check", PROOF);
@@ -67,11 +66,11 @@ pub async fn check(tx: &Tx) -> Result<()> {
 
 async fn remember(tx: &Tx, name: &str, value: Vec<u8>) -> Result<()> {
     let sql = "INSERT INTO key_checks (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    tx.conn().execute_raw(statement(tx, sql, [name.into(), value.into()])).await?;
+    execute(tx, sql, [name.into(), value.into()]).await?;
     Ok(())
 }
 
-/// Sealed columns with the primary key of their table.
+/// Sealed columns.
 const SEALED: [(&str, &str, Purpose); 9] = [
     ("people", "phone_sealed", Purpose::Phone),
     ("messages", "body_sealed", Purpose::Text),
@@ -84,9 +83,9 @@ const SEALED: [(&str, &str, Purpose); 9] = [
     ("event_endpoints", "former_secret_sealed", Purpose::Secret),
 ];
 
-/// Seals everything under the first data key, a batch a transaction, then forgets the proofs of the others, so that
-/// they can leave the configuration. Answers how many values were sealed anew. May run beside the service, once every
-/// replica seals with the new key.
+/// Reseals everything with the first data key, one batch per transaction, and returns the number of values that it resealed.
+/// Then deletes the proofs of the other keys, so that they can be removed from the configuration. The service may run
+/// meanwhile, provided that every replica seals with the new key.
 pub async fn rekey(store: &Store) -> Result<u64> {
     let mut resealed = 0;
     for (table, column, purpose) in SEALED {
@@ -102,8 +101,7 @@ pub async fn rekey(store: &Store) -> Result<u64> {
         .write(|tx| async move {
             let current = tx.vault().key_ids().next().map(|id| format!("data:{id}")).unwrap_or_default();
             let sql = "DELETE FROM key_checks WHERE name LIKE 'data:%' AND name <> $1";
-            tx.conn().execute_raw(statement(&tx, sql, [current.into()])).await?;
-            Ok(())
+            execute(&tx, sql, [current.into()]).await.map(drop)
         })
         .await?;
     Ok(resealed)
@@ -119,14 +117,14 @@ async fn batch(tx: &Tx, table: &str, column: &str, purpose: Purpose, after: i64)
         "SELECT id, {column} AS sealed FROM {table} WHERE id > $1 AND {column} IS NOT NULL ORDER BY id LIMIT 500 {}",
         super::lock(tx, "FOR UPDATE")
     );
-    let rows = Row::find_by_statement(statement(tx, &sql, [after.into()])).all(tx.conn()).await?;
+    let rows: Vec<Row> = query_all(tx, &sql, [after.into()]).await?;
     let Some(last) = rows.last().map(|row| row.id) else { return Ok(None) };
     let mut count = 0;
     for row in rows.iter().filter(|row| !tx.vault().is_current(&row.sealed)) {
         let plain = tx.vault().open(purpose, &row.sealed)?;
         let sealed = tx.vault().seal(purpose, &plain)?;
         let sql = format!("UPDATE {table} SET {column} = $2 WHERE id = $1");
-        tx.conn().execute_raw(statement(tx, &sql, [row.id.into(), sealed.into()])).await?;
+        execute(tx, &sql, [row.id.into(), sealed.into()]).await?;
         count += 1;
     }
     Ok(Some((last, count)))

@@ -1,12 +1,18 @@
 //! Proxy numbers.
 
-use sea_orm::{ActiveValue::Set, FromQueryResult, QuerySelect as _, entity::prelude::*, sea_query::Expr};
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveValue::Set, FromQueryResult, QuerySelect as _, QueryTrait as _, entity::prelude::*, sea_query::Expr,
+};
 
 use super::{
     Db, Tx,
+    columns::ProxyNumber,
     entity::numbers::{ActiveModel, Column, Entity, Model},
-    error::{self, OnUnique as _, uq},
-    placeholders, row,
+    error::{OnUnique as _, uq},
+    params::Params,
+    query_all,
 };
 use crate::domain::{
     clock::Time,
@@ -17,102 +23,98 @@ use crate::domain::{
     phone::{MatchKey, PhoneNumber},
 };
 
-/// Which numbers to list.
+/// Numbers to list. A filter that is `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct NumberFilter {
-    /// At this provider.
     pub provider: Option<ProviderName>,
-    /// In this status.
     pub status: Option<NumberStatus>,
-    /// In this country (ISO 3166).
+    /// ISO 3166 code.
     pub country: Option<String>,
 }
 
-/// How much a number is used: derived, never stored on its row, so that assigning it does not make the row hot.
-#[derive(FromQueryResult, Default)]
-struct Use {
-    id: i64,
+/// How much a number is used. It is derived and never stored in the number's row, so that assigning the number does not
+/// make the row hot.
+#[derive(Default, FromQueryResult)]
+struct Usage {
     open_rides: i64,
     last_assigned_at: Option<Time>,
 }
 
-fn number(model: Model, used: Use) -> Result<Number> {
-    Ok(Number {
-        id: NumberId(model.id),
-        phone: row::number_phone(&model.phone_number)?,
-        provider: row::provider(&model.provider)?,
+fn number(model: Model, usage: Usage) -> Number {
+    Number {
+        id: model.id,
+        phone: model.phone_number.0,
+        provider: model.provider,
         capabilities: Capabilities { sms: model.sms, voice: model.voice, mms: model.mms },
         country: model.country,
-        status: row::word(NumberStatus::parse, "status", &model.status)?,
-        open_rides: used.open_rides,
-        last_assigned_at: used.last_assigned_at,
+        status: model.status,
+        open_rides: usage.open_rides,
+        last_assigned_at: usage.last_assigned_at,
         version: model.version,
         created_at: model.created_at,
         updated_at: model.updated_at,
-    })
+    }
 }
 
-async fn with_use(db: &impl Db, models: Vec<Model>, now: Time) -> Result<Vec<Number>> {
+async fn with_usage(db: &impl Db, models: Vec<Model>, now: Time) -> Result<Vec<Number>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: NumberId,
+        #[sea_orm(nested)]
+        usage: Usage,
+    }
     if models.is_empty() {
         return Ok(Vec::new());
     }
+    let mut params = Params::new([now.into()]);
     let sql = format!(
         "SELECT n.id AS id,
             (SELECT COUNT(DISTINCT b.ride_id) FROM bindings b WHERE b.number_id = n.id AND b.contact_until > $1)
                 AS open_rides,
             (SELECT r.created_at FROM rides r WHERE r.number_id = n.id ORDER BY r.id DESC LIMIT 1) AS last_assigned_at
         FROM numbers n WHERE n.id IN ({})",
-        placeholders(2, models.len())
+        params.add_list(models.iter().map(|model| model.id))
     );
-    let values = std::iter::once(error::time(now)).chain(models.iter().map(|model| model.id.into()));
-    let used = Use::find_by_statement(super::statement(db, &sql, values)).all(db.conn()).await?;
-    let mut used: std::collections::HashMap<_, _> = used.into_iter().map(|used| (used.id, used)).collect();
-    models
-        .into_iter()
-        .map(|model| {
-            let used = used.remove(&model.id).unwrap_or_default();
-            number(model, used)
-        })
-        .collect()
+    let rows: Vec<Row> = query_all(db, &sql, params).await?;
+    let mut usage: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.usage)).collect();
+    let numbers = models.into_iter().map(|model| {
+        let usage = usage.remove(&model.id).unwrap_or_default();
+        number(model, usage)
+    });
+    Ok(numbers.collect())
 }
 
-fn living() -> Select<Entity> {
+/// Numbers that are not deleted.
+fn existing() -> Select<Entity> {
     Entity::find().filter(Column::DeletedAt.is_null())
 }
 
-/// The number with this id.
 pub async fn find(db: &impl Db, id: NumberId, now: Time) -> Result<Option<Number>> {
-    let model = living().filter(Column::Id.eq(id.0)).one(db.conn()).await?;
-    Ok(with_use(db, model.into_iter().collect(), now).await?.pop())
+    let model = existing().filter(Column::Id.eq(id)).one(db.conn()).await?;
+    Ok(with_usage(db, model.into_iter().collect(), now).await?.pop())
 }
 
-/// The same; until this transaction ends no ride can be given the number.
+/// Finds a number and locks its row. Until this transaction ends, the number is assigned to no ride.
 pub async fn find_locked(tx: &Tx, id: NumberId, now: Time) -> Result<Option<Number>> {
-    let model = living().filter(Column::Id.eq(id.0)).lock_exclusive().one(tx.conn()).await?;
-    Ok(with_use(tx, model.into_iter().collect(), now).await?.pop())
+    let model = existing().filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
+    Ok(with_usage(tx, model.into_iter().collect(), now).await?.pop())
 }
 
-/// Numbers, a page at a time.
+/// Lists a page of numbers.
 pub async fn list(db: &impl Db, filter: &NumberFilter, page: &PageRequest, now: Time) -> Result<Page<Number>> {
-    let mut select = living();
-    if let Some(provider) = &filter.provider {
-        select = select.filter(Column::Provider.eq(provider.as_str()));
-    }
-    if let Some(status) = filter.status {
-        select = select.filter(Column::Status.eq(status.as_str()));
-    }
-    if let Some(country) = &filter.country {
-        select = select.filter(Column::Country.eq(country.as_str()));
-    }
+    let select = existing()
+        .apply_if(filter.provider.as_ref(), |select, provider| select.filter(Column::Provider.eq(provider)))
+        .apply_if(filter.status, |select, status| select.filter(Column::Status.eq(status)))
+        .apply_if(filter.country.as_deref(), |select, country| select.filter(Column::Country.eq(country)));
     let models = super::page(select, Column::Id, page).all(db.conn()).await?;
-    Ok(Page::cut(with_use(db, models, now).await?, page, |number| number.id.0))
+    Ok(Page::cut(with_usage(db, models, now).await?, page, |number| number.id.0))
 }
 
-/// Which of these numbers the pool has at this provider, in the same order.
+/// Returns those of these numbers that the pool has at this provider, in the same order.
 pub async fn ours_among(db: &impl Db, provider: &ProviderName, numbers: &[PhoneNumber]) -> Result<Vec<PhoneNumber>> {
     let keys: Vec<_> = numbers.iter().map(PhoneNumber::match_key).collect();
-    let found: Vec<String> = living()
-        .filter(Column::Provider.eq(provider.as_str()))
+    let found: Vec<String> = existing()
+        .filter(Column::Provider.eq(provider))
         .filter(Column::MatchKey.is_in(keys.iter().map(MatchKey::expose)))
         .select_only()
         .column(Column::MatchKey)
@@ -123,24 +125,24 @@ pub async fn ours_among(db: &impl Db, provider: &ProviderName, numbers: &[PhoneN
     Ok(numbers.iter().zip(keys).filter(|(_, key)| is_ours(key)).map(|(number, _)| number.clone()).collect())
 }
 
-/// The pool has this number.
+/// Checks whether the pool has this number.
 pub async fn is_pooled(db: &impl Db, key: &MatchKey) -> Result<bool> {
-    Ok(living().filter(Column::MatchKey.eq(key.expose())).one(db.conn()).await?.is_some())
+    Ok(existing().filter(Column::MatchKey.eq(key.expose())).one(db.conn()).await?.is_some())
 }
 
-/// Adds a number, or revives it if it was in the pool before: its cool-downs go on.
+/// Adds a number. One that was in the pool before is revived, and its cool-downs continue.
 pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time) -> Result<Number> {
     let key = new.phone.match_key();
     let former = Entity::find().filter(Column::MatchKey.eq(key.expose())).lock_exclusive().one(tx.conn()).await?;
     let fields = ActiveModel {
-        phone_number: Set(new.phone.expose().to_owned()),
+        phone_number: Set(ProxyNumber(new.phone.clone())),
         match_key: Set(key.expose().to_owned()),
-        provider: Set(new.provider.as_str().to_owned()),
+        provider: Set(new.provider.clone()),
         sms: Set(new.capabilities.sms),
         voice: Set(new.capabilities.voice),
         mms: Set(new.capabilities.mms),
         country: Set(country),
-        status: Set(new.status.as_str().to_owned()),
+        status: Set(new.status),
         created_at: Set(now),
         updated_at: Set(now),
         deleted_at: Set(None),
@@ -155,68 +157,63 @@ pub async fn insert(tx: &Tx, new: &NewNumber, country: Option<String>, now: Time
         None => {
             let fresh = ActiveModel { version: Set(1), ring_position: Set(0), ..fields };
             let model = fresh.insert(tx.conn()).await.on_unique(&uq::NUMBERS_MATCH_KEY, Conflict::NumberExists)?;
-            let placed =
-                ActiveModel { id: Set(model.id), ring_position: Set(ring_position(model.id)), ..Default::default() };
-            placed.update(tx.conn()).await?
+            let ring_position = Set(ring_position(model.id));
+            ActiveModel { id: Set(model.id), ring_position, ..Default::default() }.update(tx.conn()).await?
         }
     };
-    let found = with_use(tx, vec![model], now).await?.pop();
+    let found = with_usage(tx, vec![model], now).await?.pop();
     found.ok_or_else(|| Error::internal("a number just stored is not there"))
 }
 
-/// Where a number stands on the circle from which numbers are chosen at random points: its id with the bits in
-/// reverse order (the van der Corput sequence), so that however many there are, they lie evenly.
-fn ring_position(id: i64) -> i64 {
+/// Returns the position of a number on the ring from which numbers are chosen at random points: its ID with the bits
+/// reversed (the van der Corput sequence), which spreads any amount of numbers evenly.
+fn ring_position(id: NumberId) -> i64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low 32 bits are what is spread")]
-    i64::from((id as u32).reverse_bits())
+    i64::from((id.0 as u32).reverse_bits())
 }
 
 /// Stores an edited number under the next version. The row must be locked.
 pub async fn update(tx: &Tx, after: &Number, now: Time) -> Result<Number> {
     let model = ActiveModel {
-        id: Set(after.id.0),
+        id: Set(after.id),
         sms: Set(after.capabilities.sms),
         voice: Set(after.capabilities.voice),
         mms: Set(after.capabilities.mms),
-        status: Set(after.status.as_str().to_owned()),
+        status: Set(after.status),
         version: Set(after.version + 1),
         updated_at: Set(now),
         ..Default::default()
     };
-    let used = Use { id: after.id.0, open_rides: after.open_rides, last_assigned_at: after.last_assigned_at };
-    number(model.update(tx.conn()).await?, used)
+    let usage = Usage { open_rides: after.open_rides, last_assigned_at: after.last_assigned_at };
+    Ok(number(model.update(tx.conn()).await?, usage))
 }
 
 /// Takes a number out of the pool. The row must be locked.
 pub async fn retire(tx: &Tx, id: NumberId, now: Time) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::DeletedAt, Expr::value(now))
-        .filter(Column::Id.eq(id.0))
+        .filter(Column::Id.eq(id))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// The number in clear and its provider, deleted or not: texts and calls of old rides still name it.
-pub async fn line(db: &impl Db, id: NumberId) -> Result<Option<(PhoneNumber, ProviderName)>> {
-    let model = Entity::find_by_id(id.0).one(db.conn()).await?;
-    model.map(|model| Ok((row::number_phone(&model.phone_number)?, row::provider(&model.provider)?))).transpose()
+/// Finds the provider of a number, deleted or not: texts and calls of old rides still name it.
+pub async fn provider(db: &impl Db, id: NumberId) -> Result<Option<ProviderName>> {
+    Ok(Entity::find_by_id(id).one(db.conn()).await?.map(|model| model.provider))
 }
 
-/// The status of a number of the pool.
+/// Finds the status of a number of the pool.
 pub async fn status(db: &impl Db, id: NumberId) -> Result<Option<NumberStatus>> {
-    let model = living().filter(Column::Id.eq(id.0)).one(db.conn()).await?;
-    model.map(|model| row::word(NumberStatus::parse, "status", &model.status)).transpose()
+    Ok(existing().filter(Column::Id.eq(id)).one(db.conn()).await?.map(|model| model.status))
 }
 
-/// Whether a number can carry pictures.
+/// Checks whether a number can carry pictures.
 pub async fn carries_media(db: &impl Db, id: NumberId) -> Result<bool> {
-    Ok(Entity::find_by_id(id.0).one(db.conn()).await?.is_some_and(|model| model.mms))
+    Ok(Entity::find_by_id(id).one(db.conn()).await?.is_some_and(|model| model.mms))
 }
 
-/// Providers that numbers of the pool name.
+/// Lists the providers of the numbers of the pool.
 pub async fn providers(db: &impl Db) -> Result<Vec<ProviderName>> {
-    let names: Vec<String> =
-        living().select_only().column(Column::Provider).distinct().into_tuple().all(db.conn()).await?;
-    names.iter().map(|name| row::provider(name)).collect()
+    Ok(existing().select_only().column(Column::Provider).distinct().into_tuple().all(db.conn()).await?)
 }

@@ -1,8 +1,8 @@
-//! The outbox: parts of texts that we owe providers.
+//! The outbox: parts of texts on their way to providers.
 //!
-//! A part is claimed in the name of a process and under a lease, sent with no transaction open, and finished under a guard on
-//! the number of attempts, so that a claim that was lost to another replica changes nothing. Within a conversation only the earliest
-//! owed part can be claimed: order holds across replicas, retries and restarts.
+//! A part is claimed in the name of a process and under a lease, sent with no transaction open, and settled under a guard on
+//! the number of attempts, so that a claim that another replica has taken over changes nothing. Within a conversation only
+//! the earliest pending part can be claimed, which keeps the order across replicas, retries and restarts.
 
 mod claiming;
 mod lifespan;
@@ -12,133 +12,137 @@ use std::{
     ops::Range,
 };
 
-pub use claiming::{Ask, Claim, Claimed, claim};
-pub use lifespan::{Renewal, Renewed, adopt, expire, overdue, release, renew, reroute};
+pub use claiming::{Claim, ClaimRequest, ClaimResult, claim};
+pub use lifespan::{Renewal, RenewalOutcome, expire, overdue, release, renew, reroute};
 use sea_orm::{
-    ActiveValue::Set, FromQueryResult, QueryOrder as _, QuerySelect as _, entity::prelude::*, sea_query::Expr,
+    ActiveValue::Set, FromQueryResult, PaginatorTrait as _, QueryOrder as _, QuerySelect as _, UpdateMany,
+    entity::prelude::*, sea_query::Expr,
 };
 
 use super::{
     Db, Tx, arrivals,
+    columns::ProxyNumber,
     entity::outbox::{ActiveModel, Column, Entity},
     error::UnknownValue,
     messages,
     processes::Holder,
-    rides, row, statement,
-    vault::Purpose,
+    query_one, query_values, rides, sealed,
 };
 use crate::domain::{
     clock::Time,
     error::{Error, Result},
-    ids::{MessageId, NumberId, RideId},
+    ids::{MessageId, NumberId, ProcessId, RideId},
     message::{PartState, SendFailure, status_of_parts},
     number::ProviderName,
     person::Role,
     phone::PhoneNumber,
-    text::{MessageText, Part, parts_by_characters, pictures_of_part},
+    text::pictures_of_part,
 };
 
-/// A part to be owed.
+/// Number that a part is sent from, with its provider.
+pub struct SenderNumber {
+    pub id: NumberId,
+    pub provider: ProviderName,
+}
+
+/// Part to enqueue.
 pub struct NewPart {
-    /// The text.
     pub message_id: MessageId,
-    /// The conversation: the ride and the party it is for. None if the text itself says where it goes.
+    /// The ride, and the party that the part is for. `None` if the text itself names the recipient.
     pub conversation: Option<(RideId, Role)>,
-    /// Its place in the conversation.
+    /// Position in the conversation.
     pub seq: i64,
-    /// Which part of the text, from 0.
+    /// Which part of the text it is, from 0.
     pub part: i32,
-    /// Where its words stand in the text, in bytes. They are not looked for again: rules of splitting change.
+    /// Byte range in the text. It is stored because the rules of splitting may change.
     pub words: Range<usize>,
-    /// Our reference for delivery reports.
+    /// Our reference, which delivery reports repeat.
     pub reference: String,
-    /// The number that it goes from, as far as is known now, and that number's provider.
-    pub line: (NumberId, ProviderName),
-    /// When it is pointless.
+    /// Number that it is expected to be sent from.
+    pub sender: SenderNumber,
     pub expires_at: Time,
 }
 
-/// Owes a part from now on.
+/// Enqueues a part.
 pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
     let model = ActiveModel {
-        message_id: Set(new.message_id.0),
-        ride_id: Set(new.conversation.map(|(ride, _)| ride.0)),
-        to_role: Set(new.conversation.map(|(_, to)| to.as_str().to_owned())),
+        message_id: Set(new.message_id),
+        ride_id: Set(new.conversation.map(|(ride, _)| ride)),
+        to_role: Set(new.conversation.map(|(_, to)| to)),
         seq: Set(new.seq),
         part: Set(new.part),
-        body_start: Set(Some(i32::try_from(new.words.start).map_err(Error::internal)?)),
-        body_end: Set(Some(i32::try_from(new.words.end).map_err(Error::internal)?)),
-        state: Set(PartState::Owed.as_str().to_owned()),
+        body_start: Set(i32::try_from(new.words.start).map_err(Error::internal)?),
+        body_end: Set(i32::try_from(new.words.end).map_err(Error::internal)?),
+        state: Set(PartState::Owed),
         attempts: Set(0),
         probes: Set(0),
         in_flight: Set(false),
         in_doubt: Set(false),
         due_at: Set(now),
         reference: Set(new.reference),
-        number_id: Set(Some(new.line.0.0)),
-        provider: Set(Some(new.line.1.as_str().to_owned())),
-        expires_at: Set(Some(new.expires_at)),
+        number_id: Set(new.sender.id),
+        provider: Set(new.sender.provider),
+        expires_at: Set(new.expires_at),
         ..Default::default()
     };
     model.insert(tx.conn()).await?;
     Ok(())
 }
 
-/// A claimed part with all that sending it needs, looked up anew: the window may have closed, the recipient's phone
-/// may be another.
+/// Claimed part with everything that sending it needs. The route is looked up for each attempt, because contact may have
+/// closed and the recipient's phone may have changed.
 pub struct OwedPart {
-    /// The text.
     pub message_id: MessageId,
-    /// This part's words.
+    /// Text of this part.
     pub body: String,
-    /// This part's pictures.
+    /// Pictures of this part.
     pub media: Vec<String>,
     /// Our reference.
     pub reference: String,
-    /// Where it goes; none if contact is closed, or the recipient was swapped out or erased.
-    pub way: Option<Way>,
+    /// `None` if contact is closed, or if the recipient was replaced or erased.
+    pub route: Option<SendRoute>,
 }
 
-/// The way to a party.
-pub struct Way {
-    /// The proxy number that the party sees.
+/// Route of one send.
+pub struct SendRoute {
+    /// Proxy number that the recipient sees.
     pub from: PhoneNumber,
-    /// The party's phone.
     pub to: PhoneNumber,
-    /// The number's provider.
+    /// Provider of the proxy number.
     pub provider: ProviderName,
 }
 
-/// The way of a text that belongs to no ride: from its number to the phone that it names, as long as the number serves.
+/// Finds a part of a text without a ride. It goes from the text's number to the phone that the text names, as long as the
+/// number is in service.
 const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.body_start AS body_start,
         o.body_end AS body_end, o.reference AS reference,
-        m.body_sealed AS body_sealed, m.media_sealed AS media_sealed, m.part_limit AS part_limit,
+        m.body_sealed AS body_sealed, m.media_sealed AS media_sealed,
         m.media_limit AS media_limit, m.phone_sealed AS to_sealed, n.phone_number AS number, n.provider AS provider
     FROM outbox o
     JOIN messages m ON m.id = o.message_id
     LEFT JOIN numbers n ON n.id = m.number_id AND n.deleted_at IS NULL AND n.status <> 'suspended'
     WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $2 AND o.claimed_by IS NOT DISTINCT FROM $3 AND o.ride_id IS NULL";
 
-/// Looks up a claimed part. `None` if it is owed no longer, as a delivery report has settled it, or if the claim is lost.
+/// Looks up a claimed part. `None` if it is no longer pending, because a delivery report has settled it, or if the claim is
+/// lost.
 ///
-/// The way is open while the ride's window is, and while the two parties' phones are bound to each other on a number:
-/// the recipient's own binding of this ride, or the one that a later ride of the same two phones took over. A text that
-/// tells of the end of contact goes from its own number, whatever the windows say.
+/// There is a route while the ride's window is open and the two parties' phones are bound to each other on a number: by the
+/// recipient's own binding of this ride, or by one that a later ride of the same two phones took over. A text that ignores
+/// the window, because it announces the end of contact, goes from its own number.
 pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<OwedPart>> {
     #[derive(FromQueryResult)]
     struct Row {
-        message_id: i64,
+        message_id: MessageId,
         part: i32,
-        body_start: Option<i32>,
-        body_end: Option<i32>,
+        body_start: i32,
+        body_end: i32,
         reference: String,
         body_sealed: Option<Vec<u8>>,
         media_sealed: Option<Vec<u8>>,
-        part_limit: i32,
         media_limit: i32,
         to_sealed: Option<Vec<u8>>,
-        number: Option<String>,
-        provider: Option<String>,
+        number: Option<ProxyNumber>,
+        provider: Option<ProviderName>,
     }
     let bound = "SELECT mine.number_id FROM bindings mine
         JOIN bindings theirs ON theirs.ride_id = mine.ride_id AND theirs.role <> mine.role
@@ -150,7 +154,7 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         FROM (
             SELECT o.message_id AS message_id, o.part AS part, o.body_start AS body_start, o.body_end AS body_end,
                 o.reference AS reference, m.body_sealed AS body_sealed,
-                m.media_sealed AS media_sealed, m.part_limit AS part_limit, m.media_limit AS media_limit,
+                m.media_sealed AS media_sealed, m.media_limit AS media_limit,
                 me.phone_sealed AS to_sealed,
                 CASE WHEN m.ignores_window AND r.deleted_at IS NULL THEN m.number_id
                     ELSE COALESCE(({bound} AND mine.ride_id = r.id), ({bound} ORDER BY mine.ride_id DESC LIMIT 1))
@@ -163,130 +167,114 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
             WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3 AND o.claimed_by IS NOT DISTINCT FROM $4
         ) q LEFT JOIN numbers n ON n.id = q.number_id AND n.deleted_at IS NULL"
     );
-    let values = [claim.id.0.into(), now.into(), claim.attempt.into(), claim.holder.into()];
-    let by_ride = Row::find_by_statement(statement(db, &sql, values)).one(db.conn()).await?;
+    let values = [claim.id.into(), now.into(), claim.attempt.into(), claim.holder.into()];
+    let by_ride: Option<Row> = query_one(db, &sql, values).await?;
     let found = match by_ride {
         Some(found) => Some(found),
-        None => {
-            let values = [claim.id.0.into(), claim.attempt.into(), claim.holder.into()];
-            Row::find_by_statement(statement(db, WITHOUT_RIDE, values)).one(db.conn()).await?
-        }
+        None => query_one(db, WITHOUT_RIDE, [claim.id.into(), claim.attempt.into(), claim.holder.into()]).await?,
     };
     let Some(found) = found else { return Ok(None) };
-    let text = match &found.body_sealed {
-        Some(sealed) => MessageText::from_wire(&row::open_text(db, Purpose::Text, sealed)?),
-        None => MessageText::from_wire(""),
-    };
-    let media = messages::open_media(db, found.media_sealed.as_deref())?;
-    let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue(column));
-    let (at, media_limit) = (count(found.part, "part")?, count(found.media_limit, "media_limit")?);
-    let part = match (found.body_start, found.body_end) {
-        (Some(from), Some(to)) => {
-            let words = count(from, "body_start")?..count(to, "body_end")?;
-            Part { words, pictures: pictures_of_part(at, media.len(), media_limit) }
+    let text = sealed::open_body(db, found.body_sealed.as_deref())?;
+    let media = sealed::open_media(db, found.media_sealed.as_deref())?;
+    let count = |value: i32, column| usize::try_from(value).map_err(|_| UnknownValue::of(column));
+    let words = count(found.body_start, "body_start")?..count(found.body_end, "body_end")?;
+    let body = text.expose().get(words).ok_or_else(|| UnknownValue::of("body_end"))?;
+    let (part, media_limit) = (count(found.part, "part")?, count(found.media_limit, "media_limit")?);
+    let pictures = pictures_of_part(part, media.len(), media_limit);
+    let media = media.get(pictures).ok_or_else(|| UnknownValue::of("media_sealed"))?;
+    let route = match (found.number, found.provider, found.to_sealed) {
+        (Some(from), Some(provider), Some(to)) => {
+            Some(SendRoute { from: from.0, to: sealed::open_phone(db, &to)?, provider })
         }
-        // A version before stored it.
-        _ => {
-            let limit = count(found.part_limit, "part_limit")?;
-            let mut parts = parts_by_characters(&text, media.len(), limit, media_limit).into_iter();
-            parts.nth(at).ok_or(UnknownValue("part"))?
-        }
-    };
-    let body = text.expose().get(part.words).ok_or(UnknownValue("body_end"))?;
-    let media = media.get(part.pictures).ok_or(UnknownValue("media_sealed"))?;
-    let way = match (found.number, found.provider, found.to_sealed) {
-        (Some(from), Some(provider), Some(to)) => Some(Way {
-            from: row::number_phone(&from)?,
-            to: row::open_phone(db, &to)?,
-            provider: row::provider(&provider)?,
-        }),
         _ => None,
     };
     Ok(Some(OwedPart {
-        message_id: MessageId(found.message_id),
+        message_id: found.message_id,
         body: body.to_owned(),
         media: media.to_vec(),
         reference: found.reference,
-        way,
+        route,
     }))
 }
 
-/// Why a part was not sent.
+/// Reason why a part was not sent.
 #[derive(Clone, Copy)]
 pub struct Cause<'a> {
     /// See [`Message::reason`](crate::domain::message::Message::reason).
     pub reason: &'a str,
-    /// The HTTP status with which the provider answered, if it did.
+    /// HTTP status of the provider's response, if there was one.
     pub provider_status: Option<u16>,
 }
 
 impl<'a> Cause<'a> {
-    /// One that no provider had a part in.
+    /// Creates a cause in which no provider had a part.
     pub fn of(reason: &'a str) -> Self {
         Self { reason, provider_status: None }
     }
 }
 
-/// How a claimed part ended.
-pub struct Ending<'a> {
-    /// Sent, or given up.
+/// Final outcome of a claimed part.
+pub struct Settlement<'a> {
     pub state: PartState,
-    /// The provider's id of it.
+    /// The provider's ID of the part.
     pub provider_id: Option<&'a str>,
-    /// Why it was given up.
+    /// Reason why it failed.
     pub cause: Option<Cause<'a>>,
-    /// It was given up, and may have been sent all the same.
+    /// Whether it failed but may have been sent.
     pub in_doubt: bool,
 }
 
-impl Ending<'_> {
-    /// The provider has it.
-    pub fn sent() -> Ending<'static> {
-        Ending { state: PartState::Sent, provider_id: None, cause: None, in_doubt: false }
+impl Settlement<'_> {
+    pub fn sent() -> Settlement<'static> {
+        Settlement { state: PartState::Sent, provider_id: None, cause: None, in_doubt: false }
     }
 
-    /// Given up, and certainly not sent.
-    pub fn failed(cause: Cause<'_>) -> Ending<'_> {
-        Ending { state: PartState::Failed, provider_id: None, cause: Some(cause), in_doubt: false }
+    /// Creates the outcome of a part that was certainly not sent.
+    pub fn failed(cause: Cause<'_>) -> Settlement<'_> {
+        Settlement { state: PartState::Failed, provider_id: None, cause: Some(cause), in_doubt: false }
     }
 }
 
-/// Settles a claimed part; when one fails, the parts behind it are pointless and fail with it. `false` if the claim was
-/// lost, or a report came first: then nothing changes.
-pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, ending: &Ending<'_>, now: Time) -> Result<bool> {
-    let before = messages::lock(tx, message).await?;
-    let mut moving = Entity::update_many()
-        .col_expr(Column::State, Expr::value(ending.state.as_str()))
-        .col_expr(Column::InFlight, Expr::value(false))
-        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
-        .col_expr(Column::ProviderMessageId, Expr::value(ending.provider_id));
-    if ending.in_doubt {
-        moving = moving.col_expr(Column::InDoubt, Expr::value(true));
-    }
-    let moved = moving
-        .filter(Column::Id.eq(claim.id.0))
+/// Changes a claimed part, provided that it is still pending and the claim is not lost.
+fn update_claimed(claim: Claim, changes: ActiveModel) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .set(ActiveModel { claimed_by: Set(None), ..changes })
+        .filter(Column::Id.eq(claim.id))
         .filter(Column::Attempts.eq(claim.attempt))
-        .filter(Column::State.eq(PartState::Owed.as_str()))
-        .exec(tx.conn())
-        .await?;
-    if moved.rows_affected == 0 {
+        .filter(Column::State.eq(PartState::Owed))
+}
+
+/// Settles a claimed part. If it fails, the later parts of its text fail with it. Returns `false` and changes nothing if the
+/// claim was lost or a report came first.
+pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, settlement: &Settlement<'_>, now: Time) -> Result<bool> {
+    let before = messages::lock(tx, message).await?;
+    let mut changes = ActiveModel {
+        state: Set(settlement.state),
+        in_flight: Set(false),
+        provider_message_id: Set(settlement.provider_id.map(str::to_owned)),
+        ..Default::default()
+    };
+    if settlement.in_doubt {
+        changes.in_doubt = Set(true);
+    }
+    if update_claimed(claim, changes).exec(tx.conn()).await?.rows_affected == 0 {
         return Ok(false);
     }
-    if ending.state == PartState::Failed {
+    if settlement.state == PartState::Failed {
         Entity::update_many()
-            .col_expr(Column::State, Expr::value(PartState::Failed.as_str()))
-            .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
-            .filter(Column::MessageId.eq(message.0))
-            .filter(Column::State.eq(PartState::Owed.as_str()))
+            .col_expr(Column::State, Expr::value(PartState::Failed))
+            .col_expr(Column::ClaimedBy, Expr::value(None::<ProcessId>))
+            .filter(Column::MessageId.eq(message))
+            .filter(Column::State.eq(PartState::Owed))
             .exec(tx.conn())
             .await?;
     }
-    derive(tx, message, before, ending.cause, now).await?;
+    derive(tx, message, before, settlement.cause, now).await?;
     Ok(true)
 }
 
-/// Puts a claimed part off, unless the claim was lost. With `in_doubt`, nobody knows whether the provider has it: that counts as an attempt, whatever
-/// it was for. The text says why it waits.
+/// Postpones a claimed part, unless the claim was lost. With `in_doubt`, the provider may have accepted the part: then even a
+/// probe counts as an attempt. The text shows the cause while it waits.
 pub async fn postpone(
     tx: &Tx,
     message: MessageId,
@@ -296,72 +284,62 @@ pub async fn postpone(
     cause: Cause<'_>,
 ) -> Result<()> {
     let before = messages::lock(tx, message).await?;
-    let moved = Entity::update_many()
-        .col_expr(Column::DueAt, Expr::value(due_at))
-        .col_expr(Column::InFlight, Expr::value(in_doubt))
-        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
-        .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe && in_doubt)))
-        .filter(Column::Id.eq(claim.id.0))
-        .filter(match claim.holder {
-            Holder::Unnamed => Column::ClaimedBy.is_null(),
-            Holder::Process(id) => Column::ClaimedBy.eq(id.0),
-        })
-        .filter(Column::Attempts.eq(claim.attempt))
-        .filter(Column::State.eq(PartState::Owed.as_str()))
-        .exec(tx.conn())
-        .await?;
-    if moved.rows_affected > 0 {
+    let changes = ActiveModel {
+        due_at: Set(due_at),
+        in_flight: Set(in_doubt),
+        probes: Set(claim.probes() - i32::from(claim.is_probe && in_doubt)),
+        ..Default::default()
+    };
+    let holder = match claim.holder {
+        Holder::Unnamed => Column::ClaimedBy.is_null(),
+        Holder::Process(id) => Column::ClaimedBy.eq(id),
+    };
+    if update_claimed(claim, changes).filter(holder).exec(tx.conn()).await?.rows_affected > 0 {
         derive(tx, message, before, Some(cause), due_at).await?;
     }
     Ok(())
 }
 
-/// Gives a claim back that was never sent: the part is due at once, and the attempt does not count.
+/// Gives back a claim that was never sent: the part is due at once, and the attempt does not count.
 pub async fn give_back(tx: &Tx, claim: Claim, now: Time) -> Result<()> {
-    let Some(found) = Entity::find_by_id(claim.id.0).one(tx.conn()).await? else { return Ok(()) };
-    let message = MessageId(found.message_id);
-    let before = messages::lock(tx, message).await?;
-    let moved = Entity::update_many()
-        .col_expr(Column::Attempts, Expr::value(claim.attempt - 1))
-        .col_expr(Column::Probes, Expr::value(claim.probes() - i32::from(claim.is_probe)))
-        .col_expr(Column::DueAt, Expr::value(now))
-        .col_expr(Column::InFlight, Expr::value(false))
-        .col_expr(Column::ClaimedBy, Expr::value(None::<i64>))
-        .filter(Column::Id.eq(claim.id.0))
-        .filter(Column::Attempts.eq(claim.attempt))
-        .filter(Column::State.eq(PartState::Owed.as_str()))
-        .exec(tx.conn())
-        .await?;
-    if moved.rows_affected > 0 {
-        derive(tx, message, before, None, now).await?;
+    let Some(found) = Entity::find_by_id(claim.id).one(tx.conn()).await? else { return Ok(()) };
+    let before = messages::lock(tx, found.message_id).await?;
+    let changes = ActiveModel {
+        attempts: Set(claim.attempt - 1),
+        probes: Set(claim.probes() - i32::from(claim.is_probe)),
+        due_at: Set(now),
+        in_flight: Set(false),
+        ..Default::default()
+    };
+    if update_claimed(claim, changes).exec(tx.conn()).await?.rows_affected > 0 {
+        derive(tx, found.message_id, before, None, now).await?;
     }
     Ok(())
 }
 
-/// Takes in a delivery report by our reference; `false` if no part has it.
-pub async fn report(tx: &Tx, reference: &str, news: PartState, reason: Option<&str>, now: Time) -> Result<bool> {
+/// Applies a delivery report to the part with this reference; `false` if there is none.
+pub async fn report(tx: &Tx, reference: &str, reported: PartState, reason: Option<&str>, now: Time) -> Result<bool> {
     let Some(found) = Entity::find().filter(Column::Reference.eq(reference)).one(tx.conn()).await? else {
         return Ok(false);
     };
-    let message = MessageId(found.message_id);
+    let message = found.message_id;
     let before = messages::lock(tx, message).await?;
-    // Read again under the lock: whoever held it may have moved this part.
+    // Read again under the lock: the part may have changed while this transaction waited for it.
     let Some(found) = Entity::find_by_id(found.id).one(tx.conn()).await? else { return Ok(false) };
     if found.reference != reference {
-        // It is owed anew by now, and this is news of the former send.
+        // The part has been queued again, and the report is about the earlier send.
         return Ok(false);
     }
-    let state = row::word(PartState::parse, "state", &found.state)?;
-    let next = state.after_report(news);
-    if next != state {
-        let moved = ActiveModel {
+    let next = found.state.after_report(reported);
+    if next != found.state {
+        let changed = ActiveModel {
             id: Set(found.id),
-            state: Set(next.as_str().to_owned()),
+            state: Set(next),
             in_flight: Set(false),
             claimed_by: Set(None),
             ..Default::default()
         };
-        moved.update(tx.conn()).await?;
+        changed.update(tx.conn()).await?;
         derive(tx, message, before, reason.map(Cause::of), now).await?;
     }
     Ok(true)
@@ -375,9 +353,8 @@ async fn derive(
     cause: Option<Cause<'_>>,
     now: Time,
 ) -> Result<()> {
-    let parts = Entity::find().filter(Column::MessageId.eq(message.0)).all(tx.conn()).await?;
-    let states = parts.iter().map(|part| row::word(PartState::parse, "state", &part.state));
-    let states = states.collect::<Result<Vec<_>>>()?;
+    let parts = Entity::find().filter(Column::MessageId.eq(message)).all(tx.conn()).await?;
+    let states: Vec<_> = parts.iter().map(|part| part.state).collect();
     let present: HashSet<_> = states.iter().copied().collect();
     let not_out = [PartState::Owed, PartState::Failed, PartState::Expired];
     let all_out = !not_out.iter().any(|state| present.contains(state));
@@ -388,10 +365,10 @@ async fn derive(
     let known = before.reason.map(|reason| (reason, before.provider_status));
     let new = cause.map(|cause| (cause.reason.to_owned(), cause.provider_status.map(i32::from)));
     let cause = if ended_badly {
-        // The first part that ended badly says why; news of the others do not take that back.
+        // The first part that ended badly gives the reason, and news of other parts do not change it.
         known.filter(|_| was_lost).or(new)
     } else if present.contains(&PartState::Owed) {
-        // Why it waits: the last send that failed says that.
+        // While the text waits, the reason is that of the last send that failed.
         new.or(known.filter(|_| !was_lost))
     } else {
         None
@@ -403,18 +380,18 @@ async fn derive(
         provider_status,
         sent_at: before.sent_at.or(all_out.then_some(now)),
         delivered_at: before.delivered_at.or(all_there.then_some(now)),
-        paid: !present.contains(&PartState::Owed),
+        is_settled: !present.contains(&PartState::Owed),
     };
     messages::progress(tx, message, before.status, progress, now).await
 }
 
-/// Moves what is owed to a party of a former ride to the front of the same person's conversation of a new one that
-/// took its number over, with what has arrived for them: those texts were promised while contact was open, and it still is.
+/// Moves what is pending for a party of a former ride, including texts that have arrived, to the front of the same person's
+/// conversation of a new ride that took over the number: these texts were accepted while contact was open, and it still is.
 pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Time) -> Result<()> {
     hand_on(tx, from, to, "state = 'owed'", now).await
 }
 
-/// Moves what a ride inherited and still owes to a party back to the same person's conversation of the ride before.
+/// Moves what a ride inherited, and is still pending for a party, back to the same person's conversation of the former ride.
 pub async fn bequeath(tx: &Tx, (from, to): (RideId, RideId), party: Role, now: Time) -> Result<()> {
     let inherited = "state = 'owed' AND NOT EXISTS (
         SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.ride_id = outbox.ride_id)";
@@ -423,8 +400,8 @@ pub async fn bequeath(tx: &Tx, (from, to): (RideId, RideId), party: Role, now: T
 
 async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'static str, now: Time) -> Result<()> {
     let owed = Entity::find()
-        .filter(Column::RideId.eq(from.0.0))
-        .filter(Column::ToRole.eq(from.1.as_str()))
+        .filter(Column::RideId.eq(from.0))
+        .filter(Column::ToRole.eq(from.1))
         .filter(Expr::cust(which))
         .order_by_asc(Column::Seq)
         .lock_exclusive()
@@ -433,7 +410,7 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
     let arrived = arrivals::positions(tx, from).await?;
     let count = owed.len() + arrived.len() * usize::try_from(arrivals::POSITIONS).map_err(Error::internal)?;
     let count = i32::try_from(count).map_err(Error::internal)?;
-    let Some(mut next) = rides::take_places(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
+    let Some(mut next) = rides::take_positions(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
     let mut arrived = arrived.into_iter().peekable();
     for part in owed {
         while let Some(seq) = arrived.next_if(|seq| *seq < part.seq) {
@@ -442,8 +419,8 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
         }
         let moved = ActiveModel {
             id: Set(part.id),
-            ride_id: Set(Some(to.0.0)),
-            to_role: Set(Some(to.1.as_str().to_owned())),
+            ride_id: Set(Some(to.0)),
+            to_role: Set(Some(to.1)),
             seq: Set(next),
             ..Default::default()
         };
@@ -457,27 +434,22 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
     Ok(())
 }
 
-/// Gives up what is owed to and by a party of a ride: it is somebody else now. Relays to the other party are its own.
+/// Gives up what is pending for a party of a ride, and what that party wrote, because another person takes its place.
+/// Notices and platform texts for the other party stay.
 pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        message_id: i64,
-    }
     let sql = "UPDATE outbox SET state = 'failed', in_flight = FALSE, claimed_by = NULL
         WHERE ride_id = $1 AND state = 'owed' AND (to_role = $2
             OR EXISTS (SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.kind = 'relay'))
         RETURNING message_id";
-    let cut = Row::find_by_statement(statement(tx, sql, [ride.0.into(), party.as_str().into()])).all(tx.conn()).await?;
-    let messages: BTreeSet<_> = cut.iter().map(|row| row.message_id).collect();
-    for message in messages.into_iter().map(MessageId) {
+    let cut: Vec<MessageId> = query_values(tx, sql, [ride.into(), party.into()]).await?;
+    for message in cut.into_iter().collect::<BTreeSet<_>>() {
         let before = messages::lock(tx, message).await?;
         derive(tx, message, before, Some(Cause::of(SendFailure::ContactClosed.as_str())), now).await?;
     }
     Ok(())
 }
 
-/// Parts that are owed still.
+/// Counts the pending parts.
 pub async fn owed(db: &impl Db) -> Result<u64> {
-    use sea_orm::PaginatorTrait as _;
     Ok(Entity::find().filter(Expr::cust("state = 'owed'")).count(db.conn()).await?)
 }

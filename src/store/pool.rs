@@ -1,14 +1,13 @@
-//! Choosing a number: a few index probes from a random point of the pool, never a scan of pool or history. What may scan
-//! is kept apart, in [`planning`].
+//! Choosing a number: a few index probes from a random point of the pool, never a scan of the pool or of history.
+//! Queries that may scan are in [`planning`].
 
 mod level;
 mod planning;
 
 pub use level::{level, set_level};
 pub use planning::{Part, PoolCount, classes, count, holders, needed};
-use sea_orm::{ConnectionTrait as _, FromQueryResult};
 
-use super::{Db, PhoneIndex, Tx, bindings::Pair, lock, placeholders, statement};
+use super::{Db, PhoneIndex, Tx, bindings::Pair, exists, lock, params::Params, query_value};
 use crate::domain::{
     clock::Time,
     error::{PoolLimit, Result},
@@ -16,31 +15,12 @@ use crate::domain::{
     number::ProviderName,
 };
 
-/// The predicate of the partial indexes `numbers_assignable` and `numbers_assignable_country`, literally: a bound
-/// parameter would not match it.
+/// Literally the predicate of the partial indexes `numbers_assignable` and `numbers_assignable_country`: a bound parameter
+/// would not match it.
 const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
 
-/// `$from, $from+1, ..` for a list of providers.
-pub(super) fn provider_placeholders(names: &[ProviderName], from: usize) -> String {
-    // An empty list is not SQL; a provider is never called NULL.
-    if names.is_empty() { "NULL".to_owned() } else { placeholders(from, names.len()) }
-}
-
-/// The number is of one of these countries, whose parameters begin at `from`. A phone of no country has no number of its
-/// country.
-fn of_countries(countries: &[String], from: usize) -> String {
-    match countries.len() {
-        0 => "FALSE".to_owned(),
-        count => format!("n.country IN ({})", placeholders(from, count)),
-    }
-}
-
-fn names(usable: &[ProviderName]) -> impl Iterator<Item = sea_orm::Value> {
-    usable.iter().map(|name| name.as_str().into())
-}
-
-/// The first number from `point` on (and round the circle) that neither phone holds, locked against draining; of one
-/// country, or of any. One probe for each configured provider, so that numbers of others are never passed over.
+/// Chooses the first number from `point` on (and round the ring) that neither phone holds, of one country or of any, and
+/// locks it against draining. One probe per configured provider, so that numbers of other providers are never read.
 pub async fn choose(
     tx: &Tx,
     pair: &Pair,
@@ -48,52 +28,46 @@ pub async fn choose(
     country: Option<&str>,
     point: u32,
 ) -> Result<Option<NumberId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: i64,
-    }
     if usable.is_empty() {
         return Ok(None);
     }
-    let (of_country, from) = if country.is_some() { (" AND n.country = $4", 5) } else { ("", 4) };
     for side in [">=", "<"] {
-        let probes = (from..from + usable.len()).map(|provider| {
+        let mut params = Params::new([i64::from(point).into(), (&pair.customer).into(), (&pair.driver).into()]);
+        let of_country =
+            country.map_or_else(String::new, |country| format!(" AND n.country = {}", params.add(country)));
+        let probes = usable.iter().enumerate().map(|(at, provider)| {
             format!(
                 "SELECT * FROM (SELECT n.id, n.ring_position FROM numbers n
-                WHERE {ASSIGNABLE} AND n.provider = ${provider}{of_country} AND n.ring_position {side} $1
+                WHERE {ASSIGNABLE} AND n.provider = {}{of_country} AND n.ring_position {side} $1
                     AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $2)
                     AND NOT EXISTS (SELECT 1 FROM bindings b WHERE b.number_id = n.id AND b.phone_index = $3)
-                ORDER BY n.ring_position LIMIT 1 {}) first_{provider}",
+                ORDER BY n.ring_position LIMIT 1 {}) first_{at}",
+                params.add(provider),
                 lock(tx, "FOR SHARE OF n")
             )
         });
         let probes: Vec<_> = probes.collect();
         let sql = format!("SELECT id FROM ({}) firsts ORDER BY ring_position LIMIT 1", probes.join(" UNION ALL "));
-        let values = [i64::from(point).into(), pair.customer.0.clone().into(), pair.driver.0.clone().into()];
-        let values = values.into_iter().chain(country.map(Into::into)).chain(names(usable));
-        let statement = statement(tx, &sql, values);
-        if let Some(row) = Row::find_by_statement(statement).one(tx.conn()).await? {
-            return Ok(Some(NumberId(row.id)));
+        if let Some(chosen) = query_value(tx, &sql, params).await? {
+            return Ok(Some(chosen));
         }
     }
     Ok(None)
 }
 
-/// A number from which a phone can be told something: one that it holds nothing on, if there is one.
+/// Chooses a number from which to text a phone, preferably one that the phone does not hold.
 pub async fn sender(tx: &Tx, phone: &PhoneIndex, usable: &[ProviderName]) -> Result<Option<NumberId>> {
     let alone = Pair { customer: phone.clone(), driver: phone.clone() };
     if let Some(unheld) = choose(tx, &alone, usable, None, 0).await? {
         return Ok(Some(unheld));
     }
-    let sql = format!(
-        "SELECT n.id AS id FROM numbers n WHERE {ASSIGNABLE} AND n.provider IN ({}) LIMIT 1",
-        provider_placeholders(usable, 1)
-    );
-    let row = tx.conn().query_one_raw(statement(tx, &sql, names(usable))).await?;
-    row.map(|row| Ok(NumberId(row.try_get("", "id")?))).transpose()
+    let mut params = Params::new([]);
+    let providers = params.add_list(usable);
+    let sql = format!("SELECT n.id FROM numbers n WHERE {ASSIGNABLE} AND n.provider IN ({providers}) LIMIT 1");
+    query_value(tx, &sql, params).await
 }
 
-/// The first limit that a pool without a free number hit. With `countries`, a number must be of one of them.
+/// Finds the first limit that a pool without a free number hit. With `countries`, a number must be of one of them.
 pub async fn limit(
     db: &impl Db,
     pair: &Pair,
@@ -101,43 +75,39 @@ pub async fn limit(
     countries: Option<&[String]>,
     now: Time,
 ) -> Result<PoolLimit> {
-    let providers = provider_placeholders(usable, 1);
-    let mut questions = vec![
-        ("n.deleted_at IS NULL".to_owned(), PoolLimit::NoNumbers),
-        (
-            format!("n.deleted_at IS NULL AND n.status = 'active' AND n.provider IN ({providers})"),
-            PoolLimit::NoneActive,
-        ),
-        (format!("{ASSIGNABLE} AND n.provider IN ({providers})"), PoolLimit::NoneCapable),
-    ];
-    if let Some(countries) = countries {
-        let of_country = of_countries(countries, usable.len() + 1);
-        let predicate = format!("{ASSIGNABLE} AND n.provider IN ({providers}) AND {of_country}");
-        questions.push((predicate, PoolLimit::NoneInCountry));
-    }
-    let eligible = questions.last().map(|(predicate, _)| predicate.clone()).unwrap_or_default();
-    for (predicate, limit) in questions {
-        let sql = format!("SELECT 1 AS one FROM numbers n WHERE {predicate} LIMIT 1");
-        let mut values: Vec<sea_orm::Value> =
-            if predicate.contains('$') { names(usable).collect() } else { Vec::new() };
-        if limit == PoolLimit::NoneInCountry {
-            values.extend(countries.into_iter().flatten().map(|country| country.as_str().into()));
-        }
-        if db.conn().query_one_raw(statement(db, &sql, values)).await?.is_none() {
+    let limits = [PoolLimit::NoNumbers, PoolLimit::NoneActive, PoolLimit::NoneCapable];
+    for limit in limits.into_iter().chain(countries.map(|_| PoolLimit::NoneInCountry)) {
+        let mut params = Params::new([]);
+        let within = within(limit, usable, countries, &mut params);
+        if !exists(db, &format!("SELECT 1 AS one FROM numbers n WHERE {within} LIMIT 1"), params).await? {
             return Ok(limit);
         }
     }
-    // What they hold on numbers that they could not get anyway is not why.
-    let countries = countries.unwrap_or_default();
-    let from = usable.len() + countries.len() + 1;
+    // Bindings on numbers that the pair could not get anyway are not the cause.
+    let mut params = Params::new([(&pair.customer).into(), (&pair.driver).into(), now.into()]);
     let sql = format!(
         "SELECT 1 AS one FROM bindings b JOIN numbers n ON n.id = b.number_id
-        WHERE b.phone_index IN (${from}, ${}) AND b.contact_until > ${} AND {eligible} LIMIT 1",
-        from + 1,
-        from + 2
+        WHERE b.phone_index IN ($1, $2) AND b.contact_until > $3 AND {} LIMIT 1",
+        within(PoolLimit::NoneInCountry, usable, countries, &mut params)
     );
-    let phones = [pair.customer.0.clone().into(), pair.driver.0.clone().into(), now.into()];
-    let values = names(usable).chain(countries.iter().map(|country| country.as_str().into())).chain(phones);
-    let open = db.conn().query_one_raw(statement(db, &sql, values)).await?;
-    Ok(if open.is_some() { PoolLimit::AllHeld } else { PoolLimit::AllCooling })
+    Ok(if exists(db, &sql, params).await? { PoolLimit::AllHeld } else { PoolLimit::AllCooling })
+}
+
+/// Returns the condition for numbers of which, if there are none, the pool has hit this limit.
+fn within(limit: PoolLimit, usable: &[ProviderName], countries: Option<&[String]>, params: &mut Params) -> String {
+    if limit == PoolLimit::NoNumbers {
+        return "n.deleted_at IS NULL".to_owned();
+    }
+    let providers = params.add_list(usable);
+    let of_providers = if limit == PoolLimit::NoneActive {
+        format!("n.deleted_at IS NULL AND n.status = 'active' AND n.provider IN ({providers})")
+    } else {
+        format!("{ASSIGNABLE} AND n.provider IN ({providers})")
+    };
+    match countries {
+        Some(countries) if limit == PoolLimit::NoneInCountry => {
+            format!("{of_providers} AND n.country IN ({})", params.add_list(countries))
+        }
+        _ => of_providers,
+    }
 }

@@ -1,35 +1,34 @@
-//! Reads outside of a transaction of ours.
+//! The connection pool, and reads outside a transaction.
 //!
-//! Behind a pooler that hands out connections by transaction there is no such thing: a statement with parameters is several
-//! messages, and each could go to another connection of the server. So every such read is a transaction there.
+//! A pooler that hands out connections by transaction allows no such reads: a statement with parameters is several messages,
+//! and each could go to a different connection of the server. So every read is a transaction there.
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
     TransactionOptions, TransactionTrait as _, entity::prelude::async_trait,
 };
 
-/// How a statement that takes too long ends; see [`Pool::begin`].
+/// When the server cancels a statement; see [`Pool::begin`].
 pub(super) const STATEMENT_TIMEOUT_S: u64 = 10;
-/// A transaction in which nothing happens for so long has lost its process, and its locks keep others waiting.
+/// When the server ends a transaction in which nothing happens: its process is lost, and its locks keep others waiting.
 pub(super) const IDLE_TIMEOUT_S: u64 = 15;
 
-/// The connections to the database.
+/// Pool of connections to the database.
 #[derive(Clone)]
 pub struct Pool {
     pub(super) db: DatabaseConnection,
-    /// A pooler in between hands connections of the server out by transaction.
+    /// Whether a pooler between us and the server hands out connections by transaction.
     pub(super) by_transaction: bool,
 }
 
 impl Pool {
-    /// Begins a transaction.
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
         let tx = self.db.begin_with_options(options).await?;
         if self.by_transaction {
-            // The driver names its statements and leaves them on the connection, where another client's may have the same
-            // name. By itself, so that poolers that know statements see it.
+            // The driver names its statements and leaves them on the connection, where a statement of another client may
+            // have the same name. This is sent on its own, so that poolers that track statements see it.
             tx.execute_unprepared("DEALLOCATE ALL").await?;
-            // Elsewhere the connection is opened with this; a pooler takes no such parameter.
+            // Without a pooler, connections are opened with these limits. A pooler accepts no such parameters.
             let limits = format!(
                 "SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';
                  SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"

@@ -1,38 +1,38 @@
-//! The routing lookup: one round trip of index probes, whatever the size of pool and history; and who hears what becomes
-//! of a call.
+//! Looking up the route of a text or call: one round trip of index probes, whatever the size of the pool and of history.
 
 use sea_orm::FromQueryResult;
 
-use super::{Db, error::UnknownValue, row, statement};
+use super::{Db, PhoneIndex, columns::ProxyNumber, error::UnknownValue, query_one, sealed};
 use crate::domain::{
     clock::Time,
     contact::{BoundContact, CallerId, RouteFacts},
     error::Result,
     ids::{NumberId, PersonId, RideId},
     number::ProviderName,
+    person::Role,
     phone::PhoneNumber,
     text::Language,
 };
 
 #[derive(FromQueryResult)]
 struct Row {
-    number_id: i64,
-    provider: String,
+    number_id: NumberId,
+    provider: ProviderName,
     suspended: bool,
     from_pool: bool,
-    ride_id: Option<i64>,
-    role: Option<String>,
+    ride_id: Option<RideId>,
+    role: Option<Role>,
     contact_until: Option<Time>,
-    driver_id: Option<i64>,
+    driver_id: Option<PersonId>,
     to_sealed: Option<Vec<u8>>,
-    language: Option<String>,
+    language: Option<Language>,
 }
 
-/// What is known about this phone contacting this number.
+/// Looks up everything that decides the route of a contact from this phone to this number.
 pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &CallerId) -> Result<RouteFacts> {
     let (from_key, from_index) = match from.phone().map(PhoneNumber::match_key) {
-        Some(key) => (key.expose().to_owned(), db.vault().phone_index(&key).0),
-        None => (String::new(), Vec::new()),
+        Some(key) => (key.expose().to_owned(), db.vault().phone_index(&key)),
+        None => (String::new(), PhoneIndex(Vec::new())),
     };
     let sql = "SELECT n.id AS number_id, n.provider AS provider, n.status = 'suspended' AS suspended,
             EXISTS (SELECT 1 FROM numbers p WHERE p.match_key = $2 AND p.deleted_at IS NULL) AS from_pool,
@@ -49,41 +49,39 @@ pub async fn look_up(db: &impl Db, number: &PhoneNumber, from: &CallerId) -> Res
         LEFT JOIN people other ON other.id = CASE b.role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
         WHERE n.match_key = $1 AND n.deleted_at IS NULL";
     let values = [number.match_key().expose().into(), from_key.into(), from_index.into()];
-    let Some(found) = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await? else {
+    let Some(found) = query_one::<Row>(db, sql, values).await? else {
         return Ok(RouteFacts { number: None, suspended: false, from_pool: false, binding: None, language: None });
     };
-    let binding = match (found.ride_id, row::roles(found.role.as_deref())?, found.contact_until, found.driver_id) {
+    let binding = match (found.ride_id, found.role, found.contact_until, found.driver_id) {
         (Some(ride_id), Some(from_role), Some(contact_until), Some(driver_id)) => Some(BoundContact {
-            ride_id: RideId(ride_id),
-            driver_id: PersonId(driver_id),
+            ride_id,
+            driver_id,
             from_role,
             contact_until,
-            to: found.to_sealed.map(|sealed| row::open_phone(db, &sealed)).transpose()?,
+            to: found.to_sealed.map(|phone| sealed::open_phone(db, &phone)).transpose()?,
         }),
         (None, None, None, None) => None,
-        _ => return Err(UnknownValue("bindings").into()),
+        _ => return Err(UnknownValue::of("bindings").into()),
     };
-    let number = Some((NumberId(found.number_id), row::provider(&found.provider)?));
-    let language = found.language.map(Language::from_stored);
-    Ok(RouteFacts { number, suspended: found.suspended, from_pool: found.from_pool, binding, language })
+    let Row { number_id, provider, suspended, from_pool, language, .. } = found;
+    Ok(RouteFacts { number: Some((number_id, provider)), suspended, from_pool, binding, language })
 }
 
-/// Who is on the line of a call, as far as what they hear depends on it.
-pub struct Caller {
-    /// The number they called.
+/// Party that made a call: everything that decides what they hear.
+pub struct CallParty {
+    /// Number that they called.
     pub number: Option<PhoneNumber>,
-    /// What they read.
     pub language: Option<Language>,
-    /// They were to reach the other party, and nobody else.
+    /// Whether they were to reach the other party, and not the support number.
     pub to_party: bool,
 }
 
-/// Who made this call; `None` if it is not known.
-pub async fn caller(db: &impl Db, provider: &ProviderName, call_key: &str) -> Result<Option<Caller>> {
+/// Finds the party that made this call; `None` if the call is unknown.
+pub async fn call_party(db: &impl Db, provider: &ProviderName, call_key: &str) -> Result<Option<CallParty>> {
     #[derive(FromQueryResult)]
     struct Row {
-        number: Option<String>,
-        language: Option<String>,
+        number: Option<ProxyNumber>,
+        language: Option<Language>,
         to_party: bool,
     }
     let sql = "SELECT n.phone_number AS number, p.language AS language, c.reason IS NULL AS to_party
@@ -93,15 +91,10 @@ pub async fn caller(db: &impl Db, provider: &ProviderName, call_key: &str) -> Re
         LEFT JOIN people p ON p.id = CASE c.from_role
             WHEN 'customer' THEN r.customer_id WHEN 'driver' THEN r.driver_id END
         WHERE c.provider = $1 AND c.provider_call_id = $2";
-    let values = [provider.as_str().into(), call_key.into()];
-    let found = Row::find_by_statement(statement(db, sql, values)).one(db.conn()).await?;
-    found
-        .map(|found| {
-            Ok(Caller {
-                number: found.number.as_deref().map(row::number_phone).transpose()?,
-                language: found.language.map(Language::from_stored),
-                to_party: found.to_party,
-            })
-        })
-        .transpose()
+    let found: Option<Row> = query_one(db, sql, [provider.into(), call_key.into()]).await?;
+    Ok(found.map(|Row { number, language, to_party }| CallParty {
+        number: number.map(|number| number.0),
+        language,
+        to_party,
+    }))
 }

@@ -1,4 +1,4 @@
-//! The schema of the database: whether it is the one of this build, and bringing it up to date.
+//! The schema of the database: checking whether this build can use it, and migrating it.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ use sea_orm::{
 use super::Store;
 use crate::domain::error::Error;
 
-/// Any number, as long as every replica uses the same one and nobody else does.
+/// Key of the advisory lock. It is arbitrary, but the same in every replica.
 const MIGRATION_LOCK: i64 = 0x6d61_736b_6c69_6e65;
 
-/// Where the migrator keeps the names of applied migrations.
+/// Table in which the migrator keeps the names of applied migrations.
 const MIGRATIONS: &str = "seaql_migrations";
 
-/// Why the schema cannot be used or brought up to date.
+/// Reason why the schema cannot be used or migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// It was created by a version whose migrations are gone.
+    /// A version whose migrations no longer exist created it.
     #[error(
         "this database was created by a development version before 0.1.0: export what you need, delete it and start \
          again with an empty one"
     )]
     BeforeRelease,
-    /// It has had migrations that this build does not know.
+    /// Migrations were applied that this build does not know.
     #[error("this database was migrated by a newer version of Maskline: start that version")]
     Newer,
     /// The database does not answer, or a statement failed.
@@ -41,8 +41,8 @@ impl From<DbErr> for SchemaError {
 }
 
 impl Store {
-    /// Applies missing migrations. Replicas that start together wait for each other: the lock belongs to the transaction,
-    /// so it also works behind a pooler that hands connections around.
+    /// Applies missing migrations. Replicas that start together wait for each other. The lock belongs to the transaction, so
+    /// it also works behind a pooler.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -50,8 +50,7 @@ impl Store {
         };
         let tx = self.db.begin(options).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
-            // Changing large tables takes longer than any statement of a request may, and so does waiting for the
-            // replica that migrates them.
+            // Changing a large table, or waiting for a replica that does, takes longer than the usual limit.
             tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
         }
@@ -61,7 +60,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Whether the schema is the one this build expects.
+    /// Checks whether the schema is the one that this build expects.
     pub async fn is_migrated(&self) -> Result<bool, SchemaError> {
         let tx = self.db.begin(TransactionOptions::default()).await?;
         let is_current = is_current(&tx).await?;
@@ -70,7 +69,7 @@ impl Store {
     }
 }
 
-/// Whether all migrations are applied. Fails if the database has had migrations that this build does not know.
+/// Checks whether all migrations are applied. Fails if there are some that this build does not know.
 async fn is_current(tx: &DatabaseTransaction) -> Result<bool, SchemaError> {
     let applied = applied(tx).await?;
     let known: BTreeSet<_> = Migrator::names().map(str::to_owned).collect();

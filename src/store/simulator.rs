@@ -1,52 +1,48 @@
-//! What simulated phones show, sealed like any text, and shared by all replicas.
+//! Screens of simulated phones, sealed like any text and shared by all replicas.
 
 use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _, entity::prelude::*};
 
 use super::{
     Db, Tx,
     entity::simulator_screens::{ActiveModel, Column, Entity},
-    row,
-    vault::Purpose,
+    sealed,
 };
 use crate::domain::{clock::Time, error::Result, phone::PhoneNumber, string_enum::string_enum};
 
-/// How much of a screen is shown, newest entries first kept.
+/// Maximum number of entries to show, newest first.
 const SHOWN: u64 = 200;
 
 string_enum! {
-    /// What a phone shows.
+    /// Kind of entry on a phone's screen.
     EntryKind {
         /// A text came in.
         Text = "text",
-        /// It rang.
+        /// The phone rang.
         Call = "call",
-        /// It called, and heard a sentence.
+        /// The phone called and heard an announcement.
         Announcement = "announcement",
     }
 }
 
-/// One entry of a phone's screen.
+/// Entry on a phone's screen.
 #[derive(Clone, Debug)]
 pub struct ScreenEntry {
-    /// What it is.
     pub kind: EntryKind,
-    /// The number on the screen: the proxy number, or whatever this phone dialled.
+    /// Number on the screen: a proxy number, or the number that this phone dialled.
     pub number: PhoneNumber,
-    /// The words, if any.
+    /// Text or announcement; empty if there is none.
     pub words: String,
-    /// When.
     pub at: Time,
 }
 
-/// Shows something on a phone.
+/// Adds an entry to a phone's screen.
 pub async fn show(tx: &Tx, phone: &PhoneNumber, entry: &ScreenEntry) -> Result<()> {
-    let words = Some(entry.words.as_bytes()).filter(|words| !words.is_empty());
     let model = ActiveModel {
-        phone_index: Set(tx.vault().phone_index(&phone.match_key()).0),
-        kind: Set(entry.kind.as_str().to_owned()),
-        // Whatever was dialled: a proxy number as a rule, but a phone can dial anybody.
-        number_sealed: Set(row::seal_phone(tx, &entry.number)?),
-        body_sealed: Set(words.map(|words| tx.vault().seal(Purpose::Text, words)).transpose()?),
+        phone_index: Set(tx.vault().phone_index(&phone.match_key())),
+        kind: Set(entry.kind),
+        // Sealed, because a phone can dial any number and not only proxy numbers.
+        number_sealed: Set(sealed::seal_phone(tx, &entry.number)?),
+        body_sealed: Set(sealed::seal_text(tx, &entry.words)?),
         at: Set(entry.at),
         ..Default::default()
     };
@@ -54,23 +50,20 @@ pub async fn show(tx: &Tx, phone: &PhoneNumber, entry: &ScreenEntry) -> Result<(
     Ok(())
 }
 
-/// A phone's screen, oldest entry first.
+/// Reads a phone's screen, oldest entry first.
 pub async fn screen(db: &impl Db, phone: &PhoneNumber) -> Result<Vec<ScreenEntry>> {
     let index = db.vault().phone_index(&phone.match_key());
-    let select = Entity::find().filter(Column::PhoneIndex.eq(index.0)).order_by_desc(Column::Id).limit(SHOWN);
+    let select = Entity::find().filter(Column::PhoneIndex.eq(index)).order_by_desc(Column::Id).limit(SHOWN);
     let models = select.all(db.conn()).await?;
     let entries = models.into_iter().rev().map(|model| {
-        let words = match &model.body_sealed {
-            Some(sealed) => row::open_text(db, Purpose::Text, sealed)?,
-            None => String::new(),
-        };
-        let kind = row::word(EntryKind::parse, "kind", &model.kind)?;
-        Ok(ScreenEntry { kind, number: row::open_phone(db, &model.number_sealed)?, words, at: model.at })
+        let number = sealed::open_phone(db, &model.number_sealed)?;
+        let words = sealed::open_text(db, model.body_sealed.as_deref())?;
+        Ok(ScreenEntry { kind: model.kind, number, words, at: model.at })
     });
     entries.collect()
 }
 
-/// Forgets entries from before `before`.
+/// Deletes entries from before `before` and returns their number.
 pub async fn prune(tx: &Tx, before: Time) -> Result<u64> {
     Ok(Entity::delete_many().filter(Column::At.lt(before)).exec(tx.conn()).await?.rows_affected)
 }

@@ -1,8 +1,10 @@
-//! Sealing of what is personal or secret: phones, texts, what signs our webhooks.
+//! Sealing of personal and secret values: phones, texts, and the secrets that sign our webhooks.
 //!
 //! A sealed value is `version, length of key id, key id, nonce, ciphertext and tag` (AES-256-GCM-SIV, so that a nonce
 //! drawn twice reveals no more than equality). The purpose is authenticated with it: a sealed text pasted into a phone
 //! column does not open. Phones are found through a keyed index of their match key.
+
+use std::fmt;
 
 use aws_lc_rs::{
     aead::{self, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -15,27 +17,26 @@ use crate::domain::phone::{MATCH_KEY_VERSION, MatchKey};
 /// First byte of every sealed value.
 const FORMAT: u8 = 1;
 
-/// The keys, as configured.
+/// Configured keys.
 #[derive(Clone)]
 pub struct Keys {
-    /// `(id, 32 bytes)`: the first seals, all open.
+    /// ID and 32 bytes of each data key. The first one seals, all of them open.
     pub data: Vec<(String, SecretSlice<u8>)>,
-    /// Makes the index of phones; it can never change.
+    /// Key of the index of phones. It can never change.
     pub index: SecretSlice<u8>,
 }
 
-/// What a sealed value is for.
+/// Use of a sealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A person's phone.
     Phone,
-    /// The words of a text, and addresses of its pictures.
+    /// Content of a text, or the URLs of its pictures.
     Text,
-    /// An answer kept for a repeated request.
+    /// Response kept for a repeated request.
     Answer,
-    /// What signs our own webhooks.
+    /// Secret that signs our webhooks.
     Secret,
-    /// The proof that a key is the one that was used before.
+    /// Proof that a key is the one that was used before.
     KeyCheck,
 }
 
@@ -51,11 +52,17 @@ impl Purpose {
     }
 }
 
-/// The keyed index of a phone: equal for equal lines, meaningless without the key.
+/// Keyed index of a phone number: equal for variants of one number, meaningless without the key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PhoneIndex(pub(crate) Vec<u8>);
 
-/// A sealed value does not open, or a key is not a key.
+impl fmt::Debug for PhoneIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhoneIndex")
+    }
+}
+
+/// Reason why a value does not open, or why a key cannot be used.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum SealError {
     /// The bytes are not a sealed value.
@@ -64,15 +71,15 @@ pub enum SealError {
     /// It was sealed with a key that is not configured.
     #[error("sealed with a data key that is not configured")]
     UnknownKey,
-    /// The key is another than the one it was sealed with, or the bytes were changed.
+    /// The key is not the one it was sealed with, or the bytes were changed.
     #[error("a sealed value does not open")]
     Refused,
-    /// A data key has not 32 bytes.
+    /// A data key does not have 32 bytes.
     #[error("a data key must be 32 bytes")]
     BadKey,
 }
 
-/// The keys at work.
+/// Keys, ready for use.
 pub(crate) struct Vault {
     data: Vec<(String, RandomizedNonceKey)>,
     index: hmac::Key,
@@ -94,7 +101,7 @@ impl Vault {
         Ok(Self { data, index: hmac::Key::new(hmac::HMAC_SHA256, keys.index.expose_secret()) })
     }
 
-    /// Ids of the configured data keys, the sealing one first.
+    /// Returns the IDs of the data keys, starting with the one that seals.
     pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.data.iter().map(|(id, _)| id.as_str())
     }
@@ -119,7 +126,7 @@ impl Vault {
         Ok(secret)
     }
 
-    /// Whether the value was sealed with the key that seals now.
+    /// Checks whether a value was sealed with the key that seals now.
     pub(crate) fn is_current(&self, sealed: &[u8]) -> bool {
         split_key_id(sealed).map(|(id, _)| id) == self.key_ids().next()
     }
@@ -128,7 +135,7 @@ impl Vault {
         PhoneIndex(self.digest(&format!("phone/{MATCH_KEY_VERSION}"), key.expose().as_bytes()))
     }
 
-    /// A keyed digest for another use than phones; `label` keeps the uses apart.
+    /// Returns a keyed digest. The `label` keeps different uses apart.
     pub(crate) fn digest(&self, label: &str, data: &[u8]) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.index);
         context.update(label.as_bytes());

@@ -9,7 +9,7 @@ use crate::{
     domain::{error::Result, number::ProviderName, outbound::Receiver},
     outbound::Outbound,
     service::{Context, health, outbox, presence},
-    store::outbox::{Claim, Claimed},
+    store::outbox::{Claim, ClaimResult},
 };
 
 /// Maximum number of exchanges with one provider that one process has in flight. Each provider has its own limit, so
@@ -42,7 +42,7 @@ impl OutboxWorker {
         loop {
             let mut goes_on = false;
             for queue in self.queues() {
-                let Claimed { claims, again_at } = queue.claim(AT_ONCE).await?;
+                let ClaimResult { claims, again_at } = queue.claim(AT_ONCE).await?;
                 done += claims.len();
                 goes_on |= !claims.is_empty() || again_at.is_some_and(|at| at <= self.ctx.now());
                 queue.send_all(&mut sending, claims);
@@ -107,7 +107,7 @@ impl ProviderQueue {
             return PERIOD;
         }
         match self.claim(free).await {
-            Ok(Claimed { claims, again_at }) => {
+            Ok(ClaimResult { claims, again_at }) => {
                 self.send_all(sending, claims);
                 let pause = again_at.map(|at| (at - self.ctx.now()).to_std().unwrap_or_default());
                 pause.unwrap_or(PERIOD).min(PERIOD)
@@ -119,7 +119,7 @@ impl ProviderQueue {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Claimed> {
+    async fn claim(&self, limit: usize) -> Result<ClaimResult> {
         outbox::claim_due(&self.ctx, &self.provider, u32::try_from(limit).unwrap_or(u32::MAX)).await
     }
 

@@ -24,10 +24,12 @@ INSERT INTO rides (id, customer_id, driver_id, number_id, start, destination, da
                    contact_until, customer_seq, driver_seq, version, created_at, updated_at)
     VALUES (1, 1, 2, 1, 'A', 'B', '2026-01-01 00:00:00+00:00', 0, 'scheduled', '2026-01-02 00:00:00+00:00',
             '2026-01-03 00:00:00+00:00', 2, 0, 1, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00');
-INSERT INTO messages (id, ride_id, kind, to_role, status, provider, number_id, parts, part_limit, possibly_duplicated, created_at)
-    VALUES (1, 1, 'notice', 'customer', 'queued', 'simulator', 1, 2, 1000, FALSE, '2026-01-01 00:00:00+00:00');
-INSERT INTO outbox (id, message_id, ride_id, to_role, seq, part, state, attempts, in_flight, in_doubt, due_at, reference)
-    VALUES (9, 1, 1, 'customer', 2, 1, 'owed', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00', 'mk_2')";
+INSERT INTO messages (id, ride_id, kind, to_role, status, provider, number_id, parts, possibly_duplicated, created_at)
+    VALUES (1, 1, 'notice', 'customer', 'queued', 'simulator', 1, 2, FALSE, '2026-01-01 00:00:00+00:00');
+INSERT INTO outbox (id, message_id, ride_id, to_role, seq, part, body_start, body_end, state, attempts, in_flight, in_doubt,
+                    due_at, expires_at, reference, provider, number_id)
+    VALUES (9, 1, 1, 'customer', 2, 1, 0, 2, 'owed', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00',
+            '2026-01-01 01:00:00+00:00', 'mk_2', 'simulator', 1)";
 
 /// What the migrator of a development version left behind.
 const DEVELOPMENT: &str = "
@@ -108,8 +110,10 @@ on_both_databases! {
         Migrator::up(&open, None).await.expect("the schema");
         execute(&open, ROWS).await.expect("rows");
         let part = |conversation: &str, reference: &str| format!(
-            "INSERT INTO outbox (message_id, ride_id, to_role, seq, part, state, attempts, in_flight, in_doubt, due_at, reference)
-             VALUES (1, {conversation}, 0, 'owed', 0, FALSE, FALSE, '2026-01-01 00:00:00+00:00', '{reference}')");
+            "INSERT INTO outbox (message_id, ride_id, to_role, seq, part, body_start, body_end, state, attempts, in_flight, in_doubt,
+                                 due_at, expires_at, reference, provider, number_id)
+             VALUES (1, {conversation}, 0, 0, 2, 'owed', 0, FALSE, FALSE, '2026-01-01 00:00:00+00:00',
+                     '2026-01-01 01:00:00+00:00', '{reference}', 'simulator', 1)");
         execute(&open, &part("NULL, NULL, 0", "mk_3")).await.expect("a text without a ride");
         for (conversation, reference) in [
             ("1, NULL, 3", "mk_4"),

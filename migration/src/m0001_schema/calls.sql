@@ -15,7 +15,7 @@ CREATE TABLE calls (
     poll_at {time}, -- when to ask the provider for the status of a call that it has not reported as ended
     claimed_by BIGINT -- the process that is asking
 );
--- The rule: a provider's call is stored once. store::calls::find and ::find_locked; store::routing::caller.
+-- The rule: a provider's call is stored once. store::calls::find and ::find_locked; store::routing::call_party.
 CREATE UNIQUE INDEX calls_provider ON calls (provider, provider_call_id);
 -- store::calls::of_ride, and ::list by ride.
 CREATE INDEX calls_ride ON calls (ride_id, id);
@@ -23,7 +23,7 @@ CREATE INDEX calls_ride ON calls (ride_id, id);
 CREATE INDEX calls_status ON calls (status, id);
 -- store::calls::forget: open calls that began too long ago, oldest first.
 CREATE INDEX calls_open ON calls (started_at) WHERE status IN ('connecting', 'ringing', 'answered');
--- store::calls::take_questions: calls to ask about, earliest first.
+-- store::calls::take_due_polls: calls to ask about, earliest first.
 CREATE INDEX calls_poll_at ON calls (poll_at) WHERE poll_at IS NOT NULL;
 -- store::processes::release and ::any_left: claims of one process.
 CREATE INDEX calls_claimed_by ON calls (claimed_by) WHERE claimed_by IS NOT NULL;

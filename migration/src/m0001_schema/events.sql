@@ -10,7 +10,7 @@ CREATE TABLE events (
 );
 -- The rule: a position is given once. store::events::after and ::list.
 CREATE UNIQUE INDEX events_position ON events (position) WHERE position IS NOT NULL;
--- store::events::any_unplaced and ::place: events that wait for their position.
+-- store::events::any_without_position and ::assign_positions: events that wait for their position.
 CREATE INDEX events_without_position ON events (id) WHERE position IS NULL;
 -- store::events::list by ride.
 CREATE INDEX events_ride ON events (ride_id, position) WHERE ride_id IS NOT NULL;

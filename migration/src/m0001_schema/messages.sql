@@ -15,7 +15,6 @@ CREATE TABLE messages (
     provider TEXT NOT NULL,
     number_id BIGINT REFERENCES numbers (id),
     parts INTEGER NOT NULL, -- how many parts it has in the outbox
-    part_limit INTEGER NOT NULL, -- the provider's limit for the length of a part when the text was split
     media_limit INTEGER NOT NULL DEFAULT 0, -- the most pictures in a part; 0: pictures are dropped
     ignores_window BOOLEAN NOT NULL DEFAULT FALSE, -- it is sent from `number_id` even if contact is closed
     received_at {time},

@@ -8,8 +8,8 @@ CREATE TABLE outbox (
     seq BIGINT NOT NULL,
     -- Which part of the text it is, from 0, and the bytes of the body that it carries.
     part INTEGER NOT NULL,
-    body_start INTEGER,
-    body_end INTEGER,
+    body_start INTEGER NOT NULL,
+    body_end INTEGER NOT NULL,
     state TEXT NOT NULL
         CHECK (state IN ('owed', 'sent', 'delivered', 'undelivered', 'failed', 'expired')),
     attempts INTEGER NOT NULL, -- also the guard of a claim
@@ -19,11 +19,11 @@ CREATE TABLE outbox (
     in_doubt BOOLEAN NOT NULL, -- an earlier attempt with an unknown outcome may have reached the recipient
     due_at {time} NOT NULL, -- a claimed part: the end of the lease
     slot_at {time}, -- the moment that is reserved for it within the rate limit of its number
-    expires_at {time},
+    expires_at {time} NOT NULL,
     reference TEXT NOT NULL, -- ours, which delivery reports repeat
     provider_message_id TEXT,
-    provider TEXT,
-    number_id BIGINT REFERENCES numbers (id),
+    provider TEXT NOT NULL,
+    number_id BIGINT NOT NULL REFERENCES numbers (id),
     CONSTRAINT outbox_conversation_whole CHECK ((ride_id IS NULL) = (to_role IS NULL))
 );
 -- The rule: a position in a conversation is taken once.
@@ -54,7 +54,7 @@ CREATE TABLE breakers (
     provider TEXT NOT NULL PRIMARY KEY,
     is_open BOOLEAN NOT NULL,
     since {time} NOT NULL, -- when it opened, or closed
-    reason TEXT, -- why it is open
+    reason TEXT NOT NULL, -- why it is open, or was
     probe_at {time}, -- when the next probe may be sent
     failed_probes INTEGER NOT NULL,
     claimed_by BIGINT -- the process that is sending a probe

@@ -47,7 +47,7 @@ CREATE INDEX rides_timeout ON rides (timeout_at)
     WHERE status IN ('scheduled', 'in_progress') AND deleted_at IS NULL;
 -- store::rides::list: rides whose number was suspended while no other one was free.
 CREATE INDEX rides_stranded ON rides (id) WHERE closed_reason = 'number_suspended' AND deleted_at IS NULL;
--- store::rides::tell_closings: rides whose contact has closed without an event about it, earliest first.
+-- store::rides::announce_closings: rides whose contact has closed without an event about it, earliest first.
 CREATE INDEX rides_closing ON rides (contact_until) WHERE NOT closing_announced;
 
 -- An entry of a ride's timeline. Kept with its ride.

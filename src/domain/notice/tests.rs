@@ -73,7 +73,7 @@ fn every_language_says_who_when_and_where() {
                 assert!(text.chars().count() <= 300, "{code}: {} is long for a text", text.chars().count());
             }
         }
-        assert!(!words.auto_reply().is_empty());
+        assert!(!words.auto_reply().expose().is_empty());
         let (_, voice) = said(words.announce(Announcement::NoContact));
         assert!(voice.starts_with(code), "{code} is spoken by {voice}");
     }

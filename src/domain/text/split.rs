@@ -132,24 +132,6 @@ pub fn parts(body: &MessageText, pictures: usize, limit: TextLimit, media_limit:
     beside(pieces, pictures, media_limit)
 }
 
-/// Splits a text as earlier versions did, which did not store the positions of parts: by code points, at a space if
-/// there is one in the last quarter.
-pub fn parts_by_characters(body: &MessageText, pictures: usize, limit: usize, media_limit: usize) -> Vec<Part> {
-    let pictures = if media_limit == 0 { 0 } else { pictures };
-    let text = body.expose();
-    let (mut pieces, mut from) = (Vec::new(), 0);
-    while let Some((end, _)) = text[from..].char_indices().nth(limit) {
-        let soft = text[from..from + end].rfind(' ').map(|at| at + 1).filter(|at| *at > end * 3 / 4);
-        let to = from + soft.unwrap_or(end);
-        pieces.push(from..to);
-        from = to;
-    }
-    if !body.is_empty() || pictures == 0 {
-        pieces.push(from..text.len());
-    }
-    beside(pieces, pictures, media_limit)
-}
-
 /// Combines the pieces of a text with its pictures.
 fn beside(pieces: Vec<Range<usize>>, pictures: usize, media_limit: usize) -> Vec<Part> {
     (0..pieces.len().max(pictures.div_ceil(media_limit.max(1))))
@@ -266,19 +248,6 @@ mod tests {
         );
         assert_eq!(words("0123456789   ", 0), [part("0123456789", 0..0)]);
         assert_eq!(words("x", 5), [part("x", 0..2), part("", 2..4), part("", 4..5)]);
-    }
-
-    #[test]
-    fn parts_that_were_stored_without_their_place_are_found() {
-        let words = |text: &str, pictures, media_limit| {
-            let parts = parts_by_characters(&MessageText::from_wire(text), pictures, 10, media_limit);
-            parts.into_iter().map(|part| text[part.words].to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(words("", 0, 0), [""]);
-        assert_eq!(words("", 2, 1), ["", ""]);
-        assert_eq!(words("", 2, 0), [""]);
-        assert_eq!(words("\u{1f697}1234567 90123", 1, 1), ["\u{1f697}1234567 ", "90123"]);
-        assert_eq!(words("12345 789012", 0, 0), ["12345 7890", "12"]);
     }
 
     fn any_text() -> impl Strategy<Value = String> {

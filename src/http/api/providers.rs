@@ -137,9 +137,7 @@ impl ProvidersApi {
             texts_per_minute: self.ctx.providers.throughput(profile).texts_per_minute,
             texts_per_second: self.ctx.providers.throughput(profile).texts_per_second,
             breaker: breaker_of(&profile.name).map_or(BreakerState::Closed, |breaker| breaker.state(now)),
-            breaker_reason: breaker_of(&profile.name)
-                .filter(|breaker| breaker.is_open)
-                .map(|breaker| breaker.reason.unwrap_or(BreakerReason::ProviderUnavailable)),
+            breaker_reason: breaker_of(&profile.name).filter(|breaker| breaker.is_open).map(|breaker| breaker.reason),
             down_since: breaker_of(&profile.name).filter(|breaker| breaker.is_open).map(|breaker| breaker.since),
             delivery_reports: profile.delivery_reports,
             call_results: profile.call_results,

@@ -182,7 +182,7 @@ mod tests {
         )
         .expect("a text");
         assert_eq!(text.media, ["https://foo.bar/image.jpg", "http://foo.bar/2"]);
-        assert!(text.body.is_empty());
+        assert!(text.body.expose().is_empty());
     }
 
     #[test]

@@ -209,7 +209,7 @@ mod tests {
             &json!({ "type": "MMS", "text": null, "media": media, "to": "+17735550002", "from": "+13125550001" }),
         );
         assert_eq!(text.media, ["https://media.telnyx.com/a.jpg"]);
-        assert!(text.body.is_empty());
+        assert!(text.body.expose().is_empty());
         assert_eq!((text.from, text.to), (CallerId::Phone(phone("+13125550001")), Some(phone("+17735550002"))));
         let hidden = text_with(&json!({ "from": { "phone_number": "Maskline" }, "to": [] }));
         assert_eq!((hidden.from, hidden.to), (CallerId::Hidden, None));

@@ -162,7 +162,7 @@ mod tests {
              &MediaUrl9=http%3A%2F%2Fapi.twilio.com%2FME9&MediaUrl10=https%3A%2F%2Fapi.twilio.com%2FME10",
         );
         assert_eq!(text.media, ["https://api.twilio.com/ME0", "http://api.twilio.com/ME9"]);
-        assert!(text.body.is_empty());
+        assert!(text.body.expose().is_empty());
     }
 
     #[test]

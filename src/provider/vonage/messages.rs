@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((text.from, text.key.len()), (CallerId::Hidden, 64));
         let text = read(&with(with(sms(), "to", json!("51515")), "text", json!(["a"])));
         assert_eq!(text.to, None, "a short code is no phone number");
-        assert!(text.body.is_empty());
+        assert!(text.body.expose().is_empty());
     }
 
     /// A status with the fields under "Delivery reports".

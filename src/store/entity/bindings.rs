@@ -1,22 +1,20 @@
-//! What phone reaches whom over which number.
+//! Bindings of phones to numbers.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "bindings")]
 pub(crate) struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
-    pub(crate) number_id: i64,
-    pub(crate) phone_index: Vec<u8>,
-    pub(crate) ride_id: i64,
-    pub(crate) role: String,
-    pub(crate) contact_until: DateTimeUtc,
-    pub(crate) barred_until: DateTimeUtc,
+    pub(crate) number_id: NumberId,
+    pub(crate) phone_index: PhoneIndex,
+    pub(crate) ride_id: RideId,
+    pub(crate) role: Role,
+    pub(crate) contact_until: Time,
+    pub(crate) barred_until: Time,
     pub(crate) retired: bool,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

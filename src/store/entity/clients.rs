@@ -1,24 +1,22 @@
 //! API clients.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "clients")]
 pub(crate) struct Model {
     #[sea_orm(primary_key)]
-    pub(crate) id: i64,
+    pub(crate) id: ClientId,
     pub(crate) client_id: String,
-    pub(crate) name: String,
+    pub(crate) name: ClientName,
     pub(crate) secret_hash: Vec<u8>,
     pub(crate) secret_version: i32,
     pub(crate) former_secret_hash: Option<Vec<u8>>,
-    pub(crate) former_secret_until: Option<DateTimeUtc>,
-    pub(crate) scopes: String,
-    pub(crate) created_at: DateTimeUtc,
-    pub(crate) revoked_at: Option<DateTimeUtc>,
+    pub(crate) former_secret_until: Option<Time>,
+    pub(crate) scopes: Scopes,
+    pub(crate) created_at: Time,
+    pub(crate) revoked_at: Option<Time>,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

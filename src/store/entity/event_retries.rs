@@ -1,21 +1,19 @@
-//! Events that an endpoint did not take at once.
+//! Events that an endpoint has not accepted, or is to get again.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "event_retries")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub(crate) endpoint_id: i64,
+    pub(crate) endpoint_id: EndpointId,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub(crate) event_id: i64,
-    pub(crate) state: String,
+    pub(crate) event_id: EventId,
+    pub(crate) state: RetryState,
     pub(crate) attempts: i32,
-    pub(crate) first_at: DateTimeUtc,
-    pub(crate) due_at: DateTimeUtc,
+    pub(crate) first_at: Time,
+    pub(crate) due_at: Time,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,26 +1,24 @@
 //! Customers and drivers.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "people")]
 pub(crate) struct Model {
     #[sea_orm(primary_key)]
-    pub(crate) id: i64,
-    pub(crate) role: String,
-    pub(crate) name: Option<String>,
+    pub(crate) id: PersonId,
+    pub(crate) role: Role,
+    pub(crate) name: Option<Name>,
     pub(crate) name_key: Option<String>,
-    pub(crate) phone_index: Option<Vec<u8>>,
+    pub(crate) phone_index: Option<PhoneIndex>,
     pub(crate) phone_sealed: Option<Vec<u8>>,
-    pub(crate) language: Option<String>,
-    pub(crate) external_id: Option<String>,
+    pub(crate) language: Option<Language>,
+    pub(crate) external_id: Option<ExternalId>,
     pub(crate) version: i64,
-    pub(crate) created_at: DateTimeUtc,
-    pub(crate) updated_at: DateTimeUtc,
-    pub(crate) deleted_at: Option<DateTimeUtc>,
+    pub(crate) created_at: Time,
+    pub(crate) updated_at: Time,
+    pub(crate) deleted_at: Option<Time>,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

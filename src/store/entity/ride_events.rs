@@ -1,18 +1,16 @@
-//! What happened to a ride.
+//! Entries of the timelines of rides.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "ride_events")]
 pub(crate) struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
-    pub(crate) ride_id: i64,
-    pub(crate) event: String,
-    pub(crate) at: DateTimeUtc,
+    pub(crate) ride_id: RideId,
+    pub(crate) event: RideEventKind,
+    pub(crate) at: Time,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,20 +1,18 @@
-//! What simulated phones show.
+//! Entries on the screens of simulated phones.
 
-use sea_orm::entity::prelude::*;
+use super::prelude::*;
 
+#[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "simulator_screens")]
 pub(crate) struct Model {
     #[sea_orm(primary_key)]
     pub(crate) id: i64,
-    pub(crate) phone_index: Vec<u8>,
-    pub(crate) kind: String,
+    pub(crate) phone_index: PhoneIndex,
+    pub(crate) kind: EntryKind,
     pub(crate) number_sealed: Vec<u8>,
     pub(crate) body_sealed: Option<Vec<u8>>,
-    pub(crate) at: DateTimeUtc,
+    pub(crate) at: Time,
 }
-
-#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,8 +1,8 @@
-//! What time and events do to parts that wait: they become pointless, get another way, or are owed anew.
+//! Changes to parts that wait: they expire, get another route, or are queued again.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, FromQueryResult, QueryOrder as _, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, QueryOrder as _, entity::prelude::*};
 
-use super::{Cause, derive};
+use super::{Cause, SenderNumber, derive};
 use crate::{
     domain::{
         clock::Time,
@@ -15,44 +15,37 @@ use crate::{
     store::{
         Db, Tx,
         entity::outbox::{ActiveModel, Column, Entity, Model},
-        messages, rides, statement,
+        execute, messages, query_values, rides, row_limit,
     },
 };
 
-/// A part that nobody is sending at this moment. One in doubt waits for its report until it is due again.
+/// Expired parts that no process is sending. A part in doubt waits for its report until it is due again.
 const IDLE: &str = "state = 'owed' AND expires_at <= $1 AND NOT (in_flight AND due_at > $1)";
 
-/// A part that was not taken and waits for its next try: neither claimed nor in doubt, and not for a slot of its number.
+/// Parts that wait for their next attempt: neither claimed nor in doubt, and not waiting for a slot of their number.
 const WAITING: &str = "NOT in_flight AND slot_at IS NULL AND due_at > $1";
 
-/// Texts of which something is owed that has become pointless, at most `limit`.
+/// Finds up to `limit` texts with pending parts that have expired.
 pub async fn overdue(db: &impl Db, now: Time, limit: u32) -> Result<Vec<MessageId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        message_id: i64,
-    }
     let sql = format!("SELECT DISTINCT message_id FROM outbox WHERE {IDLE} LIMIT $2");
-    let values = [now.into(), i64::from(limit).into()];
-    let rows = Row::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
-    Ok(rows.into_iter().map(|row| MessageId(row.message_id)).collect())
+    query_values(db, &sql, [now.into(), row_limit(limit)]).await
 }
 
-/// Gives up what is pointless of a text.
+/// Gives up the expired parts of a text.
 pub async fn expire(tx: &Tx, message: MessageId, now: Time) -> Result<()> {
     let before = messages::lock(tx, message).await?;
     let sql = format!(
         "UPDATE outbox SET state = 'expired', in_doubt = (in_doubt OR in_flight), in_flight = FALSE, claimed_by = NULL
         WHERE {IDLE} AND message_id = $2"
     );
-    let expired = tx.conn().execute_raw(statement(tx, &sql, [now.into(), message.0.into()])).await?;
-    if expired.rows_affected() > 0 {
+    if execute(tx, &sql, [now.into(), message.into()]).await? > 0 {
         derive(tx, message, before, Some(Cause::of(SendFailure::TooLate.as_str())), now).await?;
     }
     Ok(())
 }
 
-/// Says that what is owed on a ride goes from this number, from now on. What waited for a slot of the former one, or to be
-/// asked for again by another provider, is due.
+/// Moves the pending parts of a ride to this number. Parts that waited for a slot of the old number, or for their next
+/// attempt at another provider, are due.
 pub async fn reroute(tx: &Tx, ride: RideId, number: NumberId, now: Time) -> Result<()> {
     let sql = "UPDATE outbox SET number_id = n.id, provider = n.provider, slot_at = NULL,
             due_at = CASE
@@ -61,75 +54,61 @@ pub async fn reroute(tx: &Tx, ride: RideId, number: NumberId, now: Time) -> Resu
             END
         FROM numbers n
         WHERE outbox.ride_id = $2 AND outbox.state = 'owed' AND n.id = $3";
-    tx.conn().execute_raw(statement(tx, sql, [now.into(), ride.0.into(), number.0.into()])).await?;
+    execute(tx, sql, [now.into(), ride.into(), number.into()]).await?;
     Ok(())
 }
 
-/// Says that what waits to be sent again by a provider need not wait any longer.
+/// Makes the parts due that wait for their next attempt at a provider.
 pub async fn release(tx: &Tx, provider: &ProviderName, now: Time) -> Result<()> {
     let sql = format!("UPDATE outbox SET due_at = $1 WHERE provider = $2 AND state = 'owed' AND {WAITING}");
-    tx.conn().execute_raw(statement(tx, &sql, [now.into(), provider.as_str().into()])).await?;
+    execute(tx, &sql, [now.into(), provider.into()]).await?;
     Ok(())
 }
 
-/// Gives parts that a version before stored what they lack.
-pub async fn adopt(tx: &Tx, expires_at: Time) -> Result<()> {
-    let sql = "UPDATE outbox SET provider = m.provider, number_id = m.number_id FROM messages m
-        WHERE m.id = outbox.message_id AND outbox.provider IS NULL AND outbox.state = 'owed'";
-    tx.conn().execute_raw(statement(tx, sql, [])).await?;
-    let sql = "UPDATE outbox SET expires_at = $1 WHERE expires_at IS NULL AND state = 'owed'";
-    tx.conn().execute_raw(statement(tx, sql, [expires_at.into()])).await?;
-    Ok(())
-}
-
-/// How a text is owed again.
+/// How to queue a text again.
 pub struct Renewal {
-    /// Its conversation.
     pub conversation: (RideId, Role),
-    /// Who drives: with somebody else, nothing is owed.
+    /// Expected driver. If another one drives, nothing is queued.
     pub driver: PersonId,
-    /// The number that it goes from, and that number's provider.
-    pub line: (NumberId, ProviderName),
-    /// When it is pointless.
+    pub sender: SenderNumber,
     pub expires_at: Time,
 }
 
-/// What became of that.
+/// Outcome of [`renew`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewed {
-    /// It is owed.
+pub enum RenewalOutcome {
+    /// The lost parts are pending again.
     Owed,
-    /// Contact is closed.
     ContactClosed,
-    /// No part of it was lost.
+    /// No part of the text was lost.
     NothingLost,
 }
 
-/// Owes the parts of a text again that did not get through, as the last ones of their conversation. Each has a new
-/// reference, so that late news of the former send do not settle this one. The ride's row must be locked.
+/// Queues the lost parts of a text again, at the end of their conversation. Each gets a new reference, so that a late report
+/// of the earlier send does not settle the new one. The ride's row must be locked.
 pub async fn renew(
     tx: &Tx,
     message: MessageId,
     renewal: &Renewal,
     reference: impl Fn() -> String,
     now: Time,
-) -> Result<Renewed> {
+) -> Result<RenewalOutcome> {
     let (ride, to) = renewal.conversation;
-    // Whoever moves parts of the text holds this lock: what is lost now stays so.
+    // A transaction that changes a part holds this lock, so a part that is lost now stays lost.
     let before = messages::lock(tx, message).await?;
     let parts = lost(tx, message).await?;
     if parts.is_empty() {
-        return Ok(Renewed::NothingLost);
+        return Ok(RenewalOutcome::NothingLost);
     }
     let count = i32::try_from(parts.len()).map_err(Error::internal)?;
-    let Some(first) = rides::take_places(tx, ride, Some(renewal.driver), to, count, now).await? else {
-        return Ok(Renewed::ContactClosed);
+    let Some(first) = rides::take_positions(tx, ride, Some(renewal.driver), to, count, now).await? else {
+        return Ok(RenewalOutcome::ContactClosed);
     };
     for (seq, part) in (first..).zip(parts) {
         let owed = ActiveModel {
             id: Set(part.id),
             seq: Set(seq),
-            state: Set(PartState::Owed.as_str().to_owned()),
+            state: Set(PartState::Owed),
             attempts: Set(0),
             probes: Set(0),
             in_flight: Set(false),
@@ -137,21 +116,21 @@ pub async fn renew(
             due_at: Set(now),
             reference: Set(reference()),
             provider_message_id: Set(None),
-            number_id: Set(Some(renewal.line.0.0)),
-            provider: Set(Some(renewal.line.1.as_str().to_owned())),
-            expires_at: Set(Some(renewal.expires_at)),
+            number_id: Set(renewal.sender.id),
+            provider: Set(renewal.sender.provider.clone()),
+            expires_at: Set(renewal.expires_at),
             slot_at: Set(None),
             ..Default::default()
         };
         owed.update(tx.conn()).await?;
     }
     derive(tx, message, before, None, now).await?;
-    Ok(Renewed::Owed)
+    Ok(RenewalOutcome::Owed)
 }
 
-/// Parts of a text that did not get through, in order.
+/// Finds the parts of a text that did not get through, in order.
 async fn lost(tx: &Tx, message: MessageId) -> Result<Vec<Model>> {
-    let lost = [PartState::Failed, PartState::Expired, PartState::Undelivered].map(PartState::as_str);
-    let parts = Entity::find().filter(Column::MessageId.eq(message.0)).filter(Column::State.is_in(lost));
+    let lost = [PartState::Failed, PartState::Expired, PartState::Undelivered];
+    let parts = Entity::find().filter(Column::MessageId.eq(message)).filter(Column::State.is_in(lost));
     Ok(parts.order_by_asc(Column::Part).all(tx.conn()).await?)
 }

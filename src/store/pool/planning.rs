@@ -1,8 +1,8 @@
-//! What operators ask about the whole pool. Unlike choosing a number, this reads all of it.
+//! Figures about the whole pool, for operators. Unlike choosing a number, these queries read all of it.
 
 use sea_orm::FromQueryResult;
 
-use super::{ASSIGNABLE, names, of_countries, provider_placeholders};
+use super::ASSIGNABLE;
 use crate::{
     domain::{
         clock::Time,
@@ -11,19 +11,18 @@ use crate::{
         number::ProviderName,
         pool::{Holders, Rejection},
     },
-    store::{Db, bindings::Pair, row, statement},
+    store::{Db, bindings::Pair, params::Params, query_all},
 };
 
-/// The pool as two phones that need a number see it.
+/// Numbers of the pool, counted by whether two phones could get them.
 pub struct Classes {
-    /// Numbers that they could have.
     pub free: i64,
-    /// Numbers that they could not have, by the first reason that holds; no reason without numbers.
+    /// Counted by the first reason that applies; a reason without numbers is absent.
     pub rejected: Vec<(Rejection, i64)>,
 }
 
-/// Sorts all numbers of the pool into classes. With `countries`, a number must be of one of them. The `chosen` number is
-/// free, whatever the two phones hold with each other.
+/// Sorts all numbers of the pool into classes. With `countries`, a number must be of one of them. The `chosen` number
+/// counts as free, whatever the two phones hold with each other.
 pub async fn classes(
     db: &impl Db,
     pair: &Pair,
@@ -34,21 +33,17 @@ pub async fn classes(
 ) -> Result<Classes> {
     #[derive(FromQueryResult)]
     struct Row {
-        class: String,
+        class: Option<Rejection>,
         numbers: i64,
     }
-    let fixed = 4;
-    // What is compared with nothing at all is unknown, not false.
+    let mut params = Params::new([now.into(), (&pair.customer).into(), (&pair.driver).into(), chosen.into()]);
+    // A comparison with NULL is unknown rather than false.
     let conditions = Rejection::ALL.iter().filter_map(|rejection| {
         let condition = match rejection {
             Rejection::NotActive => "n.status <> 'active'".to_owned(),
-            Rejection::ProviderNotConfigured => {
-                format!("(n.provider IN ({})) IS NOT TRUE", provider_placeholders(usable, fixed + 1))
-            }
+            Rejection::ProviderNotConfigured => format!("(n.provider IN ({})) IS NOT TRUE", params.add_list(usable)),
             Rejection::NotCapable => "NOT (n.sms AND n.voice)".to_owned(),
-            Rejection::OtherCountry => {
-                format!("({}) IS NOT TRUE", of_countries(countries?, fixed + usable.len() + 1))
-            }
+            Rejection::OtherCountry => format!("(n.country IN ({})) IS NOT TRUE", params.add_list(countries?)),
             Rejection::HeldByCustomer => "c.contact_until > $1".to_owned(),
             Rejection::HeldByDriver => "d.contact_until > $1".to_owned(),
             Rejection::CoolingForCustomer => "c.barred_until > $1".to_owned(),
@@ -58,7 +53,7 @@ pub async fn classes(
     });
     let sql = format!(
         "SELECT q.class AS class, COUNT(*) AS numbers
-        FROM (SELECT CASE WHEN n.id = $4 THEN 'free' {}ELSE 'free' END AS class
+        FROM (SELECT CASE WHEN n.id = $4 THEN NULL {}END AS class
             FROM numbers n
             LEFT JOIN bindings c ON c.number_id = n.id AND c.phone_index = $2
             LEFT JOIN bindings d ON d.number_id = n.id AND d.phone_index = $3
@@ -66,41 +61,36 @@ pub async fn classes(
         GROUP BY q.class",
         conditions.collect::<String>()
     );
-    let chosen = chosen.map(|id| id.0);
-    let values = [now.into(), pair.customer.0.clone().into(), pair.driver.0.clone().into(), chosen.into()];
-    let countries = countries.into_iter().flatten().map(|country| country.as_str().into());
-    let values = values.into_iter().chain(names(usable)).chain(countries);
-    let rows = Row::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
+    let rows: Vec<Row> = query_all(db, &sql, params).await?;
     let mut classes = Classes { free: 0, rejected: Vec::new() };
     for row in rows {
-        match row.class.as_str() {
-            "free" => classes.free = row.numbers,
-            class => classes.rejected.push((row::word(Rejection::parse, "class", class)?, row.numbers)),
+        match row.class {
+            None => classes.free = row.numbers,
+            Some(rejection) => classes.rejected.push((rejection, row.numbers)),
         }
     }
     classes.rejected.sort_unstable();
     Ok(classes)
 }
 
-/// How many numbers there are, by provider, country and status.
+/// Amounts of numbers of one provider and country.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct PoolCount {
-    /// The provider.
-    pub provider: String,
-    /// ISO 3166 country, if known.
+    pub provider: ProviderName,
+    /// ISO 3166 code, if known.
     pub country: Option<String>,
-    /// All of them.
     pub total: i64,
-    /// Those that may be given to new rides.
+    /// Numbers that can be assigned to new rides.
     pub usable: i64,
-    /// Those with an open contact window.
+    /// Numbers with an open contact window.
     pub open: i64,
-    /// Those without one that still cool down for somebody.
+    /// Numbers without one that are cooling down for a phone.
     pub cooling: i64,
 }
 
-/// Counts the pool; numbers of other providers than the `usable` ones are in the total only.
+/// Counts the numbers of the pool. Numbers of providers other than the `usable` ones count only in the total.
 pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<PoolCount>> {
+    let mut params = Params::new([now.into()]);
     let sql = format!(
         "SELECT q.provider AS provider, q.country AS country, COUNT(*) AS total,
             COUNT(CASE WHEN q.usable THEN 1 END) AS usable,
@@ -113,32 +103,26 @@ pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<V
                 FROM bindings WHERE barred_until > $1 GROUP BY number_id) h ON h.number_id = n.id
             WHERE n.deleted_at IS NULL) q
         GROUP BY q.provider, q.country ORDER BY q.provider, q.country",
-        provider_placeholders(usable, 2)
+        params.add_list(usable)
     );
-    let values = std::iter::once(now.into()).chain(names(usable));
-    Ok(PoolCount::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?)
+    query_all(db, &sql, params).await
 }
 
-/// A group of phones in one part of the pool; in all of it where there is no provider.
-#[derive(FromQueryResult)]
-struct Held {
-    provider: Option<String>,
-    country: Option<String>,
-    held: i64,
-    held_usable: i64,
-    phones: i64,
-}
+/// Part of the pool: a provider and a country. `None` is the whole pool.
+pub type Part = Option<(ProviderName, Option<String>)>;
 
-/// A part of the pool: a provider and a country; `None` is all of it.
-pub type Part = Option<(String, Option<String>)>;
-
-fn part(provider: Option<String>, country: Option<String>) -> Part {
-    provider.map(|provider| (provider, country))
-}
-
-/// How many phones hold how many numbers, in each part of the pool and in all of it. Reads every binding that is open or
-/// cools down.
+/// Counts phones by how many numbers they hold, in each part of the pool and in the whole pool. Reads every binding that is
+/// open or cooling down.
 pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<(Part, Holders)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        provider: Option<ProviderName>,
+        country: Option<String>,
+        held: i64,
+        held_usable: i64,
+        phones: i64,
+    }
+    let mut params = Params::new([now.into()]);
     let sql = format!(
         "WITH held AS (
             SELECT b.phone_index, n.provider, n.country, COUNT(*) AS held,
@@ -153,27 +137,26 @@ pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result
         FROM (SELECT CAST(SUM(held) AS BIGINT) AS held, CAST(SUM(held_usable) AS BIGINT) AS held_usable
             FROM held GROUP BY phone_index) q
         GROUP BY q.held, q.held_usable",
-        provider_placeholders(usable, 2)
+        params.add_list(usable)
     );
-    let values = std::iter::once(now.into()).chain(names(usable));
-    let rows = Held::find_by_statement(statement(db, &sql, values)).all(db.conn()).await?;
-    let rows = rows.into_iter().map(|Held { provider, country, held, held_usable, phones }| {
-        (part(provider, country), Holders { held, held_usable, phones })
+    let rows: Vec<Row> = query_all(db, &sql, params).await?;
+    let rows = rows.into_iter().map(|Row { provider, country, held, held_usable, phones }| {
+        (provider.map(|provider| (provider, country)), Holders { held, held_usable, phones })
     });
     Ok(rows.collect())
 }
 
-#[derive(FromQueryResult)]
-struct Needed {
-    provider: Option<String>,
-    country: Option<String>,
-    needed: Option<i64>,
-}
-
-/// The most different people that one phone has had contact with since `since` and still holds a number for, in each
-/// part of the pool and in all of it. Each of them needs a number of their own, so no pool could have done with fewer.
-/// Numbers that were given back since are not counted, nor people who were erased: it is never too many.
+/// Finds the largest number of people that one phone has had contact with since `since` and still holds a number for, in
+/// each part of the pool and in the whole pool. Each of these people needs another number, so no smaller pool would have
+/// been enough. Numbers that were given back since, and people who were erased, are not counted, so the result may be too
+/// low but is never too high.
 pub async fn needed(db: &impl Db, since: Time, now: Time) -> Result<Vec<(Part, i64)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        provider: Option<ProviderName>,
+        country: Option<String>,
+        needed: Option<i64>,
+    }
     let sql = "WITH held AS (
             SELECT mine.phone_index, n.provider, n.country, other.phone_index AS other
             FROM bindings mine
@@ -188,6 +171,9 @@ pub async fn needed(db: &impl Db, since: Time, now: Time) -> Result<Vec<(Part, i
         UNION ALL
         SELECT NULL, NULL, MAX(q.needed)
         FROM (SELECT COUNT(DISTINCT other) AS needed FROM held GROUP BY phone_index) q";
-    let rows = Needed::find_by_statement(statement(db, sql, [now.into(), since.into()])).all(db.conn()).await?;
-    Ok(rows.into_iter().map(|row| (part(row.provider, row.country), row.needed.unwrap_or(0))).collect())
+    let rows: Vec<Row> = query_all(db, sql, [now.into(), since.into()]).await?;
+    let rows = rows
+        .into_iter()
+        .map(|Row { provider, country, needed }| (provider.map(|provider| (provider, country)), needed.unwrap_or(0)));
+    Ok(rows.collect())
 }

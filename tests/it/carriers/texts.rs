@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 
-use super::{for_every_provider, messagebird, stage::Stage, telnyx};
+use super::{for_every_provider, stage::Stage, telnyx};
 use crate::{
     harness::{
         Kind,
@@ -150,24 +149,6 @@ on_both_databases! {
             assert_eq!(stage.webhook(&webhook).await.status, 200);
             assert_eq!(last(&stage).await["reason"], "number_not_ours");
         }
-        stage.app.finish().await;
-    }
-
-    // A version before stored no places of parts, and split by characters.
-    async fn a_text_that_was_stored_before_keeps_its_parts(kind: Kind) {
-        let carrier: Arc<dyn Carrier> = Arc::new(messagebird::MessageBird);
-        let stage = Stage::under_way(&carrier, kind).await;
-        let text = "\u{1f697} go ".repeat(150);
-        stage.text("t1", ANN, &text, &[]).await;
-        let open = Database::connect(&stage.app.db.direct).await.expect("the database");
-        for statement in ["UPDATE outbox SET body_start = NULL, body_end = NULL", "UPDATE messages SET part_limit = 400"] {
-            open.execute_unprepared(statement).await.expect(statement);
-        }
-        for _ in 0..last(&stage).await["parts"].as_u64().unwrap() {
-            stage.app.send_due().await;
-        }
-        let parts: Vec<_> = stage.deliver_all().await.into_iter().map(|part| part.text).collect();
-        assert_eq!((parts.len(), parts.concat()), (2, text));
         stage.app.finish().await;
     }
 }

@@ -31,7 +31,7 @@ on_both_databases! {
         app.clock.advance(Duration::hours(1));
         // What forgets calls fails; what prunes the inbox comes after it.
         run("ALTER TABLE calls RENAME TO calls_away").await;
-        run("INSERT INTO inbox (provider, kind, event_key, received_at) VALUES ('x', 'text', 'old', '2000-01-01 00:00:00+00:00')").await;
+        run("INSERT INTO inbox (provider, kind, event_key, keep_until) VALUES ('x', 'text', 'old', '2000-01-01 00:00:00+00:00')").await;
         assert_eq!(app.run_due_jobs().await, (all - 1, 1));
         let left = Statement::from_string(outside.get_database_backend(), "SELECT event_key FROM inbox");
         assert!(outside.query_all_raw(left).await.unwrap().is_empty(), "the inbox was pruned");

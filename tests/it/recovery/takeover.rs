@@ -280,9 +280,9 @@ on_both_databases! {
             "UPDATE calls SET claimed_by = 4711 WHERE id = (SELECT MIN(id) FROM calls)",
             "UPDATE event_endpoints SET due_at = '2999-01-01 00:00:00+00:00'",
             "UPDATE event_endpoints SET claimed_by = 4711 WHERE id = (SELECT MIN(id) FROM event_endpoints)",
-            "INSERT INTO breakers (provider, is_open, since, probe_at, failed_probes, claimed_by)
-                VALUES ('plivo', TRUE, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, 4711),
-                    ('vonage', TRUE, '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, NULL)",
+            "INSERT INTO breakers (provider, is_open, reason, since, probe_at, failed_probes, claimed_by)
+                VALUES ('plivo', TRUE, 'provider_unavailable', '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, 4711),
+                    ('vonage', TRUE, 'provider_unavailable', '2026-01-01 00:00:00+00:00', '2999-01-01 00:00:00+00:00', 1, NULL)",
             // No service of this version has these jobs, so that their rows stay as they are.
             "INSERT INTO jobs (name, due_at, claimed_by) VALUES ('a', '2999-01-01 00:00:00+00:00', 4711),
                 ('b', '2999-01-01 00:00:00+00:00', NULL)",
