@@ -40,7 +40,7 @@ CREATE UNIQUE INDEX rides_external_id ON rides (external_id) WHERE external_id I
 CREATE INDEX rides_customer ON rides (customer_id, id);
 -- The same by driver.
 CREATE INDEX rides_driver ON rides (driver_id, id);
--- store::rides::list by number; store::numbers::with_use: the latest ride of a number.
+-- store::rides::list by number; store::numbers::with_usage: the latest ride of a number.
 CREATE INDEX rides_number ON rides (number_id, id);
 -- store::rides::overdue.
 CREATE INDEX rides_timeout ON rides (timeout_at)
