@@ -32,6 +32,7 @@ pub mod pool;
 pub mod retry;
 pub mod ride;
 pub mod scope;
+pub mod screen;
 pub mod signature;
 pub(crate) mod string_enum;
 pub mod target;

@@ -159,6 +159,26 @@ pub enum Acknowledgement {
     NotNow,
 }
 
+impl Acknowledgement {
+    /// Status that says so to every provider.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Taken => StatusCode::OK,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Response of a provider that reads a body only if the event was taken.
+    fn answer(self, taken: impl FnOnce() -> WebhookResponse) -> WebhookResponse {
+        match self {
+            Self::Taken => taken(),
+            Self::Unreadable => wire::plain(self.status(), "Unreadable"),
+            Self::NotNow => wire::plain(self.status(), "Try again later"),
+        }
+    }
+}
+
 /// A text to send.
 #[derive(Clone, Debug)]
 pub struct OutboundText<'a> {

@@ -19,6 +19,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::{
+    domain::screen::EntryKind,
     domain::{
         call::CallStatus,
         client::ApiCaller,
@@ -34,7 +35,7 @@ use crate::{
         simulator::{NAME, SIGNATURE_HEADER, sign, wire},
     },
     service::{Context, Intake, comparisons},
-    store::simulator::{self as screens, EntryKind, ScreenEntry},
+    store::simulator::{self as screens, ScreenEntry},
 };
 
 /// Length of a simulated conversation.

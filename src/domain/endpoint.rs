@@ -28,8 +28,8 @@ string_enum! {
 
     /// State of an event that an endpoint did not accept on the first attempt.
     RetryState {
-        /// Pending: the event is tried again.
-        Owed = "owed",
+        /// The event is tried again.
+        Pending = "pending",
         /// Dead letter: the event was given up.
         Dead = "dead",
     }

@@ -10,26 +10,30 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::fields::Field;
-use crate::domain::{
-    breaker::{BreakerReason, BreakerState},
-    call::CallStatus,
-    clock::Time,
-    endpoint::{DisabledReason, EndpointStatus, RetryState},
-    error::PoolLimit,
-    event::EventType,
-    ids::{ClientId, EndpointId, EventId, MessageId, NumberId, PersonId, RideId},
-    message::{MessageKind, MessageStatus},
-    number::{Capability, NumberStatus, ProviderName},
-    outbound::PostFailure,
-    person::Role,
-    phone::PhoneNumber,
-    pool::{Preference, Rejection},
-    ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
-    scope::Scope,
-    target::TargetUrl,
-    text::{ClientName, Description, ExternalId, Language, MessageText, Name, Place, TextUnit},
+use crate::{
+    domain::{
+        breaker::{BreakerReason, BreakerState},
+        call::CallStatus,
+        clock::Time,
+        endpoint::{DisabledReason, EndpointStatus, RetryState},
+        error::PoolLimit,
+        event::EventType,
+        ids::{ClientId, EndpointId, EventId, MessageId, NumberId, PersonId, RideId},
+        message::{MessageKind, MessageStatus},
+        number::{Capability, NumberStatus, ProviderName},
+        outbound::PostFailure,
+        person::Role,
+        phone::PhoneNumber,
+        pool::{Preference, Rejection},
+        ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
+        scope::Scope,
+        screen::EntryKind,
+        target::TargetUrl,
+        text::{ClientName, Description, ExternalId, Language, MessageText, Name, Place, TextUnit},
+    },
+    provider::CallResults,
+    simulator::CallOutcome,
 };
-use crate::{provider::CallResults, simulator::CallOutcome, store::simulator::EntryKind};
 
 /// The planned time in the examples. A date in a committed document grows old, so Swagger UI shows tomorrow instead.
 pub(super) const EXAMPLE_DATETIME: &str = "2026-12-01T18:30:00+01:00";

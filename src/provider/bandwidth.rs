@@ -9,15 +9,11 @@ mod calls;
 mod credentials;
 mod inbound;
 mod outbound;
-mod profile;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-pub use self::{
-    account::{Config, DEFAULT_BASE_URL},
-    profile::PROFILE,
-};
+pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
     Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
@@ -62,11 +58,7 @@ impl Provider for Bandwidth {
     /// Message events expect any 2xx, call events 200, 201 or 204, and a request for a call flow an XML document. An
     /// empty document suits all of them. See "Answering webhooks" and "Calls".
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        match acknowledgement {
-            Acknowledgement::Taken => outbound::nothing_more(),
-            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
-        }
+        acknowledgement.answer(|| outbound::nothing_more())
     }
 
     /// Always sends the challenge: without it Bandwidth shows no credentials, and the event is lost ("Credentials").

@@ -9,16 +9,12 @@ mod fields;
 mod inbound;
 mod legs;
 mod outbound;
-mod profile;
 mod signature;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-pub use self::{
-    account::{Config, DEFAULT_BASE_URL},
-    profile::PROFILE,
-};
+pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
     Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
@@ -62,11 +58,7 @@ impl Provider for MessageBird {
 
     /// MessageBird does not read the body (see "Inbound texts"); the status alone asks for a retry.
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        match acknowledgement {
-            Acknowledgement::Taken => plain(StatusCode::OK, "OK"),
-            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
-        }
+        acknowledgement.answer(|| plain(StatusCode::OK, "OK"))
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

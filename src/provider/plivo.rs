@@ -8,16 +8,12 @@ mod calls;
 mod fields;
 mod inbound;
 mod outbound;
-mod profile;
 mod signature;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-pub use self::{
-    account::{Config, DEFAULT_BASE_URL},
-    profile::PROFILE,
-};
+pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
     Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
@@ -63,11 +59,7 @@ impl Provider for Plivo {
     /// Always sends an empty document. Call events come to the same addresses, and where Plivo expects XML an empty
     /// body is an error ("Calls"). As message XML the document sends nothing ("Inbound texts").
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        match acknowledgement {
-            Acknowledgement::Taken => outbound::nothing(),
-            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
-        }
+        acknowledgement.answer(|| outbound::nothing())
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

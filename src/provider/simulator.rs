@@ -164,12 +164,7 @@ impl Provider for SimulatorAdapter {
     }
 
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        let status = match acknowledgement {
-            Acknowledgement::Taken => StatusCode::OK,
-            Acknowledgement::Unreadable => StatusCode::BAD_REQUEST,
-            Acknowledgement::NotNow => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        json(status, &serde_json::json!({}))
+        json(acknowledgement.status(), &serde_json::json!({}))
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

@@ -7,15 +7,13 @@
 mod account;
 mod inbound;
 mod outbound;
-mod profile;
 mod signature;
 mod texml;
 
 use http::StatusCode;
 
 pub use self::{
-    account::{Config, DEFAULT_BASE_URL},
-    profile::PROFILE,
+    account::{Config, DEFAULT_BASE_URL, PROFILE},
     signature::PublicKey,
 };
 use super::{
@@ -59,11 +57,7 @@ impl Provider for Telnyx {
     /// Telnyx reads only the status, for message events and for call events. The body is still a call flow that does
     /// nothing, in case a caller waits for one.
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        match acknowledgement {
-            Acknowledgement::Taken => texml::nothing(),
-            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
-        }
+        acknowledgement.answer(|| texml::nothing())
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

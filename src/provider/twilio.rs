@@ -8,16 +8,12 @@ mod calls;
 mod inbound;
 mod outbound;
 mod params;
-mod profile;
 mod signature;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
-pub use self::{
-    account::{Config, DEFAULT_BASE_URL},
-    profile::PROFILE,
-};
+pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
     Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
@@ -60,11 +56,7 @@ impl Provider for Twilio {
     }
 
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        outbound::nothing(match acknowledgement {
-            Acknowledgement::Taken => StatusCode::OK,
-            Acknowledgement::Unreadable => StatusCode::BAD_REQUEST,
-            Acknowledgement::NotNow => StatusCode::SERVICE_UNAVAILABLE,
-        })
+        outbound::nothing(acknowledgement.status())
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

@@ -8,17 +8,13 @@ mod calls;
 mod messages;
 mod outbound;
 mod payload;
-mod profile;
 mod signature;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 
+pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE, PrivateKey};
 use self::payload::{Kind, Payload};
-pub use self::{
-    account::{Config, DEFAULT_BASE_URL, PrivateKey},
-    profile::PROFILE,
-};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
     Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
@@ -62,11 +58,7 @@ impl Provider for Vonage {
     /// Vonage ignores the body, with one exception: if it accepts a call flow in answer to a call event, a body would
     /// replace the running flow, and an empty body keeps it (see "Calls").
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        match acknowledgement {
-            Acknowledgement::Taken => plain(StatusCode::OK, ""),
-            Acknowledgement::Unreadable => plain(StatusCode::BAD_REQUEST, "Unreadable"),
-            Acknowledgement::NotNow => plain(StatusCode::SERVICE_UNAVAILABLE, "Try again later"),
-        }
+        acknowledgement.answer(|| plain(StatusCode::OK, ""))
     }
 
     /// After an internal error Vonage may send a webhook unsigned. A 5xx makes it retry with a signature (see

@@ -280,7 +280,7 @@ fn try_again(ctx: &Context, item: &Item, now: Time) -> Retry {
     let pause = retry_pause(attempts, now - first_at, ctx.chance.unit());
     Retry {
         event_id: item.event.id,
-        state: if pause.is_some() { RetryState::Owed } else { RetryState::Dead },
+        state: if pause.is_some() { RetryState::Pending } else { RetryState::Dead },
         attempts,
         first_at,
         due_at: pause.map_or(now, |pause| now + pause),

@@ -212,7 +212,7 @@ pub async fn redeliver(
             }
             None => deliveries::hearers(&tx, event.kind, of).await?,
         };
-        let retry = Retry { event_id: id, state: RetryState::Owed, attempts: 0, first_at: now, due_at: now };
+        let retry = Retry { event_id: id, state: RetryState::Pending, attempts: 0, first_at: now, due_at: now };
         for endpoint in &endpoints {
             deliveries::put_retry(&tx, *endpoint, &retry).await?;
         }

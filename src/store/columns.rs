@@ -11,7 +11,7 @@ use sea_orm::{
     sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr},
 };
 
-use super::{PhoneIndex, error::UnknownValue, inbox::EventKind, simulator::EntryKind};
+use super::{PhoneIndex, error::UnknownValue, inbox::EventKind};
 use crate::domain::{
     breaker::BreakerReason,
     call::CallStatus,
@@ -26,6 +26,7 @@ use crate::domain::{
     pool::{PoolLevel, Rejection},
     ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
     scope::{Scope, Scopes},
+    screen::EntryKind,
     target::TargetUrl,
     text::{ClientName, Description, ExternalId, Language, Name, Place},
 };

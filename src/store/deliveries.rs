@@ -80,7 +80,7 @@ pub async fn claim(tx: &Tx, lane: Lane, limit: usize, holder: Holder, lease: Dur
             WHERE e.status = 'enabled' AND e.due_at <= $2 AND {which} AND (
                 e.position < (SELECT l.last_position FROM event_sequence l WHERE l.id = 1)
                 OR EXISTS (SELECT 1 FROM event_retries r JOIN events v ON v.id = r.event_id
-                    WHERE r.endpoint_id = e.id AND r.state = 'owed' AND r.due_at <= $2))
+                    WHERE r.endpoint_id = e.id AND r.state = 'pending' AND r.due_at <= $2))
             ORDER BY e.due_at LIMIT $3 {})
         RETURNING *",
         lock(tx, "FOR UPDATE SKIP LOCKED")
@@ -121,7 +121,7 @@ impl From<event_retries::Model> for Retry {
 /// Finds the retries of an endpoint that are due, in the order of the log.
 pub async fn due(db: &impl Db, endpoint: EndpointId, limit: u64, now: Time) -> Result<Vec<Retry>> {
     let sql = "SELECT r.* FROM event_retries r JOIN events e ON e.id = r.event_id
-        WHERE r.endpoint_id = $1 AND r.state = 'owed' AND r.due_at <= $2 ORDER BY e.position LIMIT $3";
+        WHERE r.endpoint_id = $1 AND r.state = 'pending' AND r.due_at <= $2 ORDER BY e.position LIMIT $3";
     let values = [endpoint.into(), now.into(), row_limit(limit)];
     let models: Vec<event_retries::Model> = query_all(db, sql, values).await?;
     Ok(models.into_iter().map(Retry::from).collect())
@@ -194,7 +194,7 @@ pub async fn finish(tx: &Tx, claimed: &ClaimedEndpoint, outcome: &RoundOutcome, 
         event_retries::Entity::update_many()
             .col_expr(event_retries::Column::DueAt, Expr::value(now))
             .filter(event_retries::Column::EndpointId.eq(claimed.id))
-            .filter(event_retries::Column::State.eq(RetryState::Owed))
+            .filter(event_retries::Column::State.eq(RetryState::Pending))
             .filter(event_retries::Column::DueAt.gt(now))
             .filter(event_retries::Column::FirstAt.gte(since))
             .exec(tx.conn())

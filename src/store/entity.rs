@@ -30,13 +30,13 @@ mod prelude {
             person::Role,
             ride::{CloseReason, EndedBy, RideEventKind, RideStatus},
             scope::Scopes,
+            screen::EntryKind,
             target::TargetUrl,
             text::{ClientName, Description, ExternalId, Language, Name, Place},
         },
         store::{
             PhoneIndex,
             columns::{EventTypes, ProxyNumber},
-            simulator::EntryKind,
         },
     };
 }

@@ -7,22 +7,10 @@ use super::{
     entity::simulator_screens::{ActiveModel, Column, Entity},
     sealed,
 };
-use crate::domain::{clock::Time, error::Result, phone::PhoneNumber, string_enum::string_enum};
+use crate::domain::{clock::Time, error::Result, phone::PhoneNumber, screen::EntryKind};
 
 /// Maximum number of entries to show, newest first.
 const SHOWN: u64 = 200;
-
-string_enum! {
-    /// Kind of entry on a phone's screen.
-    EntryKind {
-        /// A text came in.
-        Text = "text",
-        /// The phone rang.
-        Call = "call",
-        /// The phone called and heard an announcement.
-        Announcement = "announcement",
-    }
-}
 
 /// Entry on a phone's screen.
 #[derive(Clone, Debug)]

@@ -30,14 +30,14 @@ CREATE INDEX event_endpoints_due ON event_endpoints (due_at) WHERE status = 'ena
 CREATE TABLE event_retries (
     endpoint_id BIGINT NOT NULL REFERENCES event_endpoints (id) ON DELETE CASCADE,
     event_id BIGINT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('owed', 'dead')),
+    state TEXT NOT NULL CHECK (state IN ('pending', 'dead')),
     attempts INTEGER NOT NULL,
     first_at {time} NOT NULL, -- the first attempt, or the request to deliver it again
     due_at {time} NOT NULL,
     PRIMARY KEY (endpoint_id, event_id)
 );
 -- store::deliveries::due, and ::claim: whether an endpoint has a retry that is due.
-CREATE INDEX event_retries_due ON event_retries (endpoint_id, due_at) WHERE state = 'owed';
+CREATE INDEX event_retries_due ON event_retries (endpoint_id, due_at) WHERE state = 'pending';
 
 -- An attempt to deliver an event. Deleted after 30 days; it outlives its endpoint.
 CREATE TABLE event_attempts (

@@ -9,7 +9,7 @@ use super::{
     client::Client,
     terminal::{Entry, Panel},
 };
-use crate::{cli::outcome::Outcome, store::simulator::EntryKind};
+use crate::{cli::outcome::Outcome, domain::screen::EntryKind};
 
 const PERIOD: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);

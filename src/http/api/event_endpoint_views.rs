@@ -138,7 +138,7 @@ view! {
     RetryView as "EventRetry" {
         /// What.
         event_id: EventId,
-        /// `owed` is tried again, `dead` was given up.
+        /// `pending` is tried again, `dead` was given up.
         state: RetryState,
         /// How often it was tried since it was first, or since you asked for it again.
         attempts: i32,
@@ -156,7 +156,7 @@ impl From<Retry> for RetryView {
             state: retry.state,
             attempts: retry.attempts,
             first_at: Timestamp(retry.first_at),
-            due_at: (retry.state == RetryState::Owed).then_some(Timestamp(retry.due_at)),
+            due_at: (retry.state == RetryState::Pending).then_some(Timestamp(retry.due_at)),
         }
     }
 }

@@ -6,6 +6,7 @@ use poem_openapi::{OpenApi, param::Path};
 
 use super::group::Group;
 use crate::{
+    domain::screen::EntryKind,
     domain::{error::Error, phone::PhoneNumber, scope::Scope, text::MessageText},
     http::{
         auth::{Allowed, SimulatorUse},
@@ -15,7 +16,7 @@ use crate::{
         scalars::{ShownPhone, Timestamp},
     },
     simulator::{CallExperience, CallOutcome, SimulatedNetwork},
-    store::simulator::{EntryKind, ScreenEntry},
+    store::simulator::ScreenEntry,
 };
 
 request_body! {

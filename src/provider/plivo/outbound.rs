@@ -6,10 +6,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    account::Config,
-    profile::{CALLER_WAITS, NOBODY_WAITS},
-};
+use super::account::{CALLER_WAITS, Config, NOBODY_WAITS};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},

@@ -5,9 +5,9 @@
 //! fallback.
 
 use super::{
+    account::PROFILE,
     calls,
     params::{Params, key},
-    profile::PROFILE,
 };
 use crate::{
     domain::{

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{account::Config, inbound::REFERENCE, profile::RETRIES};
+use super::{account::Config, account::RETRIES, inbound::REFERENCE};
 use crate::{
     domain::{
         call::{CallFlow, RING_SECONDS, TALK_SECONDS},

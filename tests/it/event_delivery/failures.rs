@@ -23,7 +23,7 @@ on_both_databases! {
         assert_eq!(stage.subscriber.taken(), [behind], "the log goes on");
         let mut gaps = Vec::new();
         loop {
-            let retries = stage.list("retries?state=owed").await;
+            let retries = stage.list("retries?state=pending").await;
             let Some(retry) = retries.first() else { break };
             assert_eq!((&retry["event_id"], retry["attempts"].as_u64()), (&json!(refused), Some(gaps.len() as u64 + 1)));
             let pause = time(&retry["due_at"]) - stage.app.now();
@@ -142,7 +142,7 @@ on_both_databases! {
         let given_up: Vec<_> = dead.iter().map(|retry| retry["event_id"].as_i64().unwrap()).collect();
         assert_eq!(given_up, refused);
         assert!(dead.iter().all(|retry| retry["attempts"] == 11), "{dead:?}");
-        assert!(stage.list("retries?state=owed").await.is_empty());
+        assert!(stage.list("retries?state=pending").await.is_empty());
         let endpoint = stage.endpoint().await;
         assert_eq!((&endpoint["status"], endpoint.get("failing_since")), (&json!("enabled"), None));
         stage.finish().await;
