@@ -168,15 +168,6 @@ impl Acknowledgement {
             Self::NotNow => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
-
-    /// Response of a provider that reads a body only if the event was taken.
-    fn answer(self, taken: impl FnOnce() -> WebhookResponse) -> WebhookResponse {
-        match self {
-            Self::Taken => taken(),
-            Self::Unreadable => wire::plain(self.status(), "Unreadable"),
-            Self::NotNow => wire::plain(self.status(), "Try again later"),
-        }
-    }
 }
 
 /// A text to send.

@@ -16,7 +16,8 @@ use secrecy::ExposeSecret as _;
 pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
-    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
+    wire::{self, plain},
 };
 use crate::domain::{
     call::CallFlow,
@@ -58,7 +59,7 @@ impl Provider for Bandwidth {
     /// Message events expect any 2xx, call events 200, 201 or 204, and a request for a call flow an XML document. An
     /// empty document suits all of them. See "Answering webhooks" and "Calls".
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        acknowledgement.answer(|| outbound::nothing_more())
+        wire::acknowledge(acknowledgement, outbound::nothing_more)
     }
 
     /// Always sends the challenge: without it Bandwidth shows no credentials, and the event is lost ("Credentials").

@@ -17,7 +17,8 @@ use secrecy::ExposeSecret as _;
 pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
-    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
+    wire::{self, plain},
 };
 use crate::domain::{
     call::CallFlow,
@@ -58,7 +59,7 @@ impl Provider for MessageBird {
 
     /// MessageBird does not read the body (see "Inbound texts"); the status alone asks for a retry.
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        acknowledgement.answer(|| plain(StatusCode::OK, "OK"))
+        wire::acknowledge(acknowledgement, || plain(StatusCode::OK, "OK"))
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

@@ -16,7 +16,8 @@ use secrecy::ExposeSecret as _;
 pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
-    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
+    wire::{self, plain},
 };
 use crate::domain::{
     call::CallFlow,
@@ -59,7 +60,7 @@ impl Provider for Plivo {
     /// Always sends an empty document. Call events come to the same addresses, and where Plivo expects XML an empty
     /// body is an error ("Calls"). As message XML the document sends nothing ("Inbound texts").
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        acknowledgement.answer(|| outbound::nothing())
+        wire::acknowledge(acknowledgement, outbound::nothing)
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

@@ -18,7 +18,8 @@ pub use self::{
 };
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
-    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
+    wire::{self, plain},
 };
 use crate::domain::{
     call::CallFlow,
@@ -57,7 +58,7 @@ impl Provider for Telnyx {
     /// Telnyx reads only the status, for message events and for call events. The body is still a call flow that does
     /// nothing, in case a caller waits for one.
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        acknowledgement.answer(|| texml::nothing())
+        wire::acknowledge(acknowledgement, texml::nothing)
     }
 
     fn refuse(&self, _: Unverified) -> WebhookResponse {

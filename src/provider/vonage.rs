@@ -17,7 +17,8 @@ pub use self::account::{Config, DEFAULT_BASE_URL, PROFILE, PrivateKey};
 use self::payload::{Kind, Payload};
 use super::{
     Acknowledgement, Malformed, OutboundRequest, OutboundResponse, OutboundText, Profile, Provider, SendOutcome,
-    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse, wire::plain,
+    Unverified, Verified, WebhookKind, WebhookRequest, WebhookResponse,
+    wire::{self, plain},
 };
 use crate::domain::{
     call::CallFlow,
@@ -58,7 +59,7 @@ impl Provider for Vonage {
     /// Vonage ignores the body, with one exception: if it accepts a call flow in answer to a call event, a body would
     /// replace the running flow, and an empty body keeps it (see "Calls").
     fn acknowledge(&self, _: WebhookKind, acknowledgement: Acknowledgement) -> WebhookResponse {
-        acknowledgement.answer(|| plain(StatusCode::OK, ""))
+        wire::acknowledge(acknowledgement, || plain(StatusCode::OK, ""))
     }
 
     /// After an internal error Vonage may send a webhook unsigned. A 5xx makes it retry with a signature (see

@@ -6,7 +6,7 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use http::{StatusCode, header::CONTENT_TYPE};
 use url::Url;
 
-use super::{WebhookRequest, WebhookResponse};
+use super::{Acknowledgement, WebhookRequest, WebhookResponse};
 use crate::domain::{call::CallStatus, hex, notice::Locale};
 pub(super) use xml::Element;
 
@@ -105,6 +105,18 @@ pub(super) fn answer(status: StatusCode, content_type: &'static str, body: impl 
 /// Builds an answer of which the provider reads only the status.
 pub(super) fn plain(status: StatusCode, body: &str) -> WebhookResponse {
     answer(status, "text/plain", body)
+}
+
+/// Answers a webhook of a provider that reads a body only if the event was taken.
+pub(super) fn acknowledge(
+    acknowledgement: Acknowledgement,
+    taken: impl FnOnce() -> WebhookResponse,
+) -> WebhookResponse {
+    match acknowledgement {
+        Acknowledgement::Taken => taken(),
+        Acknowledgement::Unreadable => plain(acknowledgement.status(), "Unreadable"),
+        Acknowledgement::NotNow => plain(acknowledgement.status(), "Try again later"),
+    }
 }
 
 /// Serialises a value that consists of texts under fixed names, so it cannot fail.
