@@ -36,6 +36,7 @@ pub mod people;
 pub mod pool;
 pub mod processes;
 pub mod rate_limits;
+pub mod retention;
 pub mod rides;
 pub mod routing;
 pub mod simulator;

@@ -23,7 +23,7 @@ pub(super) const SCHEME: &str = "client_credentials";
 /// Where tokens are issued.
 pub(super) const TOKEN_PATH: &str = "/oauth/token";
 
-/// What a handler asks for: one right, or [`Both`] of two.
+/// What a handler asks for: one right, or [`BothRights`] of two.
 pub(super) trait Right: Send + Sync + 'static {
     const SCOPES: &'static [Scope];
 }

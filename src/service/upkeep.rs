@@ -16,8 +16,8 @@ use super::{
 use crate::{
     domain::{comparison::Allowance, error::Result},
     store::{
-        Tx, arrivals, auto_replies, bindings, calls, clients, comparisons, deliveries, endpoints, events, idempotency,
-        inbox, jobs, simulator,
+        Tx, calls, clients, deliveries, endpoints, jobs,
+        retention::{self, Expiring},
     },
 };
 
@@ -62,28 +62,28 @@ impl Job {
 
 /// Jobs that keep the records in order. To add one, add a line.
 const TIDYING: &[Job] = &[
-    Job::every(15, "end_overdue_rides", |service| Box::pin(end_overdue(service))),
-    Job::every(15, "announce_closings", |service| Box::pin(announce_some_closings(service))),
-    Job::every(15, "forget_calls", |service| Box::pin(forget_calls(service))),
-    Job::every(15, "prune_bindings", |service| Box::pin(prune_bindings(service))),
-    Job::every(15, "prune_inbox", |service| Box::pin(prune_inbox(service))),
-    Job::every(15, "prune_answers", |service| Box::pin(prune_answers(service))),
-    Job::every(15, "prune_auto_replies", |service| Box::pin(prune_auto_replies(service))),
-    Job::every(60, "prune_arrivals", |service| Box::pin(prune_arrivals(service))),
-    Job::every(60, "prune_comparisons", |service| Box::pin(prune_comparisons(service))),
-    Job::every(60, "prune_screens", |service| Box::pin(prune_screens(service))),
-    Job::every(60, "prune_events", |service| Box::pin(prune_events(service))),
-    Job::every(60, "prune_attempts", |service| Box::pin(prune_attempts(service))),
-    Job::every(3600, "prune_retries", |service| Box::pin(prune_retries(service))),
-    Job::every(60, "prune_secrets", |service| Box::pin(prune_secrets(service))),
-    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |service| Box::pin(pool::watch_pool(service))),
+    Job::every(15, "end_overdue_rides", |ctx| Box::pin(end_overdue(ctx))),
+    Job::every(15, "announce_closings", |ctx| Box::pin(announce_some_closings(ctx))),
+    Job::every(15, "forget_calls", |ctx| Box::pin(forget_calls(ctx))),
+    Job::every(15, "prune_bindings", |ctx| Box::pin(prune(ctx, &retention::BINDINGS, Duration::zero()))),
+    Job::every(15, "prune_inbox", |ctx| Box::pin(prune(ctx, &retention::INBOX, Duration::zero()))),
+    Job::every(15, "prune_answers", |ctx| Box::pin(prune(ctx, &retention::IDEMPOTENCY_KEYS, ANSWERS_KEPT))),
+    Job::every(15, "prune_auto_replies", |ctx| Box::pin(prune(ctx, &retention::AUTO_REPLIES, strangers::ONCE_IN))),
+    Job::every(60, "prune_arrivals", |ctx| Box::pin(prune(ctx, &retention::ARRIVALS, ARRIVALS_KEPT))),
+    Job::every(60, "prune_comparisons", |ctx| Box::pin(prune(ctx, &retention::COMPARISONS, Allowance::LONGEST))),
+    Job::every(60, "prune_screens", |ctx| Box::pin(prune(ctx, &retention::SIMULATOR_SCREENS, SCREENS_KEPT))),
+    Job::every(60, "prune_events", |ctx| Box::pin(prune(ctx, &retention::EVENTS, ctx.settings.event_retention))),
+    Job::every(60, "prune_attempts", |ctx| Box::pin(prune(ctx, &retention::EVENT_ATTEMPTS, ATTEMPTS_KEPT))),
+    Job::every(3600, "prune_retries", |ctx| Box::pin(prune_retries(ctx))),
+    Job::every(60, "prune_secrets", |ctx| Box::pin(prune_secrets(ctx))),
+    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |ctx| Box::pin(pool::watch_pool(ctx))),
 ];
 
 /// Jobs that change what people can do, or which texts they get. Tests run each of them explicitly.
 const ACTING: &[Job] = &[
-    Job::every(2, "expire_texts", |service| Box::pin(expire_texts(service))),
-    Job::every(2, "leave_suspended_numbers", |service| Box::pin(leave_some_numbers(service))),
-    Job::every(2, "leave_down_providers", |service| Box::pin(leave_some_providers(service))),
+    Job::every(2, "expire_texts", |ctx| Box::pin(expire_texts(ctx))),
+    Job::every(2, "leave_suspended_numbers", |ctx| Box::pin(leave_some_numbers(ctx))),
+    Job::every(2, "leave_down_providers", |ctx| Box::pin(leave_some_providers(ctx))),
 ];
 
 pub fn jobs() -> impl Iterator<Item = &'static Job> {
@@ -128,8 +128,8 @@ async fn forget_calls(ctx: &Context) -> Result<()> {
     ctx.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
 }
 
-/// Prunes in batches until nothing is left, or the limit of one run is reached.
-async fn forget<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl Fn(Tx) -> F) -> Result<()> {
+/// Deletes in batches until nothing is left, or the limit of one run is reached.
+async fn in_batches<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl Fn(Tx) -> F) -> Result<()> {
     for _ in 0..BATCHES {
         if ctx.store.write(&batch).await? < BATCH {
             break;
@@ -139,53 +139,14 @@ async fn forget<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl Fn(T
     Ok(())
 }
 
-async fn prune_bindings(ctx: &Context) -> Result<()> {
-    let now = ctx.now();
-    forget(ctx, |tx| async move { bindings::prune(&tx, now, BATCH).await }).await
-}
-
-async fn prune_inbox(ctx: &Context) -> Result<()> {
-    let now = ctx.now();
-    forget(ctx, |tx| async move { inbox::prune(&tx, now, BATCH).await }).await
-}
-
-async fn prune_answers(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - ANSWERS_KEPT;
-    forget(ctx, |tx| async move { idempotency::prune(&tx, before, BATCH).await }).await
-}
-
-async fn prune_auto_replies(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - strangers::ONCE_IN;
-    ctx.store.write(|tx| async move { auto_replies::prune(&tx, before, BATCH).await }).await.map(drop)
-}
-
-async fn prune_arrivals(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - ARRIVALS_KEPT;
-    forget(ctx, |tx| async move { arrivals::prune(&tx, before, BATCH).await }).await
-}
-
-async fn prune_comparisons(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - Allowance::LONGEST;
-    forget(ctx, |tx| async move { comparisons::prune(&tx, before, BATCH).await }).await
-}
-
-async fn prune_screens(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - SCREENS_KEPT;
-    ctx.store.write(|tx| async move { simulator::prune(&tx, before).await }).await.map(drop)
-}
-
-async fn prune_events(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - ctx.settings.event_retention;
-    forget(ctx, |tx| async move { events::prune(&tx, before, BATCH).await }).await
-}
-
-async fn prune_attempts(ctx: &Context) -> Result<()> {
-    let before = ctx.now() - ATTEMPTS_KEPT;
-    forget(ctx, |tx| async move { deliveries::prune(&tx, before, BATCH).await }).await
+/// Deletes the rows of a table that are older than this.
+async fn prune(ctx: &Context, from: &Expiring, age: Duration) -> Result<()> {
+    let before = ctx.now() - age;
+    in_batches(ctx, |tx| async move { retention::prune(&tx, from, before, BATCH).await }).await
 }
 
 async fn prune_retries(ctx: &Context) -> Result<()> {
-    forget(ctx, |tx| async move { deliveries::prune_retries(&tx, BATCH).await }).await
+    in_batches(ctx, |tx| async move { deliveries::prune_retries(&tx, BATCH).await }).await
 }
 
 async fn prune_secrets(ctx: &Context) -> Result<()> {

@@ -6,7 +6,7 @@
 
 use sea_orm::FromQueryResult;
 
-use super::{Db, Tx, execute, query_one, query_value, query_values, row_limit};
+use super::{Db, Tx, execute, query_one, query_value, query_values};
 use crate::domain::{clock::Time, error::Result, ids::RideId, number::ProviderName, person::Role};
 
 /// Number of positions that an arrival reserves. Any text that fits into a webhook or an answer has fewer parts.
@@ -97,12 +97,4 @@ pub(super) async fn next_release(tx: &Tx, now: Time) -> Result<Option<Time>> {
             SELECT 1 FROM outbox o
             WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'owed' AND o.seq > a.held_after_seq)";
     Ok(query_value::<Option<Time>>(tx, sql, [now.into()]).await?.flatten())
-}
-
-/// Deletes up to `limit` arrivals that no text has waited for since before `before`, because their provider did not repeat
-/// them.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM arrivals WHERE (provider, event_key) IN
-        (SELECT provider, event_key FROM arrivals WHERE held_until < $1 ORDER BY held_until LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

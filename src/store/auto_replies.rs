@@ -1,6 +1,6 @@
 //! Automatic replies: a number replies to a phone at most once in a given time.
 
-use super::{Db as _, Tx, execute, row_limit};
+use super::{Db as _, Tx, execute};
 use crate::domain::{clock::Time, error::Result, ids::NumberId, phone::PhoneNumber};
 
 /// Takes the right to reply to this phone from this number; `false` if it was taken after `since`.
@@ -9,11 +9,4 @@ pub async fn claim(tx: &Tx, number: NumberId, phone: &PhoneNumber, since: Time, 
                ON CONFLICT (number_id, phone_index) DO UPDATE SET at = excluded.at WHERE auto_replies.at <= $4";
     let index = tx.vault().phone_index(&phone.match_key());
     Ok(execute(tx, sql, [number.into(), index.into(), now.into(), since.into()]).await? > 0)
-}
-
-/// Deletes up to `limit` replies from `before` or earlier and returns their number.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM auto_replies WHERE (number_id, phone_index) IN
-               (SELECT number_id, phone_index FROM auto_replies WHERE at <= $1 ORDER BY at LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

@@ -12,7 +12,7 @@ use super::{
     entity::bindings::{ActiveModel, Column, Entity},
     execute, lock,
     params::Params,
-    query_one, query_value, row_limit,
+    query_one, query_value,
 };
 use crate::domain::{
     clock::Time,
@@ -207,13 +207,6 @@ async fn set_columns(tx: &Tx, ride: RideId, columns: ActiveModel) -> Result<()> 
 pub async fn open_rides(db: &impl Db, number: NumberId, now: Time) -> Result<i64> {
     let sql = "SELECT COUNT(DISTINCT ride_id) AS rides FROM bindings WHERE number_id = $1 AND contact_until > $2";
     Ok(query_value(db, sql, [number.into(), now.into()]).await?.unwrap_or(0))
-}
-
-/// Deletes up to `limit` bindings whose cool-down is over, oldest first, and returns their number.
-pub async fn prune(tx: &Tx, now: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM bindings WHERE id IN
-               (SELECT id FROM bindings WHERE barred_until <= $1 ORDER BY barred_until LIMIT $2)";
-    execute(tx, sql, [now.into(), row_limit(limit)]).await
 }
 
 /// Finds the number under which a party of a ride sees the other one.

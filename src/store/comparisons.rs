@@ -3,7 +3,7 @@
 use chrono::Duration;
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult};
 
-use super::{Db, Tx, execute, params::Params, query_all, query_values, row_limit};
+use super::{Db, Tx, execute, params::Params, query_all, query_values};
 use crate::domain::{
     clock::Time,
     comparison::{Allowance, Comparison},
@@ -84,11 +84,4 @@ async fn uncounted_of(
     let is_counted = |index: i64| counted.contains(&index);
     let numbered = (0..).zip(comparisons).filter(|(index, _)| !is_counted(*index));
     Ok(numbered.map(|(_, comparison)| comparison.clone()).collect())
-}
-
-/// Deletes up to `limit` comparisons from before `before` and returns their number.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM comparisons WHERE (client_id, subject, digest) IN
-        (SELECT client_id, subject, digest FROM comparisons WHERE at < $1 ORDER BY at LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

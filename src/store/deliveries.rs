@@ -336,13 +336,6 @@ pub async fn hearers(tx: &Tx, kind: EventType, of: Option<ClientId>) -> Result<V
     Ok(models.into_iter().filter(hears).map(|model| model.id).collect())
 }
 
-/// Deletes up to `limit` attempts from before `before` and returns their number.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM event_attempts WHERE id IN
-        (SELECT id FROM event_attempts WHERE at < $1 ORDER BY at LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
-}
-
 /// Deletes up to `limit` retries of events that are no longer in the log and returns their number. Reads all retries.
 pub async fn prune_retries(tx: &Tx, limit: u64) -> Result<u64> {
     let sql = "DELETE FROM event_retries WHERE (endpoint_id, event_id) IN

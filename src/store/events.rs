@@ -127,10 +127,3 @@ pub async fn find(db: &impl Db, id: EventId) -> Result<Option<StoredEvent>> {
     let found: Option<Row> = query_one(db, &format!("{POSITIONED} AND id = $1"), [id.into()]).await?;
     found.map(StoredEvent::try_from).transpose()
 }
-
-/// Deletes up to `limit` events from before `before` that have their position, oldest first, and returns their number.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM events WHERE id IN
-        (SELECT id FROM events WHERE at < $1 AND position IS NOT NULL ORDER BY at LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
-}

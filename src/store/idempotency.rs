@@ -5,7 +5,7 @@
 
 use sea_orm::FromQueryResult;
 
-use super::{Db as _, Tx, execute, query_one, row_limit, vault::Purpose};
+use super::{Db as _, Tx, execute, query_one, vault::Purpose};
 use crate::domain::{
     clock::Time,
     error::{Error, Result},
@@ -64,11 +64,4 @@ pub async fn keep(tx: &Tx, key: &RequestKey, snapshot: &[u8]) -> Result<()> {
                WHERE client_id = $1 AND operation = $2 AND idempotency_key = $3";
     execute(tx, sql, [key.client.into(), key.operation.into(), key.key.as_str().into(), sealed.into()]).await?;
     Ok(())
-}
-
-/// Deletes up to `limit` keys from before `before` and returns their number.
-pub async fn prune(tx: &Tx, before: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM idempotency_keys WHERE id IN
-               (SELECT id FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
-    execute(tx, sql, [before.into(), row_limit(limit)]).await
 }

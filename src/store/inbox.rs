@@ -1,6 +1,6 @@
 //! The inbox: which webhook events of providers have taken effect.
 
-use super::{Db, Tx, execute, exists, row_limit};
+use super::{Db, Tx, execute, exists};
 use crate::domain::{clock::Time, error::Result, number::ProviderName, string_enum::string_enum};
 
 string_enum! {
@@ -34,11 +34,4 @@ pub async fn give_back(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &
 pub async fn is_taken(db: &impl Db, provider: &ProviderName, kind: EventKind, key: &str) -> Result<bool> {
     let sql = "SELECT 1 AS one FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";
     exists(db, sql, [provider.into(), kind.into(), key.into()]).await
-}
-
-/// Deletes up to `limit` events that are no longer needed and returns their number.
-pub async fn prune(tx: &Tx, now: Time, limit: u64) -> Result<u64> {
-    let sql = "DELETE FROM inbox WHERE (provider, kind, event_key) IN
-               (SELECT provider, kind, event_key FROM inbox WHERE keep_until < $1 ORDER BY keep_until LIMIT $2)";
-    execute(tx, sql, [now.into(), row_limit(limit)]).await
 }

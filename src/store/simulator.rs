@@ -50,8 +50,3 @@ pub async fn screen(db: &impl Db, phone: &PhoneNumber) -> Result<Vec<ScreenEntry
     });
     entries.collect()
 }
-
-/// Deletes entries from before `before` and returns their number.
-pub async fn prune(tx: &Tx, before: Time) -> Result<u64> {
-    Ok(Entity::delete_many().filter(Column::At.lt(before)).exec(tx.conn()).await?.rows_affected)
-}

@@ -21,5 +21,5 @@ CREATE UNIQUE INDEX bindings_ride ON bindings (ride_id, role) WHERE NOT retired;
 -- What a phone holds: store::bindings::release_expired and ::former_of_pair, store::pool::limit,
 -- store::outbox::resolve.
 CREATE INDEX bindings_phone ON bindings (phone_index, barred_until);
--- store::bindings::prune.
+-- store::retention::prune.
 CREATE INDEX bindings_barred ON bindings (barred_until);

@@ -28,7 +28,7 @@ CREATE TABLE idempotency_keys (
 );
 -- The rule: a key is used once per client and operation. store::idempotency::take and ::keep.
 CREATE UNIQUE INDEX idempotency_keys_request ON idempotency_keys (client_id, operation, idempotency_key);
--- store::idempotency::prune.
+-- store::retention::prune.
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 
 -- A phone that a client compared with a stored one, as a keyed digest, to limit how many phones a client can guess;
@@ -40,5 +40,5 @@ CREATE TABLE comparisons (
     at {time} NOT NULL,
     PRIMARY KEY (client_id, subject, digest)
 );
--- store::comparisons::prune.
+-- store::retention::prune.
 CREATE INDEX comparisons_at ON comparisons (at);

@@ -53,5 +53,5 @@ CREATE TABLE event_attempts (
 CREATE INDEX event_attempts_event ON event_attempts (event_id, id);
 -- store::deliveries::list_attempts by endpoint.
 CREATE INDEX event_attempts_endpoint ON event_attempts (endpoint_id, id);
--- store::deliveries::prune.
+-- store::retention::prune.
 CREATE INDEX event_attempts_at ON event_attempts (at);

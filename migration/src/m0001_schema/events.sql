@@ -16,7 +16,7 @@ CREATE INDEX events_without_position ON events (id) WHERE position IS NULL;
 CREATE INDEX events_ride ON events (ride_id, position) WHERE ride_id IS NOT NULL;
 -- store::events::after and ::list by type.
 CREATE INDEX events_type ON events (type, position) WHERE position IS NOT NULL;
--- store::events::prune.
+-- store::retention::prune.
 CREATE INDEX events_at ON events (at);
 
 -- One row for good: the last position that was given. Its lock makes positions be given by one transaction at a time.

@@ -6,5 +6,5 @@ CREATE TABLE inbox (
     keep_until {time} NOT NULL,
     PRIMARY KEY (provider, kind, event_key)
 );
--- store::inbox::prune.
+-- store::retention::prune.
 CREATE INDEX inbox_keep_until ON inbox (keep_until);

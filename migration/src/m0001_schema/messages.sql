@@ -43,7 +43,7 @@ CREATE TABLE arrivals (
 );
 -- store::outbox::claim: whether an arrival holds a part back. store::arrivals::positions.
 CREATE INDEX arrivals_conversation ON arrivals (ride_id, to_role);
--- store::arrivals::next_release and ::prune.
+-- store::arrivals::next_release and store::retention::prune.
 CREATE INDEX arrivals_held_until ON arrivals (held_until);
 
 -- The last automatic answer of a number to a phone without a ride, so that a phone gets one a day. Deleted after
@@ -54,5 +54,5 @@ CREATE TABLE auto_replies (
     at {time} NOT NULL,
     PRIMARY KEY (number_id, phone_index)
 );
--- store::auto_replies::prune.
+-- store::retention::prune.
 CREATE INDEX auto_replies_at ON auto_replies (at);

@@ -9,5 +9,5 @@ CREATE TABLE simulator_screens (
 );
 -- store::simulator::screen.
 CREATE INDEX simulator_screens_phone ON simulator_screens (phone_index, id);
--- store::simulator::prune.
+-- store::retention::prune.
 CREATE INDEX simulator_screens_at ON simulator_screens (at);
