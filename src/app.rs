@@ -30,16 +30,16 @@ use crate::{
 
 /// Time for which a stopping process reports not ready before it stops accepting connections, so that load balancers
 /// stop sending requests here first.
-const NOTICE: Duration = Duration::from_secs(1);
+const NOT_READY_LEAD: Duration = Duration::from_secs(1);
 /// Time limit for requests that are in flight after that.
 const DRAIN: Duration = Duration::from_secs(20);
 /// Time after the stop request at which work in flight is aborted. Other processes continue it when its leases end.
 /// Container runtimes wait 25 to 30 seconds before they kill.
 const STOP: Duration = Duration::from_secs(24);
 /// Time that the database then gets to release unfinished claims, and again to close its connections.
-const GOODBYE: Duration = Duration::from_millis(500);
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longest wait for the previous process to end if a database can have only one. Longer than a stop takes.
-const TURN: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reason why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ impl App {
     /// Like [`build`](Self::build), for a process that serves the database until it ends: alone if the database is
     /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind.
     pub async fn build_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let exclusive = ExclusiveUse::acquire(&config.database, TURN).await?;
+        let exclusive = ExclusiveUse::acquire(&config.database, LOCK_TIMEOUT).await?;
         let mut app = Self { exclusive, ..Self::build(config, clock).await? };
         if presence::expect_peers(&app.ctx) {
             let mut attendance = Attendance::default();
@@ -196,7 +196,7 @@ impl App {
             deliveries,
             stop: stop.drop_guard(),
             close: close.drop_guard(),
-            notice: if workers { NOTICE } else { Duration::ZERO },
+            notice: if workers { NOT_READY_LEAD } else { Duration::ZERO },
             server,
             tasks,
             keeper,
@@ -328,7 +328,7 @@ impl Running {
             tasks.shutdown().await;
         }
         keeper.shutdown().await;
-        match time::timeout(GOODBYE, presence::leave(&ctx)).await {
+        match time::timeout(CLEANUP_TIMEOUT, presence::leave(&ctx)).await {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => {
                 tracing::warn!(%cause, "failed to release claims: others will notice that this process is gone")
@@ -337,7 +337,7 @@ impl Running {
         }
         drop((outbound, outbox, deliveries));
         if let Ok(ctx) = Arc::try_unwrap(ctx) {
-            let _ = time::timeout(GOODBYE, ctx.close()).await;
+            let _ = time::timeout(CLEANUP_TIMEOUT, ctx.close()).await;
         }
         drop(exclusive);
     }

@@ -1,4 +1,4 @@
-//! The HTTP side: the only room that knows poem.
+//! The HTTP side: the only module that knows poem.
 //!
 //! Handlers in [`mod@api`] are glue. Everything that all operations share stands around them: authentication as a parameter
 //! type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the guard

@@ -51,7 +51,7 @@ impl CallerId {
 
 /// Words for a hidden number that networks send spelled in keypad digits: ANONYMOUS (one network repeats the last
 /// digit), RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED, PRIVATE, WITHHELD.
-const SPELT: [&str; 8] =
+const KEYPAD_WORDS: [&str; 8] =
     ["266696687", "2666966877", "7378742833", "86282452253", "8656696", "2562533", "7748283", "94844353"];
 
 /// Checks whether a number is such a word: alone, after a 1, or after another country code where no such number exists.
@@ -60,7 +60,7 @@ const SPELT: [&str; 8] =
 /// more often than that one line does.
 fn is_spelt(phone: &PhoneNumber) -> bool {
     let digits = phone.expose_digits();
-    SPELT.iter().filter_map(|word| digits.strip_suffix(word)).any(|country| match country {
+    KEYPAD_WORDS.iter().filter_map(|word| digits.strip_suffix(word)).any(|country| match country {
         "" | "1" => true,
         country => country.len() <= 3 && PhoneNumber::parse(phone.expose()).is_err(),
     })

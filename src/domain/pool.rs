@@ -49,7 +49,7 @@ string_enum! {
 impl PoolLevel {
     /// Returns the new level if this many numbers are free for the busiest phone; `None` if the level stays the same.
     /// It never returns [`Depleted`](Self::Depleted): only a ride that finds no number shows that.
-    pub fn after_look(self, free_for_busiest: i64, low_water: u32) -> Option<Self> {
+    pub fn after_check(self, free_for_busiest: i64, low_water: u32) -> Option<Self> {
         let low_water = i64::from(low_water);
         match self {
             Self::Enough if free_for_busiest < low_water => Some(Self::Low),
@@ -162,18 +162,18 @@ mod tests {
         let mut level = Enough;
         let mut told = Vec::new();
         for free in [5, 4, 3, 0, 3, 4, 5, 2] {
-            let next = level.after_look(free, 4);
+            let next = level.after_check(free, 4);
             told.push(next);
             level = next.unwrap_or(level);
         }
         assert_eq!(told, [None, None, Some(Low), None, None, Some(Enough), None, Some(Low)]);
-        assert_eq!((Depleted.after_look(3, 4), Depleted.after_look(4, 4)), (None, Some(Enough)));
+        assert_eq!((Depleted.after_check(3, 4), Depleted.after_check(4, 4)), (None, Some(Enough)));
     }
 
     #[test]
     fn without_a_mark_a_pool_is_never_low_but_recovers() {
         use PoolLevel::{Depleted, Enough};
-        assert_eq!((Enough.after_look(0, 0), Depleted.after_look(0, 0)), (None, None));
-        assert_eq!(Depleted.after_look(1, 0), Some(Enough));
+        assert_eq!((Enough.after_check(0, 0), Depleted.after_check(0, 0)), (None, None));
+        assert_eq!(Depleted.after_check(1, 0), Some(Enough));
     }
 }

@@ -7,10 +7,10 @@ mod event_endpoint_views;
 mod event_endpoints;
 pub(super) mod events;
 mod group;
+mod health;
 mod messages;
 mod numbers;
 mod oauth;
-mod operations;
 mod people;
 mod pool;
 mod providers;
@@ -39,7 +39,7 @@ pub(super) type Operations = (
     clients::ClientsApi,
     simulator::SimulatorApi,
     webhooks::WebhooksApi,
-    operations::HealthApi,
+    health::HealthApi,
 );
 
 pub(super) fn operations(
@@ -63,6 +63,6 @@ pub(super) fn operations(
         clients::ClientsApi { ctx: shared() },
         simulator::SimulatorApi { simulator },
         webhooks::WebhooksApi { ctx: shared(), outbound: Arc::clone(outbound) },
-        operations::HealthApi { ctx: shared() },
+        health::HealthApi { ctx: shared() },
     )
 }

@@ -36,9 +36,9 @@ use crate::{
 };
 
 /// Maximum number of new events in a round.
-const NEWS: u64 = 24;
+const MAX_NEW_EVENTS: u64 = 24;
 /// Maximum number of retries in a round.
-const AGAIN: u64 = 8;
+const MAX_RETRIES: u64 = 8;
 /// Maximum number of claims in one search for work: claimed endpoints may turn out to have nothing to deliver.
 const CLAIMS: usize = 8;
 /// Lease of a claim that nothing else ends. A round begins no exchange after a quarter of it, and an exchange takes at
@@ -78,7 +78,7 @@ impl Item {
     }
 }
 
-/// DeliveryResult exchange.
+/// Result of one delivery attempt.
 pub struct DeliveryResult {
     at: Time,
     status: Option<u16>,
@@ -139,7 +139,7 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
 /// so that an event it keeps rejecting does not hold up the others.
 async fn round(ctx: &Context, endpoint: ClaimedEndpoint, now: Time) -> Result<Round> {
     let is_failing = endpoint.health.is_failing();
-    let limit = if is_failing { 1 } else { NEWS };
+    let limit = if is_failing { 1 } else { MAX_NEW_EVENTS };
     // Read before the events: up to this position, none of those read below can be missing.
     let end = events::last_position(&ctx.store).await?;
     let news = events::after(&ctx.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
@@ -147,7 +147,7 @@ async fn round(ctx: &Context, endpoint: ClaimedEndpoint, now: Time) -> Result<Ro
     let is_all = (news.len() as u64) < limit;
     let reaches = if is_all { last.max(end) } else { last };
     let mut items: Vec<_> = news.into_iter().map(|event| Item { event, before: None }).collect();
-    let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { AGAIN });
+    let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { MAX_RETRIES });
     if again > 0 {
         for retry in deliveries::due(&ctx.store, endpoint.id, again, now).await? {
             if let Some(event) = events::find(&ctx.store, retry.event_id).await? {

@@ -28,7 +28,7 @@ use crate::{
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Pauses between attempts to record a call report after its provider was answered.
-const LATER: [Duration; 4] =
+const REPORT_RETRY_PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 
 /// Reason why a webhook is not accepted.
@@ -219,7 +219,7 @@ fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
 
 /// Retries to record a call report: its provider was answered already, and may not report again.
 async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
-    for pause in LATER {
+    for pause in REPORT_RETRY_PAUSES {
         tokio::time::sleep(pause).await;
         if take_call_report(&ctx, &provider, &report).await.is_ok() {
             return;

@@ -91,7 +91,7 @@ pub(super) async fn screen_text(
         return Ok(None);
     }
     inquiry.screenings += 1;
-    if !is_for_the_other(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
+    if !is_for_other_party(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
         return Ok(None);
     }
     let arrived = ctx.store.write(|tx| async move { enter_conversation(ctx, &tx, provider, text).await });
@@ -167,7 +167,7 @@ pub(super) async fn screen_call(
             inquiry.last = Some(Screening { connection, verdict: Verdict::Block });
             return Ok(None);
         }
-        if went_to_the_same(ctx, &known, &connection).await? {
+        if reaches_same_person(ctx, &known, &connection).await? {
             inquiry.last = Some(Screening { connection, verdict: Verdict::Allow });
             return Ok(None);
         }
@@ -176,7 +176,7 @@ pub(super) async fn screen_call(
 }
 
 /// Checks whether a call was meant for the person whom this route leads to now.
-async fn went_to_the_same(ctx: &Context, known: &Call, connection: &Connection) -> Result<bool> {
+async fn reaches_same_person(ctx: &Context, known: &Call, connection: &Connection) -> Result<bool> {
     Ok((known.ride_id, known.from_role) == (Some(connection.ride_id), Some(connection.from_role))
         && rides::has_same_driver_since(&ctx.store, connection.ride_id, known.started_at).await?)
 }
@@ -189,7 +189,7 @@ pub(super) fn screened<'a>(
     text: &'a InboundText,
     inquiry: &Inquiry,
 ) -> Option<(Route, Cow<'a, InboundText>)> {
-    let (Some(_), Route::Connected(connection), true) = (&ctx.settings.intercept, &route, is_for_the_other(text))
+    let (Some(_), Route::Connected(connection), true) = (&ctx.settings.intercept, &route, is_for_other_party(text))
     else {
         return Some((route, Cow::Borrowed(text)));
     };
@@ -265,6 +265,6 @@ pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Excha
 }
 
 /// Checks whether a text has something to pass on. A keyword is meant for the provider.
-fn is_for_the_other(text: &InboundText) -> bool {
+fn is_for_other_party(text: &InboundText) -> bool {
     !text.keyword && (!text.body.is_blank() || !text.media.is_empty())
 }

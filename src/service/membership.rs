@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Interval at which work in progress checks that its claim still holds.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Status of this process among the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Membership {
     }
 
     /// Changes the status. Returns the previous one.
-    pub(super) fn become_(&self, standing: Standing) -> Standing {
+    pub(super) fn set_standing(&self, standing: Standing) -> Standing {
         std::mem::replace(&mut *self.standing(), standing)
     }
 
@@ -77,7 +77,7 @@ impl Membership {
         let mut work = pin!(work);
         let mut lost = pin!(async {
             while self.holds(holder) {
-                sleep(LOOK_EVERY).await;
+                sleep(CHECK_INTERVAL).await;
             }
         });
         poll_fn(|context| {

@@ -51,7 +51,7 @@ pub struct Dispatch {
     provider: Arc<dyn Provider>,
 }
 
-/// SendError send.
+/// Failed send.
 struct SendError {
     why: SendFailure,
     /// Error code of the provider.
@@ -92,8 +92,8 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
             let is_probe = open.is_some();
             let limit = if is_probe { 1 } else { limit };
             let minds_arrivals = ctx.settings.intercept.is_some();
-            let ask = ClaimRequest { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
-            let claimed = outbox::claim(&tx, &ask, now).await?;
+            let request = ClaimRequest { provider, throughput, limit, lease, holder, is_probe, minds_arrivals };
+            let claimed = outbox::claim(&tx, &request, now).await?;
             if let Some(breaker) = open.as_ref().filter(|_| !claimed.claims.is_empty()) {
                 // No further probe before the outcome of this one is known, or its claim ends.
                 breakers::probe(&tx, provider, now + lease, breaker.probes, holder).await?;

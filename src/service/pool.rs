@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Interval between checks of the pool level. Each reads every binding.
-pub(super) const LOOK_EVERY: Duration = Duration::minutes(5);
+pub(super) const CHECK_INTERVAL: Duration = Duration::minutes(5);
 
 /// Counts of the pool.
 pub struct PoolReport {
@@ -90,7 +90,7 @@ pub(super) async fn watch_pool(ctx: &Context) -> Result<()> {
     let everywhere = |(part, holders): (pool::Part, Holders)| part.is_none().then_some(holders);
     let reach = Reach::of(numbers, holders.into_iter().filter_map(everywhere).collect());
     let (free, low_water) = (reach.free_for_busiest, ctx.settings.low_water);
-    let Some(next) = level.after_look(free, low_water) else { return Ok(()) };
+    let Some(next) = level.after_check(free, low_water) else { return Ok(()) };
     if !move_level(ctx, level, next, None).await? {
         return Ok(());
     }

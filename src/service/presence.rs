@@ -21,7 +21,7 @@ use crate::{
     },
     store::{
         self,
-        processes::{self, Claims, Holder, Line},
+        processes::{self, Claims, HeartbeatConnection, Holder},
     },
 };
 
@@ -35,7 +35,7 @@ const COME_AGAIN_TIMES: usize = 30;
 /// State for keeping the row of this process and watching the others.
 #[derive(Default)]
 pub struct Attendance {
-    line: Option<Line>,
+    line: Option<HeartbeatConnection>,
     peers: Peers,
     /// Tasks that take over from dead processes.
     heirs: JoinSet<ProcessId>,
@@ -46,7 +46,7 @@ pub struct Attendance {
 pub async fn serve_alone(ctx: &Context) -> Result<()> {
     let (id, now) = (ProcessId(chance::number()), ctx.now());
     ctx.store.write(|tx| async move { processes::register_alone(&tx, id, now).await }).await?;
-    ctx.membership.become_(Standing::Alone(id));
+    ctx.membership.set_standing(Standing::Alone(id));
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub async fn serve_alone(ctx: &Context) -> Result<()> {
 pub fn expect_peers(ctx: &Context) -> bool {
     let has_peers = store::has_peers(&ctx.store);
     if has_peers {
-        ctx.membership.become_(Standing::Missing);
+        ctx.membership.set_standing(Standing::Missing);
     }
     has_peers
 }
@@ -96,7 +96,7 @@ pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<(
 async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter>> {
     let line = match &attendance.line {
         Some(line) => line,
-        None => attendance.line.insert(ctx.store.line().await?),
+        None => attendance.line.insert(ctx.store.heartbeat_connection().await?),
     };
     let began = Instant::now();
     let id = match ctx.membership.id() {
@@ -109,7 +109,7 @@ async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter
     };
     match line.renew(id).await? {
         Some(others) => {
-            let before = ctx.membership.become_(Standing::Listed(id, began));
+            let before = ctx.membership.set_standing(Standing::Listed(id, began));
             if !matches!(before, Standing::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
                 tracing::info!(process = %id, others = others.len(), "listed this process");
                 ctx.wakeups.send_all();
@@ -117,7 +117,7 @@ async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter
             Ok(attendance.peers.saw(&others, began, Instant::now()))
         }
         None => {
-            ctx.membership.become_(Standing::Missing);
+            ctx.membership.set_standing(Standing::Missing);
             tracing::warn!(process = %id, "lost the row of this process, which others took for dead: listing it under a new id");
             Ok(Vec::new())
         }
@@ -146,7 +146,7 @@ async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
 /// Removes this process from the list, and releases its unfinished claims so that others continue at once.
 pub async fn leave(ctx: &Context) -> Result<()> {
     let Some(id) = ctx.membership.id() else { return Ok(()) };
-    ctx.membership.become_(Standing::Missing);
+    ctx.membership.set_standing(Standing::Missing);
     let now = ctx.now();
     ctx.store.write(|tx| async move { processes::leave(&tx, id, now).await }).await
 }

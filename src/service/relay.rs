@@ -11,7 +11,7 @@ use super::{
     call_polling::first_poll,
     intercept::{Inquiry, arrival_of, leave_conversation, screen_call, screen_text, screened, screened_call},
     outgoing::{OutgoingText, enqueue},
-    reports::REMEMBERED,
+    reports::INBOX_RETENTION,
     routing::route,
     strangers::{reply_to, support_for},
 };
@@ -42,7 +42,7 @@ use crate::{
 /// Maximum number of picture addresses in one text; further ones are dropped.
 const MAX_MEDIA: usize = 10;
 /// Time for which a repeated call can still be connected. Providers fetch a call flow again within seconds.
-const REPEATED: Duration = Duration::minutes(2);
+const CALL_REPEAT_WINDOW: Duration = Duration::minutes(2);
 /// The `reason` of a text that was meant for the provider.
 const KEYWORD: &str = "keyword";
 
@@ -143,7 +143,7 @@ async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a Inbound
 /// text's ride could have contact.
 fn text_kept(ctx: &Context, provider: &ProviderName) -> Time {
     let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().dated);
-    ctx.now() + if dated { REMEMBERED } else { ctx.settings.policy.longest_contact().max(REMEMBERED) }
+    ctx.now() + if dated { INBOX_RETENTION } else { ctx.settings.policy.longest_contact().max(INBOX_RETENTION) }
 }
 
 /// Checks whether anything of a text can be sent: its body, or its pictures if the number can carry them.
@@ -282,7 +282,7 @@ async fn take_screened_call(
     // A call meant for the other party never goes to support, or the reverse. The record says which it was.
     let is_waiting = known.is_some_and(|known| {
         !known.status.is_ending()
-            && now < known.started_at + REPEATED
+            && now < known.started_at + CALL_REPEAT_WINDOW
             && known.reason.is_none() == record.reason.is_none()
     });
     Ok(Some((route, to, is_waiting)))

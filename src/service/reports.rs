@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Time for which an event is remembered. Providers repeat a webhook for a day at most.
-pub(super) const REMEMBERED: Duration = Duration::days(7);
+pub(super) const INBOX_RETENTION: Duration = Duration::days(7);
 
 /// Handles a delivery report of a text that we sent.
 pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
@@ -30,7 +30,7 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
     let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + REMEMBERED).await? {
+            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + INBOX_RETENTION).await? {
                 return Ok(());
             }
             if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
@@ -62,7 +62,7 @@ pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, rep
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + REMEMBERED).await? {
+            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + INBOX_RETENTION).await? {
                 return Ok(());
             }
             record_call_report(&tx, provider, report, now).await

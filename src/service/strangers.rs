@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A number replies to a phone once in this time: two machines that reply to each other would never stop.
-pub(super) const ONCE_IN: Duration = Duration::hours(24);
+pub(super) const REPLY_INTERVAL: Duration = Duration::hours(24);
 
 /// Returns the support number, if this caller may be connected to it. Hidden callers and numbers of the pool may not.
 /// Nor may the support number itself. The support number must not be in the pool: a call to it would come back to us.
@@ -58,7 +58,7 @@ pub(super) async fn reply_to(
     if !ctx.settings.auto_reply || !refusal.is_answerable() || is_command {
         return Ok(());
     }
-    if !auto_replies::claim(tx, number_id, phone, now - ONCE_IN, now).await? {
+    if !auto_replies::claim(tx, number_id, phone, now - REPLY_INTERVAL, now).await? {
         return Ok(());
     }
     let body = ctx.settings.catalogue.of_contact(language, text.to.as_ref()).auto_reply();

@@ -36,12 +36,12 @@ const ARRIVALS_KEPT: Duration = Duration::days(1);
 const BATCH: u64 = 5000;
 /// Maximum number of transactions in one run of a pruning job, and the pause that lets others in between.
 const BATCHES: u32 = 50;
-const BREATHER: std::time::Duration = std::time::Duration::from_millis(20);
+const PAUSE_BETWEEN_BATCHES: std::time::Duration = std::time::Duration::from_millis(20);
 /// Maximum number of changes reported to the platform in one run. Each writes a row.
-const TOLD: u64 = 1000;
+const MAX_ANNOUNCED: u64 = 1000;
 /// Maximum number of rides moved in one run. Each enqueues two texts. When an operator suspends a busy number, its
 /// notices should not delay everybody else's texts.
-const MOVED: u64 = 20;
+const MAX_MOVED: u64 = 20;
 
 /// Job that one of the replicas runs once in each period.
 pub struct Job {
@@ -64,11 +64,13 @@ impl Job {
 const TIDYING: &[Job] = &[
     Job::every(15, "end_overdue_rides", |ctx| Box::pin(end_overdue(ctx))),
     Job::every(15, "announce_closings", |ctx| Box::pin(announce_some_closings(ctx))),
-    Job::every(15, "forget_calls", |ctx| Box::pin(forget_calls(ctx))),
+    Job::every(15, "forget_calls", |ctx| Box::pin(close_unreported_calls(ctx))),
     Job::every(15, "prune_bindings", |ctx| Box::pin(prune(ctx, &retention::BINDINGS, Duration::zero()))),
     Job::every(15, "prune_inbox", |ctx| Box::pin(prune(ctx, &retention::INBOX, Duration::zero()))),
     Job::every(15, "prune_answers", |ctx| Box::pin(prune(ctx, &retention::IDEMPOTENCY_KEYS, ANSWERS_KEPT))),
-    Job::every(15, "prune_auto_replies", |ctx| Box::pin(prune(ctx, &retention::AUTO_REPLIES, strangers::ONCE_IN))),
+    Job::every(15, "prune_auto_replies", |ctx| {
+        Box::pin(prune(ctx, &retention::AUTO_REPLIES, strangers::REPLY_INTERVAL))
+    }),
     Job::every(60, "prune_arrivals", |ctx| Box::pin(prune(ctx, &retention::ARRIVALS, ARRIVALS_KEPT))),
     Job::every(60, "prune_comparisons", |ctx| Box::pin(prune(ctx, &retention::COMPARISONS, Allowance::LONGEST))),
     Job::every(60, "prune_screens", |ctx| Box::pin(prune(ctx, &retention::SIMULATOR_SCREENS, SCREENS_KEPT))),
@@ -76,7 +78,7 @@ const TIDYING: &[Job] = &[
     Job::every(60, "prune_attempts", |ctx| Box::pin(prune(ctx, &retention::EVENT_ATTEMPTS, ATTEMPTS_KEPT))),
     Job::every(3600, "prune_retries", |ctx| Box::pin(prune_retries(ctx))),
     Job::every(60, "prune_secrets", |ctx| Box::pin(prune_secrets(ctx))),
-    Job::every(pool::LOOK_EVERY.num_seconds(), "watch_pool", |ctx| Box::pin(pool::watch_pool(ctx))),
+    Job::every(pool::CHECK_INTERVAL.num_seconds(), "watch_pool", |ctx| Box::pin(pool::watch_pool(ctx))),
 ];
 
 /// Jobs that change what people can do, or which texts they get. Tests run each of them explicitly.
@@ -120,12 +122,15 @@ async fn end_overdue(ctx: &Context) -> Result<()> {
 }
 
 async fn announce_some_closings(ctx: &Context) -> Result<()> {
-    rides::announce_closings(ctx, TOLD).await.map(drop)
+    rides::announce_closings(ctx, MAX_ANNOUNCED).await.map(drop)
 }
 
-async fn forget_calls(ctx: &Context) -> Result<()> {
+async fn close_unreported_calls(ctx: &Context) -> Result<()> {
     let now = ctx.now();
-    ctx.store.write(|tx| async move { calls::forget(&tx, now - LONGEST_CALL, TOLD, now).await }).await.map(drop)
+    ctx.store
+        .write(|tx| async move { calls::close_unreported(&tx, now - LONGEST_CALL, MAX_ANNOUNCED, now).await })
+        .await
+        .map(drop)
 }
 
 /// Deletes in batches until nothing is left, or the limit of one run is reached.
@@ -134,7 +139,7 @@ async fn in_batches<F: Future<Output = Result<u64>>>(ctx: &Context, batch: impl 
         if ctx.store.write(&batch).await? < BATCH {
             break;
         }
-        tokio::time::sleep(BREATHER).await;
+        tokio::time::sleep(PAUSE_BETWEEN_BATCHES).await;
     }
     Ok(())
 }
@@ -160,7 +165,7 @@ async fn prune_secrets(ctx: &Context) -> Result<()> {
 }
 
 async fn leave_some_numbers(ctx: &Context) -> Result<()> {
-    let rides = leave_suspended_numbers(ctx, MOVED).await?;
+    let rides = leave_suspended_numbers(ctx, MAX_MOVED).await?;
     if rides > 0 {
         tracing::info!(rides, "processed rides on suspended numbers");
     }
@@ -168,7 +173,7 @@ async fn leave_some_numbers(ctx: &Context) -> Result<()> {
 }
 
 async fn leave_some_providers(ctx: &Context) -> Result<()> {
-    let rides = leave_down_providers(ctx, MOVED).await?;
+    let rides = leave_down_providers(ctx, MAX_MOVED).await?;
     if rides > 0 {
         tracing::info!(rides, "moved rides off providers that are down");
     }

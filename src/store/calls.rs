@@ -202,7 +202,7 @@ pub async fn poll_again(tx: &Tx, id: CallId, at: Time) -> Result<()> {
 
 /// Sets up to about `limit` calls that began before `before` and whose end was never reported to `unknown`, records their
 /// events, and returns their number.
-pub async fn forget(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
+pub async fn close_unreported(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
     let sql = format!(
         "UPDATE calls SET status = 'unknown', poll_at = NULL, claimed_by = NULL
          WHERE id IN (SELECT id FROM calls WHERE status IN ('connecting', 'ringing', 'answered') AND started_at <= $1

@@ -14,7 +14,7 @@ use tokio::{sync::Mutex, time::timeout};
 use super::{
     Keys, Store, Vault,
     pooled::{IDLE_TIMEOUT_S, Pool, STATEMENT_TIMEOUT_S},
-    processes::Line,
+    processes::HeartbeatConnection,
 };
 use crate::{
     domain::error::{Error, Result},
@@ -24,7 +24,7 @@ use crate::{
 /// When a connection that does not answer a simple query is given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long opening a [`Line`] may take.
+/// How long opening a [`HeartbeatConnection`] may take.
 const LINE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Settings of the database connection.
@@ -84,10 +84,10 @@ impl Store {
     }
 
     /// Opens a separate connection to PostgreSQL, outside the pool.
-    pub async fn line(&self) -> Result<Line> {
+    pub async fn heartbeat_connection(&self) -> Result<HeartbeatConnection> {
         let mut connect = connection(&self.options, 1, LINE_PATIENCE);
         connect.min_connections(1).map_sqlx_postgres_pool_opts(|pool| pool.test_before_acquire(false));
-        Ok(Line(Pool { db: Database::connect(connect).await?, by_transaction: self.options.pooler }))
+        Ok(HeartbeatConnection(Pool { db: Database::connect(connect).await?, by_transaction: self.options.pooler }))
     }
 }
 

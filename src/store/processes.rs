@@ -40,9 +40,9 @@ pub enum Claims {
 }
 
 /// Separate connection for the counter, so that no request can delay its renewal.
-pub struct Line(pub(super) Pool);
+pub struct HeartbeatConnection(pub(super) Pool);
 
-impl Line {
+impl HeartbeatConnection {
     /// Creates the row of this process.
     pub async fn register(&self, id: ProcessId, now: Time) -> Result<()> {
         self.0.execute_raw(insert(self.0.get_database_backend(), id, now)).await?;

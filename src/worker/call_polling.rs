@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// Maximum number of polls that one process has in flight.
-const AT_ONCE: usize = 8;
+const MAX_IN_FLIGHT: usize = 8;
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Sends all polls that are due now, `AT_ONCE` at a time. Returns how many there were.
+/// Sends all polls that are due now, `MAX_IN_FLIGHT` at a time. Returns how many there were.
 pub async fn tick(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>) -> Result<usize> {
     let mut asked = 0;
     loop {
@@ -49,7 +49,7 @@ pub async fn run(ctx: Arc<Context>, outbound: Arc<dyn Outbound>, stop: Cancellat
 
 /// Starts as many due polls as there is capacity for.
 async fn ask(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, running: &mut JoinSet<()>) -> Result<()> {
-    let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
+    let free = u32::try_from(MAX_IN_FLIGHT.saturating_sub(running.len())).unwrap_or(0);
     if free == 0 {
         return Ok(());
     }

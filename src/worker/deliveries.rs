@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Maximum number of exchanges in flight in each lane.
-const AT_ONCE: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 /// Maximum number of exchanges in flight with one endpoint, as long as it accepts events.
 const WINDOW: usize = 8;
 /// Maximum number of rounds recorded at the same time. More would take database connections from relays.
@@ -68,7 +68,7 @@ impl DeliveryWorker {
         let sender = || LaneSender {
             ctx: Arc::clone(&ctx),
             outbound: Arc::clone(&outbound),
-            sending: Arc::new(Semaphore::new(AT_ONCE)),
+            sending: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             finishing: Arc::clone(&finishing),
             is_closing: Arc::default(),
         };
@@ -82,7 +82,7 @@ impl DeliveryWorker {
         loop {
             let mut running = JoinSet::new();
             for (lane, sender) in &self.lanes {
-                let limit = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+                let limit = u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX);
                 for round in deliveries::claim_rounds(&self.ctx, *lane, limit).await? {
                     running.spawn(sender.clone().work_off(round));
                 }
@@ -101,7 +101,7 @@ impl DeliveryWorker {
         let mut running = [JoinSet::new(), JoinSet::new()];
         loop {
             for ((lane, sender), running) in self.lanes.iter().zip(&mut running) {
-                let free = u32::try_from(AT_ONCE.saturating_sub(running.len())).unwrap_or(0);
+                let free = u32::try_from(MAX_IN_FLIGHT.saturating_sub(running.len())).unwrap_or(0);
                 let rounds =
                     if free == 0 { Ok(Vec::new()) } else { deliveries::claim_rounds(&self.ctx, *lane, free).await };
                 for round in rounds.unwrap_or_else(|cause| {

@@ -14,15 +14,15 @@ use crate::{
 
 /// Maximum number of exchanges with one provider that one process has in flight. Each provider has its own limit, so
 /// that a slow one does not hold up the texts of others.
-const AT_ONCE: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 /// Interval of polls without a wake-up: for retries that fall due, and for what another replica stored or left behind.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Pauses between attempts to record an outcome: after the first ones, and after all others.
-const FINISH_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
-const FINISH_LATER: Duration = Duration::from_secs(1);
+const RECORD_RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(500)];
+const RECORD_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Time after which no further attempt is made. An exchange leaves this much of a lease that names its process.
-const FINISH_WITHIN: Duration = Duration::from_secs(30);
+const RECORD_WITHIN: Duration = Duration::from_secs(30);
 
 pub struct OutboxWorker {
     ctx: Arc<Context>,
@@ -42,7 +42,7 @@ impl OutboxWorker {
         loop {
             let mut goes_on = false;
             for queue in self.queues() {
-                let ClaimResult { claims, again_at } = queue.claim(AT_ONCE).await?;
+                let ClaimResult { claims, again_at } = queue.claim(MAX_IN_FLIGHT).await?;
                 done += claims.len();
                 goes_on |= !claims.is_empty() || again_at.is_some_and(|at| at <= self.ctx.now());
                 queue.send_all(&mut sending, claims);
@@ -102,7 +102,7 @@ impl ProviderQueue {
 
     /// Starts to send what the provider can take now. Returns the longest time to wait before the next poll.
     async fn send_due(&self, sending: &mut JoinSet<()>) -> Duration {
-        let free = AT_ONCE.saturating_sub(sending.len());
+        let free = MAX_IN_FLIGHT.saturating_sub(sending.len());
         if free == 0 {
             return PERIOD;
         }
@@ -148,8 +148,8 @@ impl ProviderQueue {
         }
         let exchange = presence::while_held(ctx, claim.holder, outbound.send(Receiver::Provider, request)).await;
         // Only this process knows what the provider answered. While the claim holds, it keeps trying to record that.
-        let deadline = time::Instant::now() + FINISH_WITHIN;
-        let mut pauses = FINISH_AGAIN.into_iter();
+        let deadline = time::Instant::now() + RECORD_WITHIN;
+        let mut pauses = RECORD_RETRY_PAUSES.into_iter();
         loop {
             match outbox::write_down(ctx, &dispatch, exchange.as_ref()).await {
                 Err(cause) if time::Instant::now() < deadline => {
@@ -157,7 +157,7 @@ impl ProviderQueue {
                 }
                 done => return done,
             }
-            time::sleep(pauses.next().unwrap_or(FINISH_LATER)).await;
+            time::sleep(pauses.next().unwrap_or(RECORD_RETRY_PAUSE)).await;
         }
     }
 }

@@ -21,7 +21,7 @@ CREATE UNIQUE INDEX calls_provider ON calls (provider, provider_call_id);
 CREATE INDEX calls_ride ON calls (ride_id, id);
 -- store::calls::list by status.
 CREATE INDEX calls_status ON calls (status, id);
--- store::calls::forget: open calls that began too long ago, oldest first.
+-- store::calls::close_unreported: open calls that began too long ago, oldest first.
 CREATE INDEX calls_open ON calls (started_at) WHERE status IN ('connecting', 'ringing', 'answered');
 -- store::calls::take_due_polls: calls to ask about, earliest first.
 CREATE INDEX calls_poll_at ON calls (poll_at) WHERE poll_at IS NOT NULL;

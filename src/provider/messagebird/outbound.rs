@@ -19,7 +19,7 @@ const LANGUAGES: [&str; 32] = [
     "ro-RO", "ru-RU", "sv-SE", "ta-IN", "th-TH", "tr-TR", "vi-VN", "zh-CN",
 ];
 /// Fallback for an unknown language.
-const OTHERWISE: &str = "en-GB";
+const FALLBACK_LOCALE: &str = "en-GB";
 
 /// Renders a call flow. One that connects is XML, as in MessageBird's tutorials. Any other is JSON: no source defines
 /// the meaning of several root elements, while `steps` is a list (see "Calls").
@@ -32,7 +32,7 @@ pub(super) fn call_flow(flow: &CallFlow) -> WebhookResponse {
             wire::answer(StatusCode::OK, "application/xml", transfer.document())
         }
         CallFlow::Announce { text, language } => {
-            let language = wire::spoken(&LANGUAGES, language).unwrap_or(OTHERWISE);
+            let language = wire::spoken(&LANGUAGES, language).unwrap_or(FALLBACK_LOCALE);
             steps(&[Step::Say { payload: text, language, voice: "female" }, Step::Hangup])
         }
         CallFlow::HangUp => steps(&[Step::Hangup]),

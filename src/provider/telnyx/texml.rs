@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Fallback for an unknown language.
-const OTHERWISE: &str = "en-GB";
+const FALLBACK_LOCALE: &str = "en-GB";
 
 /// The fields of a form.
 struct Form(Vec<(String, String)>);
@@ -146,7 +146,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
         }
         // The default voice, `man`, speaks American English whatever the language.
         CallFlow::Announce { text, language } => {
-            let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
+            let language = wire::spoken(&wire::ALICE, language).unwrap_or(FALLBACK_LOCALE);
             let say = Element::new("Say").with("voice", "alice").with("language", language);
             response.child(&say.text(text)).child(&Element::new("Hangup"))
         }

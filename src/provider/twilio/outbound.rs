@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Fallback for an unknown language: a combination of voice and language that Twilio does not offer fails.
-const OTHERWISE: &str = "en-GB";
+const FALLBACK_LOCALE: &str = "en-GB";
 
 pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
     let response = Element::new("Response");
@@ -32,7 +32,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
         // Without `voice` Twilio uses the voice in the account's settings, which have one for each of these languages
         // by default.
         CallFlow::Announce { text, language } => {
-            let language = wire::spoken(&wire::ALICE, language).unwrap_or(OTHERWISE);
+            let language = wire::spoken(&wire::ALICE, language).unwrap_or(FALLBACK_LOCALE);
             response.child(&Element::new("Say").with("language", language).text(text)).child(&Element::new("Hangup"))
         }
         CallFlow::HangUp => response.child(&Element::new("Hangup")),

@@ -30,7 +30,7 @@ const LANGUAGES: [&str; 63] = [
     "uk-UA", "vi-VN", "yue-CN",
 ];
 /// Fallback for an unknown language.
-const OTHERWISE: &str = "en-GB";
+const FALLBACK_LOCALE: &str = "en-GB";
 
 /// Lifetime of a token: the SDKs' default (see "Sending a text").
 const TOKEN_LIFE: Duration = Duration::minutes(15);
@@ -74,7 +74,7 @@ pub(super) fn call_flow(flow: &CallFlow, report_url: &str) -> WebhookResponse {
             endpoint: [Phone { r#type: "phone", number: to.expose_digits() }],
         }],
         CallFlow::Announce { text, language } => {
-            let language = wire::spoken(&LANGUAGES, language).unwrap_or(OTHERWISE);
+            let language = wire::spoken(&LANGUAGES, language).unwrap_or(FALLBACK_LOCALE);
             vec![Action::Talk { text: speech(text), language }]
         }
         CallFlow::HangUp => Vec::new(),

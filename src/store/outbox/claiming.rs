@@ -79,20 +79,20 @@ pub struct ClaimResult {
 /// If the rate limit of a number is used up, its part gets a slot in the future and waits for that, so that it does not hold
 /// up parts of other numbers. If the rate limit of the account is used up, nothing more is claimed for now. A part that
 /// would expire before its slot takes none. Otherwise a number with too much to send would send nothing in time.
-pub async fn claim(tx: &Tx, ask: &ClaimRequest<'_>, now: Time) -> Result<ClaimResult> {
-    let due = due(tx, ask, now).await?;
-    let mut again_at = if ask.minds_arrivals { arrivals::next_release(tx, now).await? } else { None };
+pub async fn claim(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<ClaimResult> {
+    let due = due(tx, request, now).await?;
+    let mut again_at = if request.minds_arrivals { arrivals::next_release(tx, now).await? } else { None };
     if due.is_empty() {
         return Ok(ClaimResult { claims: Vec::new(), again_at });
     }
-    let is_full = due.len() >= usize::try_from(ask.limit).unwrap_or(usize::MAX);
-    let account = ask.throughput.of_account().map(|pace| (RateLimit::Account(ask.provider.clone()), pace));
+    let is_full = due.len() >= usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let account = request.throughput.of_account().map(|pace| (RateLimit::Account(request.provider.clone()), pace));
     let limited = due.iter().filter_map(Due::waits_for).chain(account.iter().map(|(name, _)| name.clone())).collect();
     let mut allowances = Allowances::lock(tx, &limited, now).await?;
     let (mut ready, mut is_spent) = (Vec::new(), false);
     for part in due {
         if let Some(number) = part.waits_for() {
-            match allowances.reserve(&number, ask.throughput.of_number(), part.horizon(now)) {
+            match allowances.reserve(&number, request.throughput.of_number(), part.horizon(now)) {
                 Some(slot) if slot > now => {
                     let slot = to_next_milli(slot);
                     give_slot(tx, part.id, Some(slot), Some(slot)).await?;
@@ -101,7 +101,7 @@ pub async fn claim(tx: &Tx, ask: &ClaimRequest<'_>, now: Time) -> Result<ClaimRe
                 }
                 Some(_) => {}
                 None => {
-                    give_slot(tx, part.id, None, Some(now + ASK_AGAIN)).await?;
+                    give_slot(tx, part.id, None, Some(now + RETRY_SLOT_AFTER)).await?;
                     continue;
                 }
             }
@@ -122,7 +122,7 @@ pub async fn claim(tx: &Tx, ask: &ClaimRequest<'_>, now: Time) -> Result<ClaimRe
         again_at = Some(now);
     }
     allowances.store(tx).await?;
-    Ok(ClaimResult { claims: take(tx, &ready, now, ask).await?, again_at })
+    Ok(ClaimResult { claims: take(tx, &ready, now, request).await?, again_at })
 }
 
 fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
@@ -134,7 +134,7 @@ const SLOT_KEPT: Duration = Duration::seconds(5);
 /// How far ahead texts without a ride get slots, so that strangers do not use up the rate limit that rides need.
 const STRANGERS_HORIZON: Duration = Duration::minutes(1);
 /// When a part that got no slot before it expires is looked at again.
-const ASK_AGAIN: Duration = Duration::minutes(1);
+const RETRY_SLOT_AFTER: Duration = Duration::minutes(1);
 
 #[derive(FromQueryResult)]
 struct Due {
@@ -157,7 +157,7 @@ impl Due {
     }
 }
 
-async fn due(tx: &Tx, ask: &ClaimRequest<'_>, now: Time) -> Result<Vec<Due>> {
+async fn due(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<Vec<Due>> {
     let sql = format!(
         "SELECT o.id AS id, o.number_id AS number_id, o.slot_at IS NOT NULL AND o.slot_at > $4 AS has_slot,
             o.ride_id IS NULL AS is_strangers, o.expires_at AS expires_at
@@ -173,7 +173,7 @@ async fn due(tx: &Tx, ask: &ClaimRequest<'_>, now: Time) -> Result<Vec<Due>> {
         ORDER BY o.due_at LIMIT $3 {}",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
-    query_all(tx, &sql, [ask.provider.into(), now.into(), row_limit(ask.limit), (now - SLOT_KEPT).into()]).await
+    query_all(tx, &sql, [request.provider.into(), now.into(), row_limit(request.limit), (now - SLOT_KEPT).into()]).await
 }
 
 /// Stores the slot of a part, and with `due_at` postpones it until then.
@@ -184,7 +184,7 @@ async fn give_slot(tx: &Tx, part: SendId, slot: Option<Time>, due_at: Option<Tim
 }
 
 /// Claims these parts. Their rows must be locked.
-async fn take(tx: &Tx, parts: &[SendId], now: Time, ask: &ClaimRequest<'_>) -> Result<Vec<Claim>> {
+async fn take(tx: &Tx, parts: &[SendId], now: Time, request: &ClaimRequest<'_>) -> Result<Vec<Claim>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: SendId,
@@ -196,7 +196,7 @@ async fn take(tx: &Tx, parts: &[SendId], now: Time, ask: &ClaimRequest<'_>) -> R
     if parts.is_empty() {
         return Ok(Vec::new());
     }
-    let (until, is_probe, holder) = (now + ask.lease, ask.is_probe, ask.holder);
+    let (until, is_probe, holder) = (now + request.lease, request.is_probe, request.holder);
     let mut params = Params::new([until.into(), i32::from(is_probe).into(), holder.into()]);
     let sql = format!(
         "UPDATE outbox SET attempts = attempts + 1, due_at = $1, in_doubt = (in_doubt OR in_flight), in_flight = TRUE,
