@@ -95,8 +95,7 @@ impl SimulatedNetwork {
         let refused = || Error::internal("the simulator's webhook was refused");
         let mut intake = Intake::open(&self.ctx, NAME.as_str(), webhook, &request).map_err(|_| refused())?;
         while let Some(question) = intake.next_question().await {
-            let answer = self.outbound.send(Receiver::Interceptor, question).await;
-            intake.take_answer(&answer);
+            intake.wait_for(self.outbound.send(Receiver::Interceptor, question)).await;
         }
         let answer = intake.response();
         match answer.status {

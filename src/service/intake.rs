@@ -116,9 +116,12 @@ impl Intake {
         None
     }
 
-    /// Takes the answer to the last question.
-    pub fn take_answer(&mut self, exchange: &Exchange) {
-        take_answer(&self.ctx, &mut self.inquiry, exchange);
+    /// Waits for the answer to the last question, but no longer than the event may take: a provider or a caller waits.
+    pub async fn wait_for(&mut self, answer: impl Future<Output = Exchange>) {
+        let until = self.until.unwrap_or(self.patience);
+        if let Ok(exchange) = tokio::time::timeout_at(until, answer).await {
+            take_answer(&self.ctx, &mut self.inquiry, &exchange);
+        }
     }
 
     /// Returns the response, in the provider's dialect, once there is no further question.

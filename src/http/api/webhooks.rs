@@ -80,8 +80,7 @@ impl WebhooksApi {
             NoIntake::WrongMethod => Problem::of(Code::MethodNotAllowed),
         })?;
         while let Some(question) = intake.next_question().await {
-            let answer = self.outbound.send(Receiver::Interceptor, question).await;
-            intake.take_answer(&answer);
+            intake.wait_for(self.outbound.send(Receiver::Interceptor, question)).await;
         }
         Ok(Dialect(intake.response()))
     }
