@@ -5,6 +5,7 @@ mod outcome;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -122,7 +123,15 @@ fn configure() -> Outcome<Config> {
 async fn serve() -> Outcome {
     let config = configure()?;
     let database = config.database_file();
-    let app = App::build_to_serve(config, Arc::new(SystemClock)).await?;
+    // Caught before anything listens: whoever can reach the service can also ask it to stop.
+    let mut asked_to_stop = pin!(lifecycle::signals()?);
+    let app = tokio::select! {
+        app = App::build_to_serve(config, Arc::new(SystemClock)) => app?,
+        () = &mut asked_to_stop => {
+            tracing::info!("stopping before the start");
+            return Ok(());
+        }
+    };
     println!("Maskline {} listens on {}", env!("CARGO_PKG_VERSION"), app.address());
     println!("Swagger UI  {}/docs", app.base_url());
     if let Some(database) = database {
@@ -135,7 +144,7 @@ async fn serve() -> Outcome {
     }
     let mut running = app.start(true);
     let asked = tokio::select! {
-        () = lifecycle::signal() => true,
+        () = &mut asked_to_stop => true,
         () = running.ended() => false,
     };
     tracing::info!(asked, "stopping");

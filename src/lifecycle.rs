@@ -1,19 +1,20 @@
 //! Shutdown: the signals that request it. A `CancellationToken` passes the request on.
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+use std::io;
 
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = interrupted => {}
-            }
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Catches SIGTERM and Ctrl-C from now on; the future ends at the first of them. Before this call they kill the process.
+///
+/// # Errors
+///
+/// The operating system refuses to pass signals on.
+pub fn signals() -> io::Result<impl Future<Output = ()>> {
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
         }
-        Err(_) => {
-            let _ = interrupted.await;
-        }
-    }
+    })
 }

@@ -33,7 +33,7 @@ use crate::{
 
 pub(super) async fn play() -> Outcome {
     log();
-    let mut interrupted = pin!(lifecycle::signal());
+    let mut interrupted = pin!(lifecycle::signals()?);
     let folder = Folder::make()?;
     let app = tokio::select! {
         app = App::build(configure(&folder.0)?, Arc::new(SystemClock)) => app?,

@@ -38,6 +38,17 @@ impl Service {
 
     /// Started by this command, which is given the path of the binary.
     pub async fn start_by(wrapper: &[&str], db: &TestDatabase, more: &[(&str, &str)]) -> Self {
+        let service = Self::spawn(wrapper, db, more);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !reqwest::get(format!("{}/health/ready", service.base)).await.is_ok_and(|answer| answer.status() == 200) {
+            assert!(Instant::now() < deadline, "the service did not get ready:\n{}", log_of(db));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        service
+    }
+
+    /// The same, without waiting until it is ready.
+    fn spawn(wrapper: &[&str], db: &TestDatabase, more: &[(&str, &str)]) -> Self {
         let port =
             std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let address = format!("127.0.0.1:{port}");
@@ -49,13 +60,7 @@ impl Service {
             .stderr(log)
             .spawn()
             .expect("the binary runs");
-        let service = Self { child, base: format!("http://{address}") };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !reqwest::get(format!("{}/health/ready", service.base)).await.is_ok_and(|answer| answer.status() == 200) {
-            assert!(Instant::now() < deadline, "the service did not get ready:\n{}", log_of(db));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        service
+        Self { child, base: format!("http://{address}") }
     }
 
     /// `kill -9`.
@@ -441,6 +446,21 @@ fn a_bad_configuration_is_told_whole() {
     }
     assert!(!output.status.success() && !said.contains("secret-key"));
     assert!(!Path::new(&folder.path().join("data")).exists(), "nothing is written for a start that fails");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_asked_to_stop_while_it_starts_ends_cleanly_too() {
+    let db = TestDatabase::fresh(Kind::Sqlite).await;
+    for _ in 0..5 {
+        let service = Service::spawn(&[], &db, &[]);
+        let address = service.base.trim_start_matches("http://").to_owned();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < deadline, "the service does not listen:\n{}", log_of(&db));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        service.terminate();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
