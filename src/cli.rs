@@ -123,7 +123,7 @@ fn configure() -> Outcome<Config> {
 async fn serve() -> Outcome {
     let config = configure()?;
     let database = config.database_file();
-    // Caught before anything listens: whoever can reach the service can also ask it to stop.
+    // Caught before anything listens: a supervisor may ask for a stop as soon as there is an answer.
     let mut asked_to_stop = pin!(lifecycle::signals()?);
     let app = tokio::select! {
         app = App::build_to_serve(config, Arc::new(SystemClock)) => app?,
