@@ -73,6 +73,14 @@ pub struct FirstClient {
     pub secret: SecretString,
 }
 
+/// How the first client comes into being.
+struct Bootstrap {
+    /// Id and secret from the configuration.
+    given: Option<(String, SecretString)>,
+    /// Whether one is generated if none is configured and none exists.
+    generate: bool,
+}
+
 /// Wired service that is not running yet.
 pub struct App {
     listener: TcpListener,
@@ -93,10 +101,26 @@ impl App {
     }
 
     /// Like [`build`](Self::build), for a process that serves the database until it ends: alone if the database is
-    /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind.
-    pub async fn build_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind. Returns `None` if
+    /// `stop` ends before all that is done.
+    pub async fn build_to_serve(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, StartError> {
+        let (app, bootstrap) = tokio::select! {
+            biased;
+            prepared = Self::prepare_to_serve(config, clock) => prepared?,
+            () = stop => return Ok(None),
+        };
+        // Not to be stopped: once the first client is stored, its secret must be shown.
+        app.with_first_client(bootstrap).await.map(Some)
+    }
+
+    async fn prepare_to_serve(config: Config, clock: Arc<dyn Clock>) -> Result<(Self, Bootstrap), StartError> {
         let exclusive = ExclusiveUse::acquire(&config.database, LOCK_TIMEOUT).await?;
-        let mut app = Self { exclusive, ..Self::build(config, clock).await? };
+        let (app, bootstrap) = Self::prepare(config, clock, Arc::new(SystemChance)).await?;
+        let mut app = Self { exclusive, ..app };
         if presence::expect_peers(&app.ctx) {
             let mut attendance = Attendance::default();
             if let Err(cause) = presence::attend(&app.ctx, &mut attendance).await {
@@ -107,15 +131,24 @@ impl App {
         } else {
             presence::serve_alone(&app.ctx).await?;
         }
-        Ok(app)
+        Ok((app, bootstrap))
     }
 
     /// Like [`build`](Self::build), with `chance` as the source of randomness for numbers and pauses.
     pub async fn build_with(
-        mut config: Config,
+        config: Config,
         clock: Arc<dyn Clock>,
         chance: Arc<dyn Chance>,
     ) -> Result<Self, StartError> {
+        let (app, bootstrap) = Self::prepare(config, clock, chance).await?;
+        app.with_first_client(bootstrap).await
+    }
+
+    async fn prepare(
+        mut config: Config,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+    ) -> Result<(Self, Bootstrap), StartError> {
         let listener = TcpListener::bind(config.listen_addr).await.map_err(StartError::Listen)?;
         let address = listener.local_addr().map_err(StartError::Listen)?;
         if config.public_base_url.is_none() {
@@ -126,30 +159,35 @@ impl App {
         let store = open(&config).await?;
         let limits = http::Limits::new(config.max_connections, config.keep_alive);
         let simulator_secret = config.accounts.simulator.as_ref().and_then(|secrets| secrets.first().cloned());
-        let (bootstrap, embedded) = (config.bootstrap_client.take(), config.embedded);
+        let bootstrap = Bootstrap { given: config.bootstrap_client.take(), generate: config.embedded };
         let network = Network::new(config.settings.targets, system_lookup()).map_err(|_| StartError::Client)?;
         let ctx = Arc::new(Context::new(config, store, clock, chance));
         ctx.warn_of_orphans().await?;
-        let made = auth::bootstrap_client(&ctx, bootstrap, embedded).await?;
-        let first_client =
-            made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
         let network = Arc::new(network);
         let simulator = simulator_secret.map(|secret| {
             Arc::new(SimulatedNetwork::new(Arc::clone(&ctx), Arc::clone(&network) as Arc<dyn Outbound>, secret))
         });
         let outbound = Arc::new(Switchboard { network, simulator: simulator.clone() });
         let _ = plans.await;
-        Ok(Self {
+        let app = Self {
             listener,
             address,
             ctx,
             simulator,
             outbound,
-            first_client,
+            first_client: None,
             limits,
             exclusive: None,
             attendance: None,
-        })
+        };
+        Ok((app, bootstrap))
+    }
+
+    async fn with_first_client(mut self, bootstrap: Bootstrap) -> Result<Self, StartError> {
+        let made = auth::bootstrap_client(&self.ctx, bootstrap.given, bootstrap.generate).await?;
+        self.first_client =
+            made.and_then(|made| Some(FirstClient { client_id: made.client.client_id, secret: made.secret? }));
+        Ok(self)
     }
 
     /// Address that it listens on.

@@ -125,12 +125,9 @@ async fn serve() -> Outcome {
     let database = config.database_file();
     // Caught before anything listens: a supervisor may ask for a stop as soon as there is an answer.
     let mut asked_to_stop = pin!(lifecycle::signals()?);
-    let app = tokio::select! {
-        app = App::build_to_serve(config, Arc::new(SystemClock)) => app?,
-        () = &mut asked_to_stop => {
-            tracing::info!("stopping before the start");
-            return Ok(());
-        }
+    let Some(app) = App::build_to_serve(config, Arc::new(SystemClock), &mut asked_to_stop).await? else {
+        tracing::info!("stopping before the start");
+        return Ok(());
     };
     println!("Maskline {} listens on {}", env!("CARGO_PKG_VERSION"), app.address());
     println!("Swagger UI  {}/docs", app.base_url());

@@ -464,6 +464,34 @@ async fn who_is_asked_to_stop_while_it_starts_ends_cleanly_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_is_stopped_shows_the_secret_or_leaves_no_client() {
+    for wait_ms in [20, 60, 100, 150, 200, 300, 400, 600] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = || {
+            let mut command = Command::new(MASKLINE);
+            command.env_clear().env("LISTEN_ADDR", "127.0.0.1:0").current_dir(folder.path()).stderr(Stdio::null());
+            command.stdout(File::options().create(true).append(true).open(folder.path().join("said")).expect("a file"));
+            command.spawn().expect("the binary runs")
+        };
+        let stop = |child: &mut Child| {
+            let sent = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(sent.expect("kill runs").success());
+            child.wait().expect("it ends");
+        };
+        let said = || std::fs::read_to_string(folder.path().join("said")).unwrap_or_default();
+        let mut stopped = start();
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        stop(&mut stopped);
+        let before = said().matches("Swagger UI").count();
+        let mut next = start();
+        eventually("the next start", async || (said().matches("Swagger UI").count() > before).then_some(())).await;
+        eventually("the secret", async || said().contains("client_secret").then_some(())).await;
+        stop(&mut next);
+        assert_eq!(said().matches("client_secret").count(), 1, "stopped after {wait_ms} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_low_pool_is_said_in_the_log_once() {
     const SAID: &str = "the pool is low";
     let db = TestDatabase::fresh(Kind::Sqlite).await;

@@ -2,6 +2,7 @@
 //! lives.
 
 use std::{
+    future::pending,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,8 +64,8 @@ impl Replica {
         let clock = Arc::new(Shifted(chrono::Duration::seconds(shift_s)));
         let variables = MessageBird.account(provider);
         let config = config_for(url, &[&account(&variables)[..], more].concat());
-        let app = App::build_to_serve(config, Arc::clone(&clock) as _).await.expect("the service starts");
-        let running = app.start(true);
+        let app = App::build_to_serve(config, Arc::clone(&clock) as _, pending()).await.expect("the service starts");
+        let running = app.expect("nothing stops it").start(true);
         let api = Api::sign_in(&format!("http://{}", running.address), CLIENT, None).await;
         Self { running, api, clock }
     }
@@ -289,8 +290,9 @@ on_both_databases! {
         ] {
             db.execute_unprepared(sql).await.expect(sql);
         }
-        let serving = App::build_to_serve(config_for(&app.db.url, &[]), Arc::new(SystemClock)).await.expect("it starts");
-        let serving = serving.start(true);
+        let config = config_for(&app.db.url, &[]);
+        let serving = App::build_to_serve(config, Arc::new(SystemClock), pending()).await.expect("it starts");
+        let serving = serving.expect("nothing stops it").start(true);
         let waiting = "SELECT CAST((SELECT COUNT(*) FROM outbox WHERE due_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
             UNION ALL SELECT CAST((SELECT COUNT(*) FROM calls WHERE poll_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
             UNION ALL SELECT CAST((SELECT COUNT(*) FROM event_endpoints WHERE due_at > '2998-01-01 00:00:00+00:00') AS BIGINT)
