@@ -101,8 +101,8 @@ impl App {
     }
 
     /// Like [`build`](Self::build), for a process that serves the database until it ends: alone if the database is
-    /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind. Returns `None` if
-    /// `stop` ends before all that is done.
+    /// embedded, together with others on PostgreSQL. First takes over what dead processes left behind. Returns `None`
+    /// if `stop` ends before all that is done.
     pub async fn build_to_serve(
         config: Config,
         clock: Arc<dyn Clock>,
