@@ -133,7 +133,8 @@ fn nothing_went_astray(verdict: &mut Verdict, rides: &[Pair], taken: &[Taken]) {
 }
 
 /// Whatever the provider took twice was sent again for a reason: the sender was not told that it was taken, or died before
-/// it had written that down.
+/// it had written that down. What a process sent just before it was killed may be taken after that, and even after the
+/// copy of the process that took over.
 fn nothing_was_doubled_without_need(
     verdict: &mut Verdict,
     taken: &[Taken],
@@ -149,9 +150,10 @@ fn nothing_was_doubled_without_need(
         let away =
             outages.iter().any(|(from, until)| before.at < *until + WRITTEN_DOWN && *from < before.at + WRITTEN_DOWN);
         let soon = if away { WRITTEN_DOWN_LATE } else { WRITTEN_DOWN };
-        // What a process sent just before it was killed may be taken after that.
-        let died = kills[before.replica].get(&before.life).is_some_and(|kill| *kill < before.at + soon);
-        if !before.doubtful && !died && !away {
+        let killed = |taken: &Taken| kills[taken.replica].get(&taken.life);
+        let died = killed(before).is_some_and(|kill| *kill < before.at + soon);
+        let was_dead = killed(taken).is_some_and(|kill| *kill < taken.at);
+        if !before.doubtful && !died && !was_dead && !away {
             verdict.wrong.push(format!("doubled without need: {:?} to {}", taken.text, taken.to));
         }
     }
