@@ -156,18 +156,21 @@ async fn an_idle_connection_is_kept_until_the_first_byte_of_another_request() {
     // The beginning of the next request may come with the end of the last one.
     let chunks = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let sized = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    let mut waits = JoinSet::new();
     for request in [GET, chunks, sized] {
         for (more, time) in [("", KEEP_ALIVE), ("\r\n", KEEP_ALIVE), ("GET / HT", HEAD)] {
             let mut stream = server.send(&format!("{request}{more}")).await;
             read_ok(&mut stream).await;
-            let lasted = lasts(stream).await;
             // Line breaks behind the last chunk cannot be told from a request that begins.
             let time = if request == chunks && more == "\r\n" { HEAD..=KEEP_ALIVE } else { time..=time };
-            assert!(
-                *about(*time.start()).start() <= lasted && lasted <= *about(*time.end()).end(),
-                "{request:?} {more:?} {lasted:?}"
-            );
+            waits.spawn(async move { (request, more, time, lasts(stream).await) });
         }
+    }
+    for (request, more, time, lasted) in waits.join_all().await {
+        assert!(
+            *about(*time.start()).start() <= lasted && lasted <= *about(*time.end()).end(),
+            "{request:?} {more:?} {lasted:?}"
+        );
     }
     let mut late = server.send(GET).await;
     read_ok(&mut late).await;

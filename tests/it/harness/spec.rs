@@ -13,6 +13,9 @@ pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(&text).expect("it is JSON")
 });
 
+/// Kept because every answer is looked up in them.
+static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(operations);
+
 static VALIDATORS: LazyLock<Mutex<HashMap<String, jsonschema::Validator>>> = LazyLock::new(Mutex::default);
 
 /// One operation of the document.
@@ -52,14 +55,14 @@ fn scopes(operation: &Value) -> Vec<String> {
     asked.into_iter().flatten().map(|scope| scope.as_str().expect("a scope").to_owned()).collect()
 }
 
-fn find(method: &str, path: &str) -> Option<Operation> {
+fn find(method: &str, path: &str) -> Option<&'static Operation> {
     let path = path.split('?').next().unwrap_or(path);
     let fits = |template: &str| {
         let (known, asked): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
         known.len() == asked.len()
             && known.iter().zip(&asked).all(|(known, asked)| known == asked || known.starts_with('{'))
     };
-    let fitting: Vec<_> = operations().into_iter().filter(|op| fits(&op.path)).collect();
+    let fitting: Vec<_> = OPERATIONS.iter().filter(|op| fits(&op.path)).collect();
     // `/customers/search` before `/customers/{id}`, whatever the method.
     let nearest = fitting.iter().map(|op| op.path.matches('{').count()).min()?;
     fitting.into_iter().find(|op| op.method == method && op.path.matches('{').count() == nearest)
