@@ -22,7 +22,7 @@ use crate::{
     http,
     outbound::{Network, Outbound, system_lookup},
     provider,
-    service::{Attendance, Chance, Context, SystemChance, auth, events, health, moves, outbox, presence, upkeep},
+    service::{Chance, Context, Heartbeat, SystemChance, auth, events, health, heartbeat, moves, outbox, upkeep},
     simulator::SimulatedNetwork,
     store::{self, ExclusiveUse, LockError, SchemaError, Store},
     worker::{self, deliveries::DeliveryWorker, outbox::OutboxWorker},
@@ -91,7 +91,7 @@ pub struct App {
     first_client: Option<FirstClient>,
     limits: http::Limits,
     exclusive: Option<ExclusiveUse>,
-    attendance: Option<Attendance>,
+    heartbeat: Option<Heartbeat>,
 }
 
 impl App {
@@ -121,15 +121,15 @@ impl App {
         let exclusive = ExclusiveUse::acquire(&config.database, LOCK_TIMEOUT).await?;
         let (app, bootstrap) = Self::prepare(config, clock, Arc::new(SystemChance)).await?;
         let mut app = Self { exclusive, ..app };
-        if presence::expect_peers(&app.ctx) {
-            let mut attendance = Attendance::default();
-            if let Err(cause) = presence::attend(&app.ctx, &mut attendance).await {
+        if heartbeat::expect_peers(&app.ctx) {
+            let mut heartbeat = Heartbeat::default();
+            if let Err(cause) = heartbeat::beat(&app.ctx, &mut heartbeat).await {
                 // The worker keeps trying, and nothing is claimed until it succeeds.
                 tracing::warn!(%cause, "failed to list this process");
             }
-            app.attendance = Some(attendance);
+            app.heartbeat = Some(heartbeat);
         } else {
-            presence::serve_alone(&app.ctx).await?;
+            heartbeat::serve_alone(&app.ctx).await?;
         }
         Ok((app, bootstrap))
     }
@@ -178,7 +178,7 @@ impl App {
             first_client: None,
             limits,
             exclusive: None,
-            attendance: None,
+            heartbeat: None,
         };
         Ok((app, bootstrap))
     }
@@ -219,8 +219,8 @@ impl App {
             tasks.spawn(worker::call_polling::run(Arc::clone(&self.ctx), Arc::clone(&self.outbound), stop.clone()));
         }
         let mut keeper = JoinSet::new();
-        if let Some(attendance) = self.attendance {
-            keeper.spawn(worker::presence::run(Arc::clone(&self.ctx), attendance));
+        if let Some(heartbeat) = self.heartbeat {
+            keeper.spawn(worker::heartbeat::run(Arc::clone(&self.ctx), heartbeat));
         }
         let by_hand = (outbox(), deliveries());
         let routes = http::routes(&self.ctx, &self.outbound, self.simulator);
@@ -326,8 +326,8 @@ impl Running {
     }
 
     /// Returns the number of pending parts of texts.
-    pub async fn owed(&self) -> u64 {
-        outbox::owed_count(&self.ctx).await.expect("the outbox can be counted")
+    pub async fn pending_parts(&self) -> u64 {
+        outbox::pending_count(&self.ctx).await.expect("the outbox can be counted")
     }
 
     /// Waits until a part ends unexpectedly: the server, or a worker that panicked. Half a service is worse than none.
@@ -366,7 +366,7 @@ impl Running {
             tasks.shutdown().await;
         }
         keeper.shutdown().await;
-        match time::timeout(CLEANUP_TIMEOUT, presence::leave(&ctx)).await {
+        match time::timeout(CLEANUP_TIMEOUT, heartbeat::leave(&ctx)).await {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => {
                 tracing::warn!(%cause, "failed to release claims: others will notice that this process is gone")

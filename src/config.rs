@@ -169,7 +169,9 @@ impl Reader<'_> {
             self.errors.push("DATABASE_URL must begin with sqlite:// or postgres://".to_owned());
         }
         if url.expose_secret().contains(":memory:") {
-            self.errors.push("DATABASE_URL must name a file: a database in memory would lose what it owes".to_owned());
+            self.errors.push(
+                "DATABASE_URL must name a file: a database in memory loses everything when the process ends".to_owned(),
+            );
         }
         let pooler = self.parsed("DATABASE_POOLER", "none", "must be none or transaction", |text| match text {
             "none" => Some(false),

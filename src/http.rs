@@ -1,9 +1,9 @@
 //! The HTTP side: the only module that knows poem.
 //!
-//! Handlers in [`mod@api`] are glue. Everything that all operations share stands around them: authentication as a parameter
-//! type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the guard
-//! that gives every request an id, a size and a line in the log ([`guard`]). The OpenAPI document is made from the
-//! same types ([`spec`]). Connections are served by [`mod@server`].
+//! Handlers in [`mod@api`] are glue. Everything that all operations share stands around them: authentication as a
+//! parameter type ([`auth`]), bodies that name every wrong field ([`fields`]), problem documents ([`problem`]), and the
+//! guard that gives every request an id, a size and a line in the log ([`guard`]). The OpenAPI document is made from
+//! the same types ([`spec`]). Connections are served by [`mod@server`].
 
 mod api;
 mod auth;

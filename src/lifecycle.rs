@@ -4,7 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Catches SIGTERM and Ctrl-C from now on; the future ends at the first of them. Before this call they kill the process.
+/// Catches SIGTERM and Ctrl-C from now on; the future ends at the first of them. Before this call they kill the
+/// process.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@
 
 pub mod bandwidth;
 #[cfg(test)]
-mod contract;
+mod contract_tests;
 pub mod messagebird;
 pub mod plivo;
 pub mod registry;
@@ -114,7 +114,7 @@ pub enum Unverified {
     Missing,
     /// No credentials yet. This provider sends them only when challenged, so every event starts this way.
     #[error("no credentials yet")]
-    Unasked,
+    NotChallenged,
     /// The signature is invalid.
     #[error("bad signature")]
     Forged,
@@ -123,8 +123,8 @@ pub enum Unverified {
     Stale,
 }
 
-/// A verified request that cannot be parsed. The service logs it and answers with [`Acknowledgement::Unreadable`]; for a call,
-/// the caller hears an announcement.
+/// A verified request that cannot be parsed. The service logs it and answers with [`Acknowledgement::Unreadable`]; for
+/// a call, the caller hears an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
@@ -152,7 +152,7 @@ impl std::fmt::Debug for WebhookResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledgement {
     /// Stored or deliberately ignored. The provider should not send it again.
-    Taken,
+    Accepted,
     /// Verified, but nothing that this webhook accepts. Sending it again would not help.
     Unreadable,
     /// Not stored. The provider should send it again later.
@@ -163,7 +163,7 @@ impl Acknowledgement {
     /// Status that says so to every provider.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Taken => StatusCode::OK,
+            Self::Accepted => StatusCode::OK,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::NotNow => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -246,7 +246,7 @@ pub struct Profile {
     pub signature: &'static str,
     /// Whether a signature carries its time, so that a recorded request is accepted for a limited time only. If not,
     /// the service remembers an event for as long as a repeat could have an effect.
-    pub dated: bool,
+    pub signs_time: bool,
     /// Whether the provider sends delivery reports.
     pub delivery_reports: bool,
     /// How the service learns the result of a call.
@@ -257,7 +257,7 @@ pub struct Profile {
     /// `#rc=2`, empty for most providers. The provider neither sends nor signs them.
     pub fragments: [&'static str; 3],
     /// Time limit for answering a text or a report; shorter than the provider's own limit.
-    pub patience: std::time::Duration,
+    pub response_timeout: std::time::Duration,
 }
 
 impl Profile {

@@ -1,7 +1,7 @@
 //! The simulated network: the other side of the simulator's wire.
 //!
-//! It signs webhooks as a provider would and passes them to the same intake. It receives sends through the
-//! [`Outbound`] port and shows every phone what it got. Screens are stored in the database, so all replicas show the same.
+//! It signs webhooks as a provider would and passes them to the same intake. It receives sends through the [`Outbound`]
+//! port and shows every phone what it got. Screens are stored in the database, so all replicas show the same.
 
 use std::{
     sync::{

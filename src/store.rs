@@ -1,8 +1,8 @@
 //! The database: the only module that knows SeaORM, tables, constraints and sealing.
 //!
-//! There is a module per table or hot query ([`routing`], [`pool`], [`outbox`]). Its functions take a [`Db`] and return domain
-//! types. Reads may run on the [`Store`] itself. Every change runs in a [`Tx`], which only [`Store::write`] creates: it
-//! retries when the database asks for that.
+//! There is a module per table or hot query ([`routing`], [`pool`], [`outbox`]). Its functions take a [`Db`] and return
+//! domain types. Reads may run on the [`Store`] itself. Every change runs in a [`Tx`], which only [`Store::write`]
+//! creates: it retries when the database asks for that.
 
 mod columns;
 mod connect;
@@ -83,7 +83,7 @@ pub struct Store {
     /// SQLite has one writer. Waiting for a turn here is fair, waiting in its busy handler is not.
     writer: Option<Arc<Mutex<()>>>,
     /// Sent when a transaction that recorded platform events commits, because they have no position in the log yet.
-    pub(crate) events_pending: Wakeup,
+    pub(crate) unplaced_events: Wakeup,
     /// For opening further connections.
     options: DatabaseOptions,
     /// Never used, only kept open; see [`connect`].
@@ -155,9 +155,9 @@ impl Db for Tx {
 impl Store {
     /// Runs a unit of work in one transaction and commits it if it succeeds.
     ///
-    /// The work runs again from the start if the database broke a deadlock or could not serialise it, so it must have no
-    /// effects outside the transaction. It gets the transaction by value, because the compiler cannot prove that the future
-    /// of an async closure that borrows it is `Send` (rust-lang/rust#110338).
+    /// The work runs again from the start if the database broke a deadlock or could not serialise it, so it must have
+    /// no effects outside the transaction. It gets the transaction by value, because the compiler cannot prove that the
+    /// future of an async closure that borrows it is `Send` (rust-lang/rust#110338).
     pub async fn write<T, F: Future<Output = Result<T>>>(&self, work: impl Fn(Tx) -> F) -> Result<T> {
         self.run(&work, TxEnd::Commit).await
     }
@@ -200,7 +200,7 @@ impl Store {
         if outcome.is_ok() && matches!(end, TxEnd::Commit) {
             db.commit().await?;
             if tx.has_events.load(Relaxed) {
-                self.events_pending.send();
+                self.unplaced_events.send();
             }
         } else if let Err(failed) = db.rollback().await {
             // Dropping the transaction rolls it back too, so the connection goes back clean even now.
@@ -214,7 +214,8 @@ impl Store {
         self.vault.phone_index(&phone.match_key())
     }
 
-    /// Returns a keyed fingerprint of a request's body, which tells a repeat from a different request with the same key.
+    /// Returns a keyed fingerprint of a request's body, which tells a repeat from a different request with the same
+    /// key.
     pub fn fingerprint(&self, body: &[u8]) -> Vec<u8> {
         self.vault.digest("request", body)
     }

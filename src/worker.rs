@@ -3,6 +3,6 @@
 pub mod call_polling;
 pub mod deliveries;
 pub mod events;
+pub mod heartbeat;
 pub mod outbox;
-pub mod presence;
 pub mod upkeep;

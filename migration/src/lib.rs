@@ -5,8 +5,8 @@
 //! only one of the replicas that start together runs them.
 //!
 //! To add a migration, write its two scripts as `m0002_name.sql` and `m0002_name_down.sql`, and add a line to
-//! `MIGRATIONS`. It must work on tables with rows in them, on both databases, while replicas of the version before still
-//! run. Never change a migration that was released: write another one.
+//! `MIGRATIONS`. It must work on tables with rows in them, on both databases, while replicas of the version before
+//! still run. Never change a migration that was released: write another one.
 
 use sea_orm_migration::{
     prelude::{async_trait, *},
@@ -102,8 +102,8 @@ fn statements(script: &str) -> Vec<String> {
 }
 
 /// Returns the statement as this database runs it: `None` if it begins with the mark of the other one, `{sqlite}` or
-/// `{postgres}`. Four names stand for what the two databases spell differently: `{id}` is a 64-bit serial key, `{time}` a
-/// point in time, `{bytes}` raw bytes, and `{prefix}` the operator class that lets an index serve `LIKE 'x%'`.
+/// `{postgres}`. Four names stand for what the two databases spell differently: `{id}` is a 64-bit serial key, `{time}`
+/// a point in time, `{bytes}` raw bytes, and `{prefix}` the operator class that lets an index serve `LIKE 'x%'`.
 fn in_dialect(backend: DbBackend, statement: &str) -> Option<String> {
     let (own_mark, other_mark) = match backend {
         DbBackend::Sqlite => ("{sqlite}", "{postgres}"),

@@ -114,7 +114,7 @@ pub struct Streak {
 
 impl Streak {
     /// Records a send. Returns `true` if the breaker should open: `most` failures in a row, of more than one text.
-    pub fn saw(&mut self, health: SendHealth, text: MessageId, most: u32) -> bool {
+    pub fn observe(&mut self, health: SendHealth, text: MessageId, most: u32) -> bool {
         match health {
             SendHealth::Working => *self = Self::default(),
             SendHealth::Throttling | SendHealth::RefusingUs => return false,
@@ -138,14 +138,17 @@ mod tests {
     fn opens_after_failures_in_a_row_of_more_than_one_text() {
         let texts = [1, 2].map(MessageId);
         let mut streak = Streak::default();
-        let mut saw = |health, text: usize| streak.saw(health, texts[text], 3);
-        assert!(![0, 0, 0, 0].into_iter().any(|text| saw(SendHealth::Failing, text)), "one text that nobody can send");
-        assert!(saw(SendHealth::Failing, 1));
-        assert!(!saw(SendHealth::Working, 0), "counted anew");
-        assert!(!saw(SendHealth::Failing, 0) && !saw(SendHealth::Failing, 1));
-        assert!(!saw(SendHealth::Throttling, 1) && !saw(SendHealth::Working, 1));
-        assert!(!saw(SendHealth::Failing, 1) && !saw(SendHealth::Failing, 0));
-        assert!(saw(SendHealth::Failing, 1));
+        let mut observe = |health, text: usize| streak.observe(health, texts[text], 3);
+        assert!(
+            ![0, 0, 0, 0].into_iter().any(|text| observe(SendHealth::Failing, text)),
+            "one text that nobody can send"
+        );
+        assert!(observe(SendHealth::Failing, 1));
+        assert!(!observe(SendHealth::Working, 0), "counted anew");
+        assert!(!observe(SendHealth::Failing, 0) && !observe(SendHealth::Failing, 1));
+        assert!(!observe(SendHealth::Throttling, 1) && !observe(SendHealth::Working, 1));
+        assert!(!observe(SendHealth::Failing, 1) && !observe(SendHealth::Failing, 0));
+        assert!(observe(SendHealth::Failing, 1));
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub enum StoredSide {
 
 impl StoredSide {
     /// Returns how many different values one client may compare with it.
-    pub fn allowance(&self) -> Allowance {
+    pub fn limit(&self) -> ComparisonLimit {
         match self {
-            Self::DryRun => Allowance { most: 10, within: Duration::minutes(1) },
-            _ => Allowance { most: 10, within: Duration::hours(1) },
+            Self::DryRun => ComparisonLimit { most: 10, within: Duration::minutes(1) },
+            _ => ComparisonLimit { most: 10, within: Duration::hours(1) },
         }
     }
 }
@@ -47,12 +47,12 @@ impl std::fmt::Display for StoredSide {
 
 /// Rate limit: `most` comparisons `within` this time.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub struct ComparisonLimit {
     pub most: usize,
     pub within: Duration,
 }
 
-impl Allowance {
+impl ComparisonLimit {
     /// Longest period of any limit.
     pub const LONGEST: Duration = Duration::hours(1);
 }

@@ -171,8 +171,8 @@ const LONGEST_PAUSE: Duration = Duration::hours(1);
 const LONGEST_IF_ANSWERED: Duration = Duration::minutes(1);
 /// An endpoint is disabled after failing for this long and this many times. Without the minimum count, a rare failure
 /// could disable an endpoint that seldom gets an event.
-const HOPELESS_AFTER: Duration = Duration::days(5);
-const HOPELESS_FAILURES: i32 = 20;
+const DISABLE_AFTER: Duration = Duration::days(5);
+const DISABLE_FAILURES: i32 = 20;
 
 /// Delivery health of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,9 +214,9 @@ impl EndpointHealth {
     }
 
     /// Checks whether the endpoint has failed for so long and so often that it must be disabled.
-    pub fn is_hopeless(self, now: Time) -> bool {
-        let for_long = self.failing_since.is_some_and(|since| now - since >= HOPELESS_AFTER);
-        for_long && self.failures >= HOPELESS_FAILURES
+    pub fn must_disable(self, now: Time) -> bool {
+        let for_long = self.failing_since.is_some_and(|since| now - since >= DISABLE_AFTER);
+        for_long && self.failures >= DISABLE_FAILURES
     }
 }
 
@@ -273,8 +273,8 @@ mod tests {
     fn only_long_and_frequent_failure_is_hopeless() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let failing = EndpointHealth::default().after([false; 20], now);
-        assert!(!failing.is_hopeless(now + Duration::days(4)));
-        assert!(failing.is_hopeless(now + Duration::days(5)));
-        assert!(!EndpointHealth { failures: 19, ..failing }.is_hopeless(now + Duration::days(9)));
+        assert!(!failing.must_disable(now + Duration::days(4)));
+        assert!(failing.must_disable(now + Duration::days(5)));
+        assert!(!EndpointHealth { failures: 19, ..failing }.must_disable(now + Duration::days(9)));
     }
 }

@@ -1,4 +1,5 @@
-//! Platform events: what the platform's backend hears of, in the words of Standard Webhooks. They carry ids, never phones.
+//! Platform events: what the platform's backend hears of, in the words of Standard Webhooks. They carry ids, never
+//! phones.
 
 use super::{
     call::{Call, CallStatus},
@@ -156,7 +157,7 @@ impl EventType {
         matches!(self, Self::MessageReceived | Self::MessageSent | Self::MessageDelivered | Self::MessageFailed)
     }
 
-    /// What the platform hears when a text that we owed gets here; nothing of what is passing.
+    /// Returns the event for a text of ours that reaches this status; `None` for a passing one.
     pub fn of_message(status: MessageStatus) -> Option<Self> {
         use MessageStatus::{Delivered, Expired, Failed, Queued, Received, Rejected, Sending, Sent, Undelivered};
         match status {
@@ -180,8 +181,8 @@ impl EventType {
     }
 
     /// What the platform hears of a call that was so `before` and is so `after` some news; news come in any order. Each
-    /// type at most once in the life of a call, and nothing after `call.ended`, unless we had given up on it: what is learnt
-    /// then is told too. A call that was told as failed and turns out to have been answered is told as ended.
+    /// type at most once in the life of a call, and nothing after `call.ended`, unless we had given up on it: what is
+    /// learnt then is told too. A call that was told as failed and turns out to have been answered is told as ended.
     pub fn of_call(before: &Call, after: &Call) -> Vec<Self> {
         let (was, is) = (Self::of_call_end(before.status), Self::of_call_end(after.status));
         let picked_up = was.is_none() && before.answered_at.is_none() && after.answered_at.is_some();

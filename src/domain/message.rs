@@ -45,7 +45,7 @@ string_enum! {
     /// State of one part of a text.
     PartState {
         /// Pending.
-        Owed = "owed",
+        Pending = "pending",
         /// The provider has accepted it.
         Sent = "sent",
         /// The phone has received it.
@@ -71,7 +71,7 @@ impl PartState {
     /// `Delivered` is final, because the phone has the text.
     pub fn after_report(self, reported: Self) -> Self {
         match (self, reported) {
-            (Self::Owed, news) | (Self::Sent, news @ (Self::Delivered | Self::Undelivered)) => news,
+            (Self::Pending, news) | (Self::Sent, news @ (Self::Delivered | Self::Undelivered)) => news,
             // A send whose outcome we never learnt was given up and then reported: the report is right.
             (Self::Failed | Self::Expired, news @ (Self::Delivered | Self::Undelivered)) => news,
             // The network gave up although it had delivered the part, or it delivered the part later.
@@ -90,7 +90,7 @@ pub fn status_of_parts(parts: &[PartState]) -> MessageStatus {
         MessageStatus::Expired
     } else if any(PartState::Undelivered) {
         MessageStatus::Undelivered
-    } else if any(PartState::Owed) || parts.is_empty() {
+    } else if any(PartState::Pending) || parts.is_empty() {
         MessageStatus::Queued
     } else if any(PartState::Sent) {
         MessageStatus::Sent
@@ -227,10 +227,10 @@ mod tests {
 
     #[test]
     fn a_text_is_delivered_when_all_parts_are() {
-        use PartState::{Delivered, Failed, Owed, Sent};
+        use PartState::{Delivered, Failed, Pending, Sent};
         assert_eq!(status_of_parts(&[Delivered, Delivered]), MessageStatus::Delivered);
         assert_eq!(status_of_parts(&[Delivered, Sent]), MessageStatus::Sent);
-        assert_eq!(status_of_parts(&[Delivered, Owed]), MessageStatus::Queued);
+        assert_eq!(status_of_parts(&[Delivered, Pending]), MessageStatus::Queued);
         assert_eq!(status_of_parts(&[Delivered, Failed]), MessageStatus::Failed);
     }
 

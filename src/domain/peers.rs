@@ -47,7 +47,7 @@ struct Sighting {
 impl Peers {
     /// Records the counters of all other processes, which were read from `began` to `ended`. Returns the dead
     /// processes.
-    pub fn saw(&mut self, counters: &[Counter], began: Instant, ended: Instant) -> Vec<Counter> {
+    pub fn observe(&mut self, counters: &[Counter], began: Instant, ended: Instant) -> Vec<Counter> {
         let last = self.last_read.replace(ended);
         let until = |end: Instant| last.map_or(Duration::ZERO, |last| end.saturating_duration_since(last));
         // A counter that has not changed had not changed when the read began. What happened during the read is unknown.
@@ -98,7 +98,7 @@ mod tests {
         fn reads(&mut self, value: i64, pause: u64, took: u64) -> bool {
             let began = self.now + Duration::from_millis(pause);
             self.now = began + Duration::from_millis(took);
-            !self.peers.saw(&[Counter { process: ONE, value }], began, self.now).is_empty()
+            !self.peers.observe(&[Counter { process: ONE, value }], began, self.now).is_empty()
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
         for _ in 0..10 {
             observer.reads(7, 300, 5);
         }
-        observer.peers.saw(&[], observer.now, observer.now);
+        observer.peers.observe(&[], observer.now, observer.now);
         assert!(!observer.reads(7, 900, 5));
     }
 }

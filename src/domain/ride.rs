@@ -78,7 +78,7 @@ pub struct RideEvent {
 /// Contact that a ride had left when the next ride of the same two people took over its number. These two keep it,
 /// however the next ride ends; another driver gets none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ContactFloor {
+pub struct InheritedContact {
     /// End of that contact.
     pub until: Time,
     /// Ride that left it.
@@ -110,7 +110,7 @@ pub struct Ride {
     pub contact_until: Time,
     /// Contact that an earlier ride of the same two people had left.
     #[serde(default)]
-    pub floor: Option<ContactFloor>,
+    pub inherited: Option<InheritedContact>,
     /// Reason why contact closed early, if it did.
     pub closed_reason: Option<CloseReason>,
     /// Contact after the ride, in seconds, if it requested its own.
@@ -166,18 +166,18 @@ impl Ride {
             return Err(TooLong);
         }
         self.contact_until = until.max(now);
-        self.floor = None;
+        self.inherited = None;
         Ok(())
     }
 
-    /// Assigns another driver and returns the floor. The floor belongs to the previous pair: the ride loses it, and any
-    /// contact that would have been too long without the floor.
-    pub fn pass_on(&mut self, driver: PersonId, policy: &ContactPolicy) -> Option<ContactFloor> {
+    /// Assigns another driver and returns the inherited contact. That belongs to the previous pair: the ride loses it,
+    /// and any contact that would have been too long without it.
+    pub fn pass_on(&mut self, driver: PersonId, policy: &ContactPolicy) -> Option<InheritedContact> {
         self.driver_id = driver;
-        let floor = self.floor.take();
-        let own = floor.map_or(self.contact_until, |floor| floor.own);
+        let inherited = self.inherited.take();
+        let own = inherited.map_or(self.contact_until, |inherited| inherited.own);
         self.contact_until = own.min(self.timeout_at + policy.grace_limit.max(policy.grace));
-        floor
+        inherited
     }
 
     /// Moves to another status. The same status again changes nothing and is not an error.
@@ -215,9 +215,9 @@ impl Ride {
         self.datetime = datetime;
         self.timeout_at = timeout_at;
         let first = timeout_at + policy.grace;
-        self.contact_until = self.floor.map_or(first, |floor| floor.until.max(first));
-        if let Some(floor) = &mut self.floor {
-            floor.own = first;
+        self.contact_until = self.inherited.map_or(first, |inherited| inherited.until.max(first));
+        if let Some(inherited) = &mut self.inherited {
+            inherited.own = first;
         }
     }
 
@@ -225,7 +225,7 @@ impl Ride {
         self.status = status;
         self.ended_by = Some(EndedBy::Platform);
         self.ended_at = Some(at);
-        let kept = self.floor.map_or(at + grace, |floor| floor.until.max(at + grace));
+        let kept = self.inherited.map_or(at + grace, |inherited| inherited.until.max(at + grace));
         self.contact_until = self.contact_until.min(kept);
     }
 }
@@ -286,7 +286,7 @@ mod tests {
             ended_at: None,
             timeout_at,
             contact_until: timeout_at + POLICY.grace,
-            floor: None,
+            inherited: None,
             closed_reason: None,
             grace_s: None,
             max_duration_s: None,
@@ -317,27 +317,27 @@ mod tests {
 
     #[test]
     fn what_was_left_of_a_former_window_is_kept() {
-        let mut ride = with_floor(noon() + Duration::hours(20));
+        let mut ride = with_inherited(noon() + Duration::hours(20));
         ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
         assert_eq!(ride.contact_until, noon() + Duration::hours(20));
     }
 
-    fn with_floor(until: Time) -> Ride {
+    fn with_inherited(until: Time) -> Ride {
         let ride = ride();
         let own = ride.contact_until;
-        let floor = Some(ContactFloor { until, from: RideId(7), own });
-        Ride { contact_until: own.max(until), floor, ..ride }
+        let inherited = Some(InheritedContact { until, from: RideId(7), own });
+        Ride { contact_until: own.max(until), inherited, ..ride }
     }
 
     #[test]
     fn another_driver_has_nothing_of_what_was_left() {
         for until in [Duration::hours(20), Duration::days(5), Duration::days(30)].map(|left| noon() + left) {
-            let mut ride = with_floor(until);
+            let mut ride = with_inherited(until);
             assert_eq!(
-                ride.pass_on(PersonId(3), &POLICY).map(|floor| (floor.until, floor.from)),
+                ride.pass_on(PersonId(3), &POLICY).map(|inherited| (inherited.until, inherited.from)),
                 Some((until, RideId(7)))
             );
-            assert_eq!((ride.driver_id, ride.floor), (PersonId(3), None));
+            assert_eq!((ride.driver_id, ride.inherited), (PersonId(3), None));
             assert_eq!(ride.contact_until, ride.timeout_at + POLICY.grace);
             ride.move_to(RideStatus::Cancelled, noon(), &POLICY).expect("cancels");
             assert_eq!(ride.contact_until, noon() + POLICY.cancel_grace);
@@ -350,8 +350,8 @@ mod tests {
         ride.set_contact(noon() + Duration::days(6), noon(), &POLICY).expect("later");
         ride.pass_on(PersonId(3), &POLICY);
         assert_eq!(ride.contact_until, noon() + Duration::days(6));
-        // After rescheduling, contact would close at this time without the floor.
-        let mut ride = with_floor(noon() + Duration::days(30));
+        // After rescheduling, contact would close at this time if none were inherited.
+        let mut ride = with_inherited(noon() + Duration::days(30));
         let timeout_at = noon() + Duration::days(2);
         ride.reschedule((noon() + Duration::days(1)).fixed_offset(), timeout_at, &POLICY);
         assert_eq!(ride.contact_until, noon() + Duration::days(30));

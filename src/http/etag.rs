@@ -11,8 +11,8 @@ pub(super) fn spell(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// Reads `If-Match`: `*`, or a list of tags, weak ones included. A proxy that compresses answers changes their tags, and the
-/// version is the same nevertheless, so tags are compared weakly. `None` for anything else.
+/// Reads `If-Match`: `*`, or a list of tags, weak ones included. A proxy that compresses answers changes their tags,
+/// and the version is the same nevertheless, so tags are compared weakly. `None` for anything else.
 pub(super) fn if_match(text: &str) -> Option<ExpectedVersion> {
     let text = trim(text);
     if text == "*" {

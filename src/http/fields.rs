@@ -138,7 +138,8 @@ macro_rules! object_schema {
     };
 }
 
-/// Declares a request body: its type, its schema and its reading in one. `either a or b` demands exactly one of two fields.
+/// Declares a request body: its type, its schema and its reading in one. `either a or b` demands exactly one of two
+/// fields.
 macro_rules! request_body {
     (
         $(#[doc = $doc:literal])*

@@ -24,7 +24,7 @@ use super::{
     pages::PATHS,
     problem::{Code, Problem},
     reply,
-    server::Exchange,
+    server::ActiveRequest,
 };
 use crate::domain::{error::FieldError, hex::is_uuid};
 
@@ -198,7 +198,8 @@ impl<E: Endpoint> GuardedEndpoint<E> {
         if let Some(operation) = operation.filter(|_| request.uri().path().starts_with("/v1/")) {
             let mut errors = unknown_parameters(&request, operation);
             errors.extend(wrong_headers(&request, operation));
-            // Told with what is wrong in body and parameters, or by itself where there are none, to callers who may know.
+            // Told with what is wrong in body and parameters, or by itself where there are none, to callers who may
+            // know.
             let are_all = operation.parameters.is_empty() && !operation.has_body;
             request.set_data(UnknownParameters { errors, are_all });
             join_if_match(&mut request);
@@ -210,7 +211,7 @@ impl<E: Endpoint> GuardedEndpoint<E> {
         }
         // Whether the process is alive has to be said however busy it is, and takes no time.
         let is_spare = operation.is_some_and(|operation| operation.id == "live");
-        if request.data::<Exchange>().is_some_and(|exchange| !exchange.begin_work(is_spare)) {
+        if request.data::<ActiveRequest>().is_some_and(|active| !active.begin_work(is_spare)) {
             return Problem::too_many_requests().into_response();
         }
         match self.inner.call(request).await {
@@ -260,8 +261,8 @@ fn unknown_parameters(request: &Request, operation: &Operation) -> Vec<FieldErro
     unknown.take(MOST_UNKNOWN).map(wrong).collect()
 }
 
-/// What is wrong with the headers of an operation, by name. The framework passes over values that it cannot read, and takes
-/// the first of several: a key or a version that the caller did send would quietly not count.
+/// What is wrong with the headers of an operation, by name. The framework passes over values that it cannot read, and
+/// takes the first of several: a key or a version that the caller did send would quietly not count.
 fn wrong_headers(request: &Request, operation: &Operation) -> Vec<FieldError> {
     let wrong = |name: &String| {
         let values: Vec<_> = request.headers().get_all(name.as_str()).iter().map(HeaderValue::to_str).collect();
@@ -289,8 +290,8 @@ fn is_browser(request: &Request) -> bool {
         .any(|name| request.headers().contains_key(name))
 }
 
-/// A 401 with a challenge that a browser knows makes it open its own login dialog over the page. It must have a challenge
-/// nevertheless (RFC 9110, section 15.5.2), so it gets the same one under a name that no browser knows.
+/// A 401 with a challenge that a browser knows makes it open its own login dialog over the page. It must have a
+/// challenge nevertheless (RFC 9110, section 15.5.2), so it gets the same one under a name that no browser knows.
 fn keep_dialog_shut(response: &mut Response) {
     let challenge = response.headers().get(header::WWW_AUTHENTICATE).and_then(|challenge| challenge.to_str().ok());
     if let Some(rest) = challenge.and_then(|challenge| challenge.strip_prefix("Basic "))

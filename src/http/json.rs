@@ -1,5 +1,5 @@
-//! Reading JSON that callers wrote. A name that stands twice in an object is found, since parsers differ in which value they
-//! take, and a whole number is one however it is spelled (`1.0`, `1e0`).
+//! Reading JSON that callers wrote. A name that stands twice in an object is found, since parsers differ in which value
+//! they take, and a whole number is one however it is spelled (`1.0`, `1e0`).
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Names that callers gave to fields and parameters. Unlike values they are not personal, so an error may repeat them, cut
-//! and without what cannot be printed.
+//! Names that callers gave to fields and parameters. Unlike values they are not personal, so an error may repeat them,
+//! cut and without what cannot be printed.
 
 /// Longest name that is repeated, in characters.
 const LONGEST: usize = 40;
@@ -27,8 +27,8 @@ fn is_printable(c: char) -> bool {
     matches!(c, '\\' | '"' | '\'') || c.escape_debug().len() == 1
 }
 
-/// The known name that a caller most likely meant: the same in another case (`phoneNumber`, `phone-number`), or one that
-/// differs in a few letters.
+/// The known name that a caller most likely meant: the same in another case (`phoneNumber`, `phone-number`), or one
+/// that differs in a few letters.
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.chars().nth(LONGEST).is_some() {
         return None;

@@ -1,5 +1,5 @@
-//! Pages that are the same for every caller: Swagger UI and the document. All responses share one copy, which is compressed
-//! once, and a browser that has it is only told so.
+//! Pages that are the same for every caller: Swagger UI and the document. All responses share one copy, which is
+//! compressed once, and a browser that has it is only told so.
 
 use std::{io::Write as _, sync::OnceLock};
 

@@ -1,5 +1,5 @@
-//! Life under a path. With `PUBLIC_BASE_URL=https://example.com/maskline` a proxy passes paths on with `/maskline` or strips it;
-//! the service answers both, and what it says of its own addresses has it always.
+//! Life under a path. With `PUBLIC_BASE_URL=https://example.com/maskline` a proxy passes paths on with `/maskline` or
+//! strips it; the service answers both, and what it says of its own addresses has it always.
 
 use std::sync::Arc;
 
@@ -78,8 +78,8 @@ impl<E: Endpoint> Endpoint for PrefixedEndpoint<E> {
     }
 }
 
-/// Path and query below the prefix, if they begin with it. A path of our own is not stripped: where the prefix is `/v1`, a
-/// proxy that strips it passes `/v1/rides` on for `/v1/v1/rides`.
+/// Path and query below the prefix, if they begin with it. A path of our own is not stripped: where the prefix is
+/// `/v1`, a proxy that strips it passes `/v1/rides` on for `/v1/v1/rides`.
 fn strip(prefix: &str, guard: &Guard, uri: &Uri) -> Option<PathAndQuery> {
     if prefix.is_empty() {
         return None;

@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::connection::Exchange;
+pub(super) use self::connection::ActiveRequest;
 pub(crate) use self::limits::Limits;
 use self::{
     connection::{Connection, Outgoing},
@@ -205,7 +205,7 @@ async fn answer(
     endpoint: Arc<impl Endpoint<Output = Response>>,
     connection: Arc<Connection>,
 ) -> Result<HyperResponse<Outgoing<impl Body<Data = Bytes, Error = io::Error> + Unpin>>, Infallible> {
-    request.extensions_mut().insert(Exchange::of(&connection));
+    request.extensions_mut().insert(ActiveRequest::of(&connection));
     let request: Request = (request, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP).into();
     let response: HyperResponse<_> = endpoint.get_response(request).await.into();
     connection.respond();

@@ -106,7 +106,8 @@ fn derive() -> Value {
     document
 }
 
-/// The document of a service that lives under this path, which is empty at the root: addresses in it are absolute paths.
+/// The document of a service that lives under this path, which is empty at the root: addresses in it are absolute
+/// paths.
 pub(super) fn document_under(prefix: &str) -> Value {
     let mut document = document();
     if !prefix.is_empty() {

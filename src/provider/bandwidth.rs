@@ -123,9 +123,9 @@ mod tests {
     fn one_answer_is_right_for_all_that_was_taken() {
         let adapter = Bandwidth::new(config());
         for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
-            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
-            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml; charset=utf-8"));
-            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+            let accepted = adapter.acknowledge(webhook, Acknowledgement::Accepted);
+            assert_eq!((accepted.status, accepted.content_type), (StatusCode::OK, "application/xml; charset=utf-8"));
+            assert_eq!(accepted.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
         }
         assert_eq!(
             adapter.acknowledge(WebhookKind::Sms, Acknowledgement::NotNow).status,
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_refusal_asks_for_credentials() {
-        for why in [Unverified::Unasked, Unverified::Forged, Unverified::Missing, Unverified::Stale] {
+        for why in [Unverified::NotChallenged, Unverified::Forged, Unverified::Missing, Unverified::Stale] {
             let answer = Bandwidth::new(config()).refuse(why);
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
             assert_eq!(answer.headers, [("www-authenticate", r#"Basic realm="maskline""#.to_owned())]);

@@ -112,8 +112,11 @@ mod tests {
     #[test]
     fn answers_by_status() {
         let adapter = adapter();
-        let taken = adapter.acknowledge(WebhookKind::Sms, Acknowledgement::Taken);
-        assert_eq!((taken.status.as_u16(), taken.content_type, taken.body.as_str()), (200, "text/plain", "OK"));
+        let accepted = adapter.acknowledge(WebhookKind::Sms, Acknowledgement::Accepted);
+        assert_eq!(
+            (accepted.status.as_u16(), accepted.content_type, accepted.body.as_str()),
+            (200, "text/plain", "OK")
+        );
         assert_eq!(
             adapter.acknowledge(WebhookKind::Status, Acknowledgement::NotNow).status,
             StatusCode::SERVICE_UNAVAILABLE

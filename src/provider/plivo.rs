@@ -119,9 +119,9 @@ mod tests {
     fn answers_with_a_document_and_refuses_by_status() {
         let adapter = adapter();
         for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
-            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
-            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
-            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+            let accepted = adapter.acknowledge(webhook, Acknowledgement::Accepted);
+            assert_eq!((accepted.status, accepted.content_type), (StatusCode::OK, "application/xml"));
+            assert_eq!(accepted.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
             assert_eq!(adapter.acknowledge(webhook, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
             assert_eq!(adapter.acknowledge(webhook, Acknowledgement::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
         }

@@ -45,12 +45,12 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60_000,
     texts_per_second: None,
     signature: "Maskline-Simulator-Signature (HMAC over time, address and body), made by the service itself",
-    dated: true,
+    signs_time: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
-    patience: std::time::Duration::from_secs(8),
+    response_timeout: std::time::Duration::from_secs(8),
 };
 
 pub struct SimulatorAdapter(Vec<SecretString>);

@@ -114,16 +114,16 @@ mod tests {
         let profile = adapter.profile();
         assert_eq!((profile.name.as_str(), profile.text_limit.max, profile.texts_per_minute), ("telnyx", 330, 6));
         assert_eq!(profile.methods, [&[Method::POST]; 3]);
-        assert!(profile.patience < std::time::Duration::from_secs(2));
+        assert!(profile.response_timeout < std::time::Duration::from_secs(2));
     }
 
     #[test]
     fn answers_by_status() {
         let adapter = Telnyx::new(config());
         for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
-            let taken = adapter.acknowledge(webhook, Acknowledgement::Taken);
-            assert_eq!((taken.status, taken.content_type), (StatusCode::OK, "application/xml"));
-            assert_eq!(taken.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
+            let accepted = adapter.acknowledge(webhook, Acknowledgement::Accepted);
+            assert_eq!((accepted.status, accepted.content_type), (StatusCode::OK, "application/xml"));
+            assert_eq!(accepted.body, r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#);
             assert_eq!(adapter.acknowledge(webhook, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
             assert_eq!(adapter.acknowledge(webhook, Acknowledgement::NotNow).status, StatusCode::SERVICE_UNAVAILABLE);
         }

@@ -119,7 +119,10 @@ mod tests {
             profile.webhook("https://x.example", WebhookKind::Sms),
             "https://x.example/webhooks/twilio/sms#rc=5&rp=5xx,ct,rt&rt=5000"
         );
-        assert!(profile.patience < std::time::Duration::from_millis(5000), "it answers before Twilio stops waiting");
+        assert!(
+            profile.response_timeout < std::time::Duration::from_millis(5000),
+            "it answers before Twilio stops waiting"
+        );
     }
 
     /// Twilio sends `text/plain` to the sender as a text, or reads it to the caller (see "Webhooks").
@@ -130,13 +133,13 @@ mod tests {
             adapter.render_call(&CallFlow::HangUp, "https://x.example/"),
             adapter.render_call(&announcement("No", "en-GB"), "https://x.example/"),
         ];
-        for why in [Unverified::Missing, Unverified::Forged, Unverified::Stale, Unverified::Unasked] {
+        for why in [Unverified::Missing, Unverified::Forged, Unverified::Stale, Unverified::NotChallenged] {
             answers.push(adapter.refuse(why));
             assert_eq!(answers.last().map(|answer| answer.status), Some(StatusCode::UNAUTHORIZED));
         }
         for webhook in [WebhookKind::Sms, WebhookKind::Voice, WebhookKind::Status] {
             for (acknowledgement, status) in
-                [(Acknowledgement::Taken, 200), (Acknowledgement::Unreadable, 400), (Acknowledgement::NotNow, 503)]
+                [(Acknowledgement::Accepted, 200), (Acknowledgement::Unreadable, 400), (Acknowledgement::NotNow, 503)]
             {
                 answers.push(adapter.acknowledge(webhook, acknowledgement));
                 assert_eq!(answers.last().map(|answer| answer.status.as_u16()), Some(status));

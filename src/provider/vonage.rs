@@ -67,7 +67,7 @@ impl Provider for Vonage {
     fn refuse(&self, why: Unverified) -> WebhookResponse {
         match why {
             Unverified::Missing => plain(StatusCode::SERVICE_UNAVAILABLE, "Not signed"),
-            Unverified::Unasked | Unverified::Forged | Unverified::Stale => {
+            Unverified::NotChallenged | Unverified::Forged | Unverified::Stale => {
                 plain(StatusCode::UNAUTHORIZED, "Unauthorized")
             }
         }
@@ -160,8 +160,12 @@ mod tests {
     #[test]
     fn answers_by_status() {
         let adapter = Vonage::new(config(&["signing"]));
-        let taken = adapter.acknowledge(WebhookKind::Status, Acknowledgement::Taken);
-        assert_eq!((taken.status, taken.body.as_str()), (StatusCode::OK, ""), "a body would be taken for a call flow");
+        let accepted = adapter.acknowledge(WebhookKind::Status, Acknowledgement::Accepted);
+        assert_eq!(
+            (accepted.status, accepted.body.as_str()),
+            (StatusCode::OK, ""),
+            "a body would be taken for a call flow"
+        );
         assert_eq!(adapter.acknowledge(WebhookKind::Sms, Acknowledgement::Unreadable).status, StatusCode::BAD_REQUEST);
         assert_eq!(
             adapter.acknowledge(WebhookKind::Status, Acknowledgement::NotNow).status,

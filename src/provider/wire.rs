@@ -107,13 +107,13 @@ pub(super) fn plain(status: StatusCode, body: &str) -> WebhookResponse {
     answer(status, "text/plain", body)
 }
 
-/// Answers a webhook of a provider that reads a body only if the event was taken.
+/// Answers a webhook of a provider that reads a body only if the event was accepted.
 pub(super) fn acknowledge(
     acknowledgement: Acknowledgement,
-    taken: impl FnOnce() -> WebhookResponse,
+    accepted: impl FnOnce() -> WebhookResponse,
 ) -> WebhookResponse {
     match acknowledgement {
-        Acknowledgement::Taken => taken(),
+        Acknowledgement::Accepted => accepted(),
         Acknowledgement::Unreadable => plain(acknowledgement.status(), "Unreadable"),
         Acknowledgement::NotNow => plain(acknowledgement.status(), "Try again later"),
     }

@@ -10,7 +10,7 @@ use crate::{
         ids::{NumberId, PersonId, RideId},
         number::{NumberMatch, ProviderName},
         person::{Parties, Role},
-        ride::{ContactFloor, NewRide, Ride},
+        ride::{InheritedContact, NewRide, Ride},
     },
     store::{
         Tx,
@@ -48,24 +48,24 @@ pub(super) enum Subject<'a> {
 pub(super) struct Contact {
     /// See [`Ride::contact_until`].
     pub(super) until: Time,
-    /// See [`Ride::floor`].
-    pub(super) floor: Option<ContactFloor>,
+    /// See [`Ride::inherited`].
+    pub(super) inherited: Option<InheritedContact>,
 }
 
 impl Contact {
     pub(super) fn of(ride: &Ride) -> Self {
-        Self { until: ride.contact_until, floor: ride.floor }
+        Self { until: ride.contact_until, inherited: ride.inherited }
     }
 
     /// Extends the contact by what a former ride left, if that ride was between these two people. Others with the same
     /// phones get nothing of it.
     fn at_least(self, former: &FormerRide, parties: (PersonId, PersonId)) -> Self {
         let Some(until) = former.open_until.filter(|_| former.parties == parties) else { return self };
-        if self.floor.is_some_and(|floor| floor.until >= until) {
+        if self.inherited.is_some_and(|inherited| inherited.until >= until) {
             return self;
         }
-        let own = self.floor.map_or(self.until, |floor| floor.own);
-        Self { until: self.until.max(until), floor: Some(ContactFloor { until, from: former.ride_id, own }) }
+        let own = self.inherited.map_or(self.until, |inherited| inherited.own);
+        Self { until: self.until.max(until), inherited: Some(InheritedContact { until, from: former.ride_id, own }) }
     }
 }
 
@@ -79,15 +79,15 @@ impl Subject<'_> {
         contact: Contact,
         now: Time,
     ) -> Result<Ride> {
-        let Contact { until: contact_until, floor } = contact;
+        let Contact { until: contact_until, inherited } = contact;
         match self {
             Self::New(new, timeout_at) => {
-                let times = RideTimes { timeout_at, contact_until, floor };
+                let times = RideTimes { timeout_at, contact_until, inherited };
                 rides::insert(tx, new, parties, number, times, now).await
             }
             Self::Stored(id) => {
                 outbox::reroute(tx, id, number, now).await?;
-                rides::move_to_number(tx, id, number, contact_until, floor).await
+                rides::move_to_number(tx, id, number, contact_until, inherited).await
             }
         }
     }

@@ -30,7 +30,7 @@ pub(super) async fn healthy_providers(ctx: &Context, db: &impl Db) -> Result<Vec
 }
 
 /// Updates a provider's breaker from the outcome of a send.
-pub(super) async fn judge(
+pub(super) async fn update_after_send(
     ctx: &Context,
     provider: &ProviderName,
     health: SendHealth,
@@ -53,7 +53,7 @@ pub(super) async fn judge(
     if most == 0 {
         return Ok(());
     }
-    let opens = ctx.streaks.saw(provider, health, text, most);
+    let opens = ctx.streaks.observe(provider, health, text, most);
     if opens {
         open(ctx, provider, BreakerReason::ProviderUnavailable).await?;
         // Only after opening succeeded: if it fails, the next failure tries again.
@@ -72,7 +72,7 @@ pub(super) async fn open(ctx: &Context, provider: &ProviderName, reason: Breaker
                 let down = EventData { reason: Some(reason.as_str().to_owned()), ..about(provider) };
                 events::record(&tx, EventType::ProviderDown, &down, now).await?;
             } else if reason == BreakerReason::ProviderRefusedUs {
-                breakers::blame(&tx, provider, reason).await?;
+                breakers::set_reason(&tx, provider, reason).await?;
             }
             Ok(opened)
         })
@@ -111,7 +111,7 @@ pub(super) async fn probe_failed(ctx: &Context, provider: &ProviderName, reason:
             let Some(breaker) = breakers::open_locked(&tx, provider).await? else { return Ok(()) };
             let probes = breaker.probes.saturating_add(1);
             breakers::probe(&tx, provider, now + probe_pause(probes), probes, Holder::Unnamed).await?;
-            breakers::blame(&tx, provider, reason).await
+            breakers::set_reason(&tx, provider, reason).await
         })
         .await
 }

@@ -53,13 +53,13 @@ pub(super) fn first_poll(ctx: &Context, provider: &ProviderName, now: Time) -> O
 }
 
 /// Claims due polls and builds their requests.
-pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest, CallPoll)>> {
+pub async fn claim_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest, CallPoll)>> {
     let now = ctx.now();
     let Some(holder) = ctx.membership.holder() else { return Ok(Vec::new()) };
     let (due, refusing) = ctx
         .store
         .write(|tx| async move {
-            let due = calls::take_due_polls(&tx, limit, holder, now + LEASE, now).await?;
+            let due = calls::claim_due_polls(&tx, limit, holder, now + LEASE, now).await?;
             let refusing = probe_refusing(&tx, &due, holder, now).await?;
             Ok((due, refusing))
         })
@@ -82,7 +82,11 @@ pub async fn take_due(ctx: &Context, limit: u32) -> Result<Vec<(OutboundRequest,
 }
 
 /// Records an answer, and schedules another poll if the call goes on.
-pub async fn take_answer(ctx: &Context, poll: &CallPoll, Exchange { outcome: response, .. }: &Exchange) -> Result<()> {
+pub async fn record_answer(
+    ctx: &Context,
+    poll: &CallPoll,
+    Exchange { outcome: response, .. }: &Exchange,
+) -> Result<()> {
     let now = ctx.now();
     let provider = &poll.provider.profile().name;
     match response {

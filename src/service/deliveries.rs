@@ -55,7 +55,7 @@ pub struct Round {
     /// Number of new events among the items.
     news: usize,
     /// Log position of the endpoint once all new events have been tried.
-    reaches: i64,
+    end_position: i64,
 }
 
 impl Round {
@@ -125,7 +125,7 @@ pub async fn claim_rounds(ctx: &Context, lane: Lane, limit: u32) -> Result<Vec<R
                 }
             }
         }
-        if let Err(cause) = pass_over(ctx, &idle).await {
+        if let Err(cause) = finish_empty_rounds(ctx, &idle).await {
             tracing::error!(%cause, "failed to record the positions of event endpoints");
         }
         if claims < free || rounds.len() >= limit {
@@ -145,7 +145,7 @@ async fn round(ctx: &Context, endpoint: ClaimedEndpoint, now: Time) -> Result<Ro
     let news = events::after(&ctx.store, endpoint.position, endpoint.types.as_deref(), limit).await?;
     let last = news.last().map_or(endpoint.position, |event| event.position);
     let is_all = (news.len() as u64) < limit;
-    let reaches = if is_all { last.max(end) } else { last };
+    let end_position = if is_all { last.max(end) } else { last };
     let mut items: Vec<_> = news.into_iter().map(|event| Item { event, before: None }).collect();
     let (news, again) = (items.len(), if is_failing { u64::from(items.is_empty()) } else { MAX_RETRIES });
     if again > 0 {
@@ -155,22 +155,22 @@ async fn round(ctx: &Context, endpoint: ClaimedEndpoint, now: Time) -> Result<Ro
             }
         }
     }
-    Ok(Round { endpoint, items, news, reaches })
+    Ok(Round { endpoint, items, news, end_position })
 }
 
 /// Records that there was nothing for these endpoints.
-async fn pass_over(ctx: &Context, rounds: &[Round]) -> Result<()> {
+async fn finish_empty_rounds(ctx: &Context, rounds: &[Round]) -> Result<()> {
     if rounds.is_empty() {
         return Ok(());
     }
     let now = ctx.now();
-    let served: Vec<_> = rounds.iter().map(|round| (&round.endpoint, served(ctx, round, &[], now))).collect();
-    let served = &served;
+    let outcomes: Vec<_> = rounds.iter().map(|round| (&round.endpoint, outcome_of(ctx, round, &[], now))).collect();
+    let outcomes = &outcomes;
     ctx.store
         .write(|tx| async move {
-            for (endpoint, served) in served {
+            for (endpoint, outcome) in outcomes {
                 // If the claim was lost, another process has it, and this has no effect.
-                deliveries::finish(&tx, endpoint, served, now).await?;
+                deliveries::finish(&tx, endpoint, outcome, now).await?;
             }
             Ok(())
         })
@@ -213,20 +213,21 @@ async fn text_for(ctx: &Context, endpoint: EndpointId, event: &StoredEvent) -> R
 /// Records the outcomes of a round. `finished` covers its first events, as many as were tried.
 pub async fn finish_round(ctx: &Context, round: &Round, finished: &[DeliveryResult]) -> Result<()> {
     let now = ctx.now();
-    let served = &served(ctx, round, finished, now);
+    let outcome = &outcome_of(ctx, round, finished, now);
     let endpoint_id = round.endpoint.id;
-    let kept = ctx.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, served, now).await }).await?;
+    let kept =
+        ctx.store.write(|tx| async move { deliveries::finish(&tx, &round.endpoint, outcome, now).await }).await?;
     if !kept {
         tracing::debug!(%endpoint_id, "lost the claim of an event endpoint");
         return Ok(());
     }
-    for (tried, becomes) in &served.attempts {
+    for (tried, becomes) in &outcome.attempts {
         if becomes.as_ref().is_some_and(|retry| retry.state == RetryState::Dead) {
             tracing::warn!(%endpoint_id, event_id = %tried.event_id, "gave up delivering an event to an endpoint");
         }
     }
-    match (served.health.failing_since, round.endpoint.health.failing_since) {
-        _ if served.is_hopeless => {
+    match (outcome.health.failing_since, round.endpoint.health.failing_since) {
+        _ if outcome.must_disable => {
             tracing::warn!(%endpoint_id, "disabled an event endpoint that failed for days")
         }
         (Some(_), None) => tracing::warn!(%endpoint_id, "event endpoint began to fail"),
@@ -236,7 +237,7 @@ pub async fn finish_round(ctx: &Context, round: &Round, finished: &[DeliveryResu
     Ok(())
 }
 
-fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) -> RoundOutcome {
+fn outcome_of(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) -> RoundOutcome {
     let before = round.endpoint.health;
     // Repeated rejection of one event says nothing about an endpoint that accepts others.
     let tells =
@@ -258,7 +259,7 @@ fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) 
     });
     let tried_last = finished.len().checked_sub(1).and_then(|at| round.items.get(at));
     let position = if finished.len() >= round.news {
-        round.reaches
+        round.end_position
     } else {
         tried_last.map_or(round.endpoint.position, |item| item.event.position)
     };
@@ -269,7 +270,7 @@ fn served(ctx: &Context, round: &Round, finished: &[DeliveryResult], now: Time) 
         is_slow: finished.iter().map(|finished| finished.took >= SLOW).reduce(|one, other| one || other),
         due_at: pause.map_or(now, |pause| now + pause),
         back_since: before.failing_since.filter(|_| before.is_gated() && !health.is_gated()),
-        is_hopeless: failed_last.is_some() && health.is_hopeless(now),
+        must_disable: failed_last.is_some() && health.must_disable(now),
     }
 }
 

@@ -42,13 +42,13 @@ impl InHand {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a guard to hold from before a claim until [`take`](Self::take) has recorded its outcome.
+    /// Returns a guard to hold from before a claim until [`add`](Self::add) has recorded its outcome.
     pub(super) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
         self.claiming.read().await
     }
 
     /// Takes claimed parts in hand. A claim that failed may still have been committed.
-    pub(super) fn take(&self, claimed: &Result<ClaimResult>) {
+    pub(super) fn add(&self, claimed: &Result<ClaimResult>) {
         match claimed {
             Ok(claimed) => self.parts().extend(claimed.claims.iter().map(|claim| (claim.id, claim.attempt))),
             Err(_) => self.may_lack.store(true, Ordering::Relaxed),

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::{
     Context,
-    intercept::{Inquiry, take_answer},
-    relay::{Step, take_call, take_text},
-    reports::{after, take_call_report, take_report, take_waiting},
+    intercept::{Inquiry, apply_answer},
+    relay::{Step, handle_call, handle_text},
+    reports::{after, handle_call_report, handle_report, handle_waiting_caller},
 };
 use crate::{
     domain::{
@@ -55,9 +55,9 @@ pub struct Intake {
     until: Option<Instant>,
     inquiry: Inquiry,
     /// Deadline for all texts and reports.
-    patience: Instant,
+    deadline: Instant,
     flow: Option<CallFlow>,
-    is_all_taken: bool,
+    is_all_handled: bool,
 }
 
 impl Intake {
@@ -90,9 +90,9 @@ impl Intake {
             next: 0,
             until: None,
             inquiry: Inquiry::default(),
-            patience: Instant::now() + profile.patience,
+            deadline: Instant::now() + profile.response_timeout,
             flow: None,
-            is_all_taken: true,
+            is_all_handled: true,
         })
     }
 
@@ -103,13 +103,13 @@ impl Intake {
                 // The caller hears silence meanwhile.
                 ProviderEvent::Call(_) => Instant::now() + CALL_DEADLINE,
                 ProviderEvent::CallReport(report) if report.caller_waits => Instant::now() + CALL_DEADLINE,
-                _ => self.patience,
+                _ => self.deadline,
             });
-            match take_event(&self.ctx, &self.adapter.profile().name, event, &mut self.inquiry, until).await {
+            match handle_event(&self.ctx, &self.adapter.profile().name, event, &mut self.inquiry, until).await {
                 Ok(Step::Ask(question)) => return Some(question),
                 Ok(Step::Done(decided)) => self.flow = decided.or(self.flow.take()),
                 // This does not hold up the events after it. The provider repeats all of them together.
-                Err(NotTaken) => self.is_all_taken = false,
+                Err(NotHandled) => self.is_all_handled = false,
             }
             (self.next, self.until, self.inquiry) = (self.next + 1, None, Inquiry::default());
         }
@@ -118,19 +118,19 @@ impl Intake {
 
     /// Waits for the answer to the last question, but no longer than the event may take: a provider or a caller waits.
     pub async fn wait_for(&mut self, answer: impl Future<Output = Exchange>) {
-        let until = self.until.unwrap_or(self.patience);
+        let until = self.until.unwrap_or(self.deadline);
         if let Ok(exchange) = tokio::time::timeout_at(until, answer).await {
-            take_answer(&self.ctx, &mut self.inquiry, &exchange);
+            apply_answer(&self.ctx, &mut self.inquiry, &exchange);
         }
     }
 
     /// Returns the response, in the provider's dialect, once there is no further question.
     pub fn response(self) -> WebhookResponse {
-        let Self { ctx, adapter, webhook, settled, events, flow, is_all_taken, .. } = self;
+        let Self { ctx, adapter, webhook, settled, events, flow, is_all_handled, .. } = self;
         if let Some(response) = settled {
             return response;
         }
-        if !is_all_taken {
+        if !is_all_handled {
             return adapter.acknowledge(webhook, Acknowledgement::NotNow);
         }
         let render = |flow: &CallFlow| adapter.render_call(flow, &ctx.report_url(&adapter.profile().name));
@@ -140,7 +140,7 @@ impl Intake {
             (None, WebhookKind::Voice) if !events.iter().any(is_about_texts) => {
                 render(&announce(&ctx, Announcement::NoContact))
             }
-            (None, _) => adapter.acknowledge(webhook, Acknowledgement::Taken),
+            (None, _) => adapter.acknowledge(webhook, Acknowledgement::Accepted),
         }
     }
 }
@@ -155,7 +155,7 @@ fn read(
     let provider = &adapter.profile().name;
     let verified = adapter.verify(request, ctx.now()).map_err(|why| {
         match why {
-            Unverified::Unasked => {
+            Unverified::NotChallenged => {
                 tracing::debug!(%provider, webhook = webhook.as_str(), "asked for webhook credentials")
             }
             _ => tracing::warn!(%provider, webhook = webhook.as_str(), %why, "refused a webhook"),
@@ -173,38 +173,38 @@ fn read(
     })
 }
 
-async fn take_event(
+async fn handle_event(
     ctx: &Arc<Context>,
     provider: &ProviderName,
     event: &ProviderEvent,
     inquiry: &mut Inquiry,
     until: Instant,
-) -> std::result::Result<Step<Option<CallFlow>>, NotTaken> {
+) -> std::result::Result<Step<Option<CallFlow>>, NotHandled> {
     let flow = match event {
-        ProviderEvent::Text(text) => match within(until, take_text(ctx, provider, text, inquiry)).await? {
+        ProviderEvent::Text(text) => match within(until, handle_text(ctx, provider, text, inquiry)).await? {
             Step::Ask(question) => return Ok(Step::Ask(question)),
             Step::Done(()) => None,
         },
         ProviderEvent::Report(report) => {
-            within(until, take_report(ctx, provider, report)).await?;
+            within(until, handle_report(ctx, provider, report)).await?;
             None
         }
         // A caller always gets an answer, even if the database does not respond.
         ProviderEvent::CallReport(report) if report.caller_waits => {
-            let flow = within(until, take_waiting(ctx, provider, report)).await;
-            Some(flow.unwrap_or_else(|NotTaken| {
-                tokio::spawn(take_call_report_later(Arc::clone(ctx), provider.clone(), report.clone()));
+            let flow = within(until, handle_waiting_caller(ctx, provider, report)).await;
+            Some(flow.unwrap_or_else(|NotHandled| {
+                tokio::spawn(handle_call_report_later(Arc::clone(ctx), provider.clone(), report.clone()));
                 after(report.status, true, ctx.settings.catalogue.default())
             }))
         }
         ProviderEvent::CallReport(report) => {
-            within(until, take_call_report(ctx, provider, report)).await?;
+            within(until, handle_call_report(ctx, provider, report)).await?;
             None
         }
-        ProviderEvent::Call(call) => match within(until, take_call(ctx, provider, call, inquiry)).await {
+        ProviderEvent::Call(call) => match within(until, handle_call(ctx, provider, call, inquiry)).await {
             Ok(Step::Ask(question)) => return Ok(Step::Ask(question)),
             Ok(Step::Done(flow)) => Some(flow),
-            Err(NotTaken) => Some(announce(ctx, Announcement::OutOfOrder)),
+            Err(NotHandled) => Some(announce(ctx, Announcement::OutOfOrder)),
         },
         ProviderEvent::Ignored => None,
         ProviderEvent::Unreadable(why) => {
@@ -221,10 +221,10 @@ fn announce(ctx: &Context, announcement: Announcement) -> CallFlow {
 }
 
 /// Retries to record a call report: its provider was answered already, and may not report again.
-async fn take_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
+async fn handle_call_report_later(ctx: Arc<Context>, provider: ProviderName, report: CallReport) {
     for pause in REPORT_RETRY_PAUSES {
         tokio::time::sleep(pause).await;
-        if take_call_report(&ctx, &provider, &report).await.is_ok() {
+        if handle_call_report(&ctx, &provider, &report).await.is_ok() {
             return;
         }
     }
@@ -236,18 +236,18 @@ fn is_about_texts(event: &ProviderEvent) -> bool {
 }
 
 /// Event whose effect may not be committed. The provider repeats it, and the inbox detects whether it was.
-struct NotTaken;
+struct NotHandled;
 
-async fn within<T>(until: Instant, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotTaken> {
+async fn within<T>(until: Instant, work: impl Future<Output = Result<T>>) -> std::result::Result<T, NotHandled> {
     match tokio::time::timeout_at(until, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(cause)) => {
             tracing::error!(%cause, "failed to handle a webhook");
-            Err(NotTaken)
+            Err(NotHandled)
         }
         Err(_) => {
             tracing::error!("failed to handle a webhook in time");
-            Err(NotTaken)
+            Err(NotHandled)
         }
     }
 }

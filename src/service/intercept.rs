@@ -80,7 +80,7 @@ impl Inquiry {
 }
 
 /// Returns the question about a text. `None` if it was asked, there is nobody to ask, or the text would not go through.
-pub(super) async fn screen_text(
+pub(super) async fn text_question(
     ctx: &Context,
     provider: &ProviderName,
     text: &InboundText,
@@ -91,7 +91,7 @@ pub(super) async fn screen_text(
         return Ok(None);
     }
     inquiry.screenings += 1;
-    if !is_for_other_party(text) || inbox::is_taken(&ctx.store, provider, EventKind::Text, &text.key).await? {
+    if !is_for_other_party(text) || inbox::is_recorded(&ctx.store, provider, EventKind::Text, &text.key).await? {
         return Ok(None);
     }
     let arrived = ctx.store.write(|tx| async move { enter_conversation(ctx, &tx, provider, text).await });
@@ -110,7 +110,8 @@ async fn enter_conversation(
     };
     let conversation = (connection.ride_id, connection.from_role.other());
     let (ride, to) = conversation;
-    let seq = rides::take_positions(tx, ride, Some(connection.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
+    let seq =
+        rides::allocate_positions(tx, ride, Some(connection.driver_id), to, arrivals::POSITIONS, ctx.now()).await?;
     if let Some(seq) = seq {
         // The time belongs to the position, however long the lock on the ride took.
         let arrival = Arrival { conversation, seq, at: ctx.now() };
@@ -147,7 +148,7 @@ pub(super) async fn leave_conversation(
 }
 
 /// Returns the question about a call. A repeated call gets the first answer, as long as it would reach the same person.
-pub(super) async fn screen_call(
+pub(super) async fn call_question(
     ctx: &Context,
     provider: &ProviderName,
     call: &InboundCall,
@@ -183,7 +184,7 @@ async fn reaches_same_person(ctx: &Context, known: &Call, connection: &Connectio
 
 /// Returns the route and the content of a text after its screening. A replacement has no pictures. `None` if the
 /// platform must be asked again.
-pub(super) fn screened<'a>(
+pub(super) fn apply_screening<'a>(
     ctx: &Context,
     route: Route,
     text: &'a InboundText,
@@ -202,7 +203,7 @@ pub(super) fn screened<'a>(
 }
 
 /// Returns the route of a call after its screening. `None` if the platform must be asked again.
-pub(super) fn screened_call(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
+pub(super) fn apply_call_screening(ctx: &Context, route: Route, inquiry: &Inquiry) -> Option<Route> {
     let (Some(_), Route::Connected(connection)) = (&ctx.settings.intercept, &route) else { return Some(route) };
     Some(match inquiry.verdict(connection)? {
         Verdict::Allow => route,
@@ -238,7 +239,7 @@ fn question(
 }
 
 /// Takes the answer to the pending question.
-pub(super) fn take_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Exchange) {
+pub(super) fn apply_answer(ctx: &Context, inquiry: &mut Inquiry, exchange: &Exchange) {
     let (Some(intercept), Some((connection, is_text))) = (&ctx.settings.intercept, inquiry.pending.take()) else {
         return;
     };

@@ -24,7 +24,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Status of this process among the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Status {
     /// It has no row: its claims end with their lease.
     #[default]
     Unlisted,
@@ -38,32 +38,32 @@ pub(super) enum Standing {
 
 /// Last known status of this process.
 #[derive(Default)]
-pub(super) struct Membership(Mutex<Standing>);
+pub(super) struct Membership(Mutex<Status>);
 
 impl Membership {
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn status(&self) -> MutexGuard<'_, Status> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the status. Returns the previous one.
-    pub(super) fn set_standing(&self, standing: Standing) -> Standing {
-        std::mem::replace(&mut *self.standing(), standing)
+    pub(super) fn set_status(&self, status: Status) -> Status {
+        std::mem::replace(&mut *self.status(), status)
     }
 
     /// Returns the holder of new claims; `None` if this process must not claim now.
     pub(super) fn holder(&self) -> Option<Holder> {
-        match *self.standing() {
-            Standing::Unlisted => Some(Holder::Unnamed),
-            Standing::Alone(id) => Some(Holder::Process(id)),
-            Standing::Listed(id, renewed) if renewed.elapsed() < HOLDS_FOR => Some(Holder::Process(id)),
-            Standing::Listed(..) | Standing::Missing => None,
+        match *self.status() {
+            Status::Unlisted => Some(Holder::Unnamed),
+            Status::Alone(id) => Some(Holder::Process(id)),
+            Status::Listed(id, renewed) if renewed.elapsed() < HOLDS_FOR => Some(Holder::Process(id)),
+            Status::Listed(..) | Status::Missing => None,
         }
     }
 
     pub(super) fn id(&self) -> Option<ProcessId> {
-        match *self.standing() {
-            Standing::Alone(id) | Standing::Listed(id, _) => Some(id),
-            Standing::Unlisted | Standing::Missing => None,
+        match *self.status() {
+            Status::Alone(id) | Status::Listed(id, _) => Some(id),
+            Status::Unlisted | Status::Missing => None,
         }
     }
 

@@ -47,11 +47,11 @@ pub async fn retry(ctx: &Context, request: &RequestId, id: MessageId) -> Result<
             expires_at: now + ctx.settings.message_ttl,
         };
         match outbox::renew(&tx, id, &renewal, || chance::name(REFERENCE), now).await? {
-            RenewalOutcome::Owed => {}
+            RenewalOutcome::Requeued => {}
             RenewalOutcome::ContactClosed => return Err(Conflict::ContactClosed.into()),
             RenewalOutcome::NothingLost => return Err(Conflict::NotRetriable.into()),
         }
-        messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text just owed is not there"))
+        messages::find(&tx, id).await?.ok_or_else(|| Error::internal("a text that was just queued again is not there"))
     })
     .await?;
     ctx.wakeups.outbox.send();

@@ -25,7 +25,7 @@ use crate::{
         number::{NumberStatus, ProviderName},
         person::{Parties, Person, Role},
         phone::PhoneNumber,
-        ride::{CloseReason, ContactFloor, Ride, RideEventKind},
+        ride::{CloseReason, InheritedContact, Ride, RideEventKind},
     },
     store::{
         Tx,
@@ -69,7 +69,7 @@ pub(super) async fn lock_next_driver(tx: &Tx, id: RideId, driver: Option<PersonI
 /// Assigns the next driver to a ride. The ride stays on the number that the customer knows if the driver can have it,
 /// and otherwise gets another one. The old driver is cut off: everything queued to or from them is dropped.
 ///
-/// If the customer and the old driver had contact left from an earlier ride (`floor`), they keep it and the number, and
+/// If the customer and the old driver inherited contact from an earlier ride, they keep it and the number, and
 /// this ride gets another one. If no other number is free, this ride takes precedence: on one number, the customer
 /// could not distinguish the two drivers, and would answer one but reach the other.
 pub(super) async fn change_driver(
@@ -77,7 +77,7 @@ pub(super) async fn change_driver(
     tx: &Tx,
     after: Ride,
     next: &NextDriver,
-    floor: Option<ContactFloor>,
+    inherited: Option<InheritedContact>,
 ) -> Result<Ride> {
     let now = ctx.now();
     let barred_until = ctx.settings.policy.window(now).barred_until;
@@ -87,7 +87,7 @@ pub(super) async fn change_driver(
         let same = FieldError::new("/driver_id", "has the same phone number as the other party");
         return Err(Error::Invalid(Invalid::SamePhone, vec![same]));
     }
-    if let Some((former, until)) = lock_former(ctx, tx, &after, next, floor).await?
+    if let Some((former, until)) = lock_former(ctx, tx, &after, next, inherited).await?
         && let Some(moved) = leave_number_to(ctx, tx, &former, until, &after, &request).await?
     {
         return Ok(moved);
@@ -114,17 +114,17 @@ async fn lock_former(
     tx: &Tx,
     after: &Ride,
     next: &NextDriver,
-    floor: Option<ContactFloor>,
+    inherited: Option<InheritedContact>,
 ) -> Result<Option<(Ride, Time)>> {
     let now = ctx.now();
-    let Some(floor) = floor.filter(|floor| floor.until > now) else { return Ok(None) };
+    let Some(inherited) = inherited.filter(|inherited| inherited.until > now) else { return Ok(None) };
     let Some(before) = &next.before else { return Ok(None) };
     if ctx.store.phone_index(&before.phone) == ctx.store.phone_index(&next.parties.driver.phone) {
         return Ok(None);
     }
-    let Some(former) = rides::find_locked(tx, floor.from).await? else { return Ok(None) };
+    let Some(former) = rides::find_locked(tx, inherited.from).await? else { return Ok(None) };
     let is_theirs = (former.customer_id, former.driver_id) == (after.customer_id, before.id);
-    Ok((is_theirs && !former.contact_open(now)).then_some((former, floor.until)))
+    Ok((is_theirs && !former.contact_open(now)).then_some((former, inherited.until)))
 }
 
 /// Returns the ride's number to the former ride of its customer and old driver, with contact until `until` and the
@@ -143,7 +143,7 @@ async fn leave_number_to(
     let now = ctx.now();
     let moved = tx.attempt(|tx| async move {
         bindings::pass(&tx, after.id, former.id, ctx.settings.policy.window(until)).await?;
-        let former = rides::take_back(&tx, former, after.number_id, until, now).await?;
+        let former = rides::reopen_contact(&tx, former, after.number_id, until, now).await?;
         rides::record(&tx, &former, RideEventKind::Updated, now).await?;
         for &to in Role::ALL {
             outbox::bequeath(&tx, (after.id, former.id), to, now).await?;
@@ -274,7 +274,7 @@ async fn strand(ctx: &Context, id: RideId) -> Result<()> {
                 }
             }
             ride.contact_until = now;
-            ride.floor = None;
+            ride.inherited = None;
             ride.closed_reason = Some(CloseReason::NumberSuspended);
             bindings::set_window(&tx, id, ctx.settings.policy.window(now)).await?;
             rides::record(&tx, &ride, RideEventKind::Updated, now).await?;
@@ -309,7 +309,7 @@ fn on_number_of(after: Ride, Assignment { ride, .. }: Assignment) -> Ride {
         number_id: ride.number_id,
         proxy_number: ride.proxy_number,
         contact_until: ride.contact_until,
-        floor: ride.floor,
+        inherited: ride.inherited,
         ..after
     }
 }

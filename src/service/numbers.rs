@@ -96,7 +96,7 @@ pub async fn create_batch(ctx: &Context, request: &RequestId, new: &[NewNumber])
             if conflicts.iter().any(|(_, conflict)| *conflict == Conflict::NumberExists) {
                 conflicts.retain(|(_, conflict)| *conflict == Conflict::NumberExists);
             } else if !conflicts.is_empty() {
-                if new.len() > StoredSide::Everybody.allowance().most {
+                if new.len() > StoredSide::Everybody.limit().most {
                     return Err(Error::MissingScope(Scope::PhoneNumbersReveal));
                 }
                 let compared = new.iter().map(|number| compared(ctx, StoredSide::Everybody, &number.phone));

@@ -60,7 +60,7 @@ where
                 key: key.clone(),
                 fingerprint: request.fingerprint.clone(),
             };
-            let taken = idempotency::take(&tx, &key, now).await?;
+            let taken = idempotency::reserve(&tx, &key, now).await?;
             if !matches!(taken, KeyState::New) {
                 let before = ctx.store.fingerprint(format!("{}\n{}", key.operation, key.key).as_bytes());
                 let subject = StoredSide::Request(hex::encode(&before));

@@ -8,7 +8,7 @@ use chrono::Duration;
 
 use super::{
     Context,
-    breakers::{judge, probe_again},
+    breakers::{probe_again, update_after_send},
 };
 use crate::{
     domain::{
@@ -101,7 +101,7 @@ pub async fn claim_due(ctx: &Context, provider: &ProviderName, limit: u32) -> Re
             Ok(claimed)
         })
         .await;
-    ctx.in_hand.take(&claimed);
+    ctx.in_hand.add(&claimed);
     claimed
 }
 
@@ -137,8 +137,8 @@ pub async fn give_back(ctx: &Context, provider: &ProviderName, claim: Claim) -> 
 }
 
 /// Counts pending parts.
-pub async fn owed_count(ctx: &Context) -> Result<u64> {
-    outbox::owed(&ctx.store).await
+pub async fn pending_count(ctx: &Context) -> Result<u64> {
+    outbox::pending_count(&ctx.store).await
 }
 
 /// Prepares a claimed part. Returns `None` if there is nothing to send, and records the reason.
@@ -224,7 +224,7 @@ async fn finish(
             try_later(ctx, message, claim, None, true, &failed).await?;
         }
     }
-    judge(ctx, provider, health, message, claim.is_probe).await
+    update_after_send(ctx, provider, health, message, claim.is_probe).await
 }
 
 /// Records a dispatch that was aborted because its claim was lost. Nobody knows whether the provider has the text, and

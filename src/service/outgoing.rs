@@ -59,7 +59,7 @@ pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Tim
     let count = i32::try_from(parts.len()).map_err(Error::internal)?;
     let driver = Some(text.driver_id);
     let wanted = if text.position.is_some() { 0 } else { count };
-    let Some(next) = rides::take_positions(tx, text.ride_id, driver, text.to, wanted, now).await? else {
+    let Some(next) = rides::allocate_positions(tx, text.ride_id, driver, text.to, wanted, now).await? else {
         return Ok(None);
     };
     let first = text.position.unwrap_or(next);
@@ -92,7 +92,7 @@ pub(super) async fn enqueue(ctx: &Context, tx: &Tx, text: OutgoingText, now: Tim
             sender: SenderNumber { id: text.number_id, provider: message.provider.clone() },
             expires_at: now + ctx.settings.message_ttl,
         };
-        outbox::owe(tx, part, now).await?;
+        outbox::enqueue(tx, part, now).await?;
     }
     Ok(Some(message_id))
 }

@@ -9,7 +9,9 @@ use chrono::Duration;
 use super::{
     Context,
     call_polling::first_poll,
-    intercept::{Inquiry, arrival_of, leave_conversation, screen_call, screen_text, screened, screened_call},
+    intercept::{
+        Inquiry, apply_call_screening, apply_screening, arrival_of, call_question, leave_conversation, text_question,
+    },
     outgoing::{OutgoingText, enqueue},
     reports::INBOX_RETENTION,
     routing::route,
@@ -55,7 +57,7 @@ pub(super) enum Step<T> {
 }
 
 /// Handles a text from a phone: stores it and enqueues it for the other party.
-pub(super) async fn take_text(
+pub(super) async fn handle_text(
     ctx: &Context,
     provider: &ProviderName,
     text: &InboundText,
@@ -63,11 +65,11 @@ pub(super) async fn take_text(
 ) -> Result<Step<()>> {
     let text = &*addressed(ctx, provider, text).await?;
     loop {
-        if let Some(question) = screen_text(ctx, provider, text, inquiry).await? {
+        if let Some(question) = text_question(ctx, provider, text, inquiry).await? {
             return Ok(Step::Ask(question));
         }
         let screening = &*inquiry;
-        if ctx.store.write(|tx| async move { take_screened(ctx, &tx, provider, text, screening).await }).await? {
+        if ctx.store.write(|tx| async move { relay_screened(ctx, &tx, provider, text, screening).await }).await? {
             break;
         }
         inquiry.reopen();
@@ -77,7 +79,7 @@ pub(super) async fn take_text(
 }
 
 /// Handles a text after its screening. Returns `false`, with nothing changed, if the platform must be asked again.
-async fn take_screened(
+async fn relay_screened(
     ctx: &Context,
     tx: &Tx,
     provider: &ProviderName,
@@ -85,13 +87,13 @@ async fn take_screened(
     inquiry: &Inquiry,
 ) -> Result<bool> {
     let now = ctx.now();
-    if !inbox::take(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider)).await? {
+    if !inbox::record(tx, provider, EventKind::Text, &text.key, text_kept(ctx, provider)).await? {
         leave_conversation(ctx, tx, provider, text).await?;
         return Ok(true);
     }
     let route = route(ctx, tx, provider, &text.from, text.to.as_ref()).await?;
-    let Some((route, text)) = screened(ctx, route, text, inquiry) else {
-        inbox::give_back(tx, provider, EventKind::Text, &text.key).await?;
+    let Some((route, text)) = apply_screening(ctx, route, text, inquiry) else {
+        inbox::forget(tx, provider, EventKind::Text, &text.key).await?;
         return Ok(false);
     };
     let text = text.as_ref();
@@ -142,7 +144,7 @@ async fn addressed<'a>(ctx: &Context, provider: &ProviderName, text: &'a Inbound
 /// Returns until when a text is remembered. If a recorded webhook would verify forever, that is at least as long as the
 /// text's ride could have contact.
 fn text_kept(ctx: &Context, provider: &ProviderName) -> Time {
-    let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().dated);
+    let dated = ctx.providers.get(provider).is_some_and(|known| known.profile().signs_time);
     ctx.now() + if dated { INBOX_RETENTION } else { ctx.settings.policy.longest_contact().max(INBOX_RETENTION) }
 }
 
@@ -227,20 +229,21 @@ async fn keep(
 /// Handles a call from a phone and decides what to do with it. A repeat is not recorded again, but it is decided again,
 /// because the caller is still waiting. If no caller can still be waiting, the repeat is a replayed webhook, and is not
 /// connected.
-pub(super) async fn take_call(
+pub(super) async fn handle_call(
     ctx: &Context,
     provider: &ProviderName,
     call: &InboundCall,
     inquiry: &mut Inquiry,
 ) -> Result<Step<CallFlow>> {
     let (route, to, is_waiting) = loop {
-        if let Some(question) = screen_call(ctx, provider, call, inquiry).await? {
+        if let Some(question) = call_question(ctx, provider, call, inquiry).await? {
             return Ok(Step::Ask(question));
         }
         let screening = &*inquiry;
-        let taken = ctx.store.write(|tx| async move { take_screened_call(ctx, &tx, provider, call, screening).await });
-        if let Some(taken) = taken.await? {
-            break taken;
+        let recorded =
+            ctx.store.write(|tx| async move { record_screened_call(ctx, &tx, provider, call, screening).await });
+        if let Some(recorded) = recorded.await? {
+            break recorded;
         }
         inquiry.reopen();
     };
@@ -258,7 +261,7 @@ pub(super) async fn take_call(
 
 /// Records a call after its screening. Returns its route, the phone that it may reach, and whether its caller can still
 /// be waiting. Returns `None`, with nothing changed, if the platform must be asked again.
-async fn take_screened_call(
+async fn record_screened_call(
     ctx: &Context,
     tx: &Tx,
     provider: &ProviderName,
@@ -267,7 +270,7 @@ async fn take_screened_call(
 ) -> Result<Option<(Route, Option<PhoneNumber>, bool)>> {
     let now = ctx.now();
     let route = route(ctx, tx, provider, &call.from, call.to.as_ref()).await?;
-    let Some(route) = screened_call(ctx, route, inquiry) else { return Ok(None) };
+    let Some(route) = apply_call_screening(ctx, route, inquiry) else { return Ok(None) };
     let to = match &route {
         Route::Connected(connection) => Some(connection.to.clone()),
         Route::Refused { refusal, .. } => support_for(ctx, tx, *refusal, call).await?,

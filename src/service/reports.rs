@@ -24,13 +24,13 @@ use crate::{
 pub(super) const INBOX_RETENTION: Duration = Duration::days(7);
 
 /// Handles a delivery report of a text that we sent.
-pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
+pub(super) async fn handle_report(ctx: &Context, provider: &ProviderName, report: &DeliveryReport) -> Result<()> {
     let now = ctx.now();
     let failure = SendFailure::Undeliverable.with_code(report.code.as_ref());
     let reason = (report.state == PartState::Undelivered).then_some(failure.as_str());
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::Report, &report.key, now + INBOX_RETENTION).await? {
+            if !inbox::record(&tx, provider, EventKind::Report, &report.key, now + INBOX_RETENTION).await? {
                 return Ok(());
             }
             if !outbox::report(&tx, &report.reference, report.state, reason, now).await? {
@@ -45,8 +45,12 @@ pub(super) async fn take_report(ctx: &Context, provider: &ProviderName, report: 
 }
 
 /// Handles a report of a call whose caller is still on the line, and decides what they hear next.
-pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<CallFlow> {
-    take_call_report(ctx, provider, report).await?;
+pub(super) async fn handle_waiting_caller(
+    ctx: &Context,
+    provider: &ProviderName,
+    report: &CallReport,
+) -> Result<CallFlow> {
+    handle_call_report(ctx, provider, report).await?;
     let caller = routing::call_party(&ctx.store, provider, &report.call_key).await?;
     Ok(match &caller {
         Some(caller) => {
@@ -58,11 +62,11 @@ pub(super) async fn take_waiting(ctx: &Context, provider: &ProviderName, report:
 }
 
 /// Handles a report of a call.
-pub(super) async fn take_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
+pub(super) async fn handle_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
     let now = ctx.now();
     ctx.store
         .write(|tx| async move {
-            if !inbox::take(&tx, provider, EventKind::CallReport, &report.key, now + INBOX_RETENTION).await? {
+            if !inbox::record(&tx, provider, EventKind::CallReport, &report.key, now + INBOX_RETENTION).await? {
                 return Ok(());
             }
             record_call_report(&tx, provider, report, now).await

@@ -24,7 +24,7 @@ use crate::{
         notice::About,
         page::{Page, PageRequest},
         person::{Parties, PersonRef, Role},
-        ride::{ContactFloor, NewRide, Ride, RideEventKind, RidePatch, Terms},
+        ride::{InheritedContact, NewRide, Ride, RideEventKind, RidePatch, Terms},
         version::ExpectedVersion,
     },
     store::{
@@ -51,7 +51,7 @@ struct RideEdit {
     /// Events that the edit causes.
     events: Vec<RideEventKind>,
     /// Contact that the customer and the previous driver had left from a former ride, if the driver changed.
-    left: Option<ContactFloor>,
+    left: Option<InheritedContact>,
 }
 
 /// Creates a ride: picks a number that neither phone holds, binds both phones to it, and enqueues a confirmation to
@@ -102,7 +102,7 @@ async fn admit(ctx: &Context, tx: &Tx, caller: &ApiCaller, new: &NewRide) -> Res
         let wrong = vec![same(pointer_of("customer", &new.customer)), same(pointer_of("driver", &new.driver))];
         return Err(Error::Invalid(Invalid::SamePhone, wrong));
     }
-    let contact = Contact { until: timeout_at + policy.grace, floor: None };
+    let contact = Contact { until: timeout_at + policy.grace, inherited: None };
     Ok(Admission { parties, number, timeout_at, contact })
 }
 

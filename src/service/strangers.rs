@@ -92,5 +92,5 @@ pub(super) async fn reply_to(
         sender: SenderNumber { id: number_id, provider: provider.clone() },
         expires_at: now + ctx.settings.message_ttl,
     };
-    outbox::owe(tx, part, now).await
+    outbox::enqueue(tx, part, now).await
 }

@@ -14,7 +14,7 @@ use super::{
     pool, rides, strangers,
 };
 use crate::{
-    domain::{comparison::Allowance, error::Result},
+    domain::{comparison::ComparisonLimit, error::Result},
     store::{
         Tx, calls, clients, deliveries, endpoints, jobs,
         retention::{self, Expiring},
@@ -72,7 +72,7 @@ const TIDYING: &[Job] = &[
         Box::pin(prune(ctx, &retention::AUTO_REPLIES, strangers::REPLY_INTERVAL))
     }),
     Job::every(60, "prune_arrivals", |ctx| Box::pin(prune(ctx, &retention::ARRIVALS, ARRIVALS_KEPT))),
-    Job::every(60, "prune_comparisons", |ctx| Box::pin(prune(ctx, &retention::COMPARISONS, Allowance::LONGEST))),
+    Job::every(60, "prune_comparisons", |ctx| Box::pin(prune(ctx, &retention::COMPARISONS, ComparisonLimit::LONGEST))),
     Job::every(60, "prune_screens", |ctx| Box::pin(prune(ctx, &retention::SIMULATOR_SCREENS, SCREENS_KEPT))),
     Job::every(60, "prune_events", |ctx| Box::pin(prune(ctx, &retention::EVENTS, ctx.settings.event_retention))),
     Job::every(60, "prune_attempts", |ctx| Box::pin(prune(ctx, &retention::EVENT_ATTEMPTS, ATTEMPTS_KEPT))),

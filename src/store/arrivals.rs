@@ -1,8 +1,8 @@
-//! Arrivals: texts about which the platform is being asked. Each gets its position in the conversation when it arrives, and
-//! later texts wait for it, though no longer than the platform has to answer.
+//! Arrivals: texts about which the platform is being asked. Each gets its position in the conversation when it arrives,
+//! and later texts wait for it, though no longer than the platform has to answer.
 //!
-//! A row holds nothing personal. It outlives the process that asked, so a text that its provider repeats after a crash keeps
-//! its position. Texts that wait for it do not depend on that.
+//! A row holds nothing personal. It outlives the process that asked, so a text that its provider repeats after a crash
+//! keeps its position. Texts that wait for it do not depend on that.
 
 use sea_orm::FromQueryResult;
 
@@ -95,6 +95,6 @@ pub(super) async fn next_release(tx: &Tx, now: Time) -> Result<Option<Time>> {
     let sql = "SELECT MIN(a.held_until) AS at FROM arrivals a
         WHERE a.held_until > $1 AND EXISTS (
             SELECT 1 FROM outbox o
-            WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'owed' AND o.seq > a.held_after_seq)";
+            WHERE o.ride_id = a.ride_id AND o.to_role = a.to_role AND o.state = 'pending' AND o.seq > a.held_after_seq)";
     Ok(query_value::<Option<Time>>(tx, sql, [now.into()]).await?.flatten())
 }

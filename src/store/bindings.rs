@@ -2,8 +2,8 @@
 //!
 //! The unique index on (number, phone) keeps two rides apart. Nothing here checks first and hopes.
 //!
-//! A party has one binding at a time. Bindings from before the driver, phone or number changed are `retired`: closed, and
-//! barred until their cool-down is over.
+//! A party has one binding at a time. Bindings from before the driver, phone or number changed are `retired`: closed,
+//! and barred until their cool-down is over.
 
 use sea_orm::{ActiveValue::Set, FromQueryResult, entity::prelude::*, sea_query::Expr};
 

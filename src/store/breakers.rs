@@ -52,13 +52,14 @@ pub async fn trip(tx: &Tx, provider: &ProviderName, reason: BreakerReason, probe
 }
 
 /// Changes the reason why a breaker is open to that of the last send.
-pub async fn blame(tx: &Tx, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
+pub async fn set_reason(tx: &Tx, provider: &ProviderName, reason: BreakerReason) -> Result<()> {
     let sql = "UPDATE breakers SET reason = $2 WHERE provider = $1 AND is_open";
     execute(tx, sql, [provider.into(), reason.into()]).await?;
     Ok(())
 }
 
-/// Stores when the next probe of an open breaker is due, the number of failed probes, and the process that is sending one.
+/// Stores when the next probe of an open breaker is due, the number of failed probes, and the process that is sending
+/// one.
 pub async fn probe(tx: &Tx, provider: &ProviderName, probe_at: Time, probes: i32, holder: Holder) -> Result<()> {
     let sql = "UPDATE breakers SET probe_at = $2, failed_probes = $3, claimed_by = $4 WHERE provider = $1 AND is_open";
     execute(tx, sql, [provider.into(), probe_at.into(), probes.into(), holder.into()]).await?;

@@ -116,7 +116,8 @@ fn event_data(model: &Model) -> EventData {
     }
 }
 
-/// Stores a call, and records an event if it may not reach the other party; `false` if the provider's ID is stored already.
+/// Stores a call, and records an event if it may not reach the other party; `false` if the provider's ID is stored
+/// already.
 pub async fn insert(tx: &Tx, new: &NewCall<'_>, now: Time) -> Result<bool> {
     let sql = "INSERT INTO calls
                    (ride_id, from_role, status, reason, provider, provider_call_id, number_id, started_at, ended_at,
@@ -179,7 +180,7 @@ pub async fn update(tx: &Tx, before: &Call, after: &Call, now: Time) -> Result<(
 
 /// Claims up to about `limit` calls whose provider is to be asked now, and postpones them until `again`. If the process
 /// dies, another one asks then.
-pub async fn take_due_polls(tx: &Tx, limit: u32, holder: Holder, again: Time, now: Time) -> Result<Vec<DuePoll>> {
+pub async fn claim_due_polls(tx: &Tx, limit: u32, holder: Holder, again: Time, now: Time) -> Result<Vec<DuePoll>> {
     let sql = format!(
         "UPDATE calls SET poll_at = $1, claimed_by = $4
          WHERE id IN (SELECT id FROM calls WHERE poll_at IS NOT NULL AND poll_at <= $2 ORDER BY poll_at LIMIT $3 {})
@@ -200,8 +201,8 @@ pub async fn poll_again(tx: &Tx, id: CallId, at: Time) -> Result<()> {
     Ok(())
 }
 
-/// Sets up to about `limit` calls that began before `before` and whose end was never reported to `unknown`, records their
-/// events, and returns their number.
+/// Sets up to about `limit` calls that began before `before` and whose end was never reported to `unknown`, records
+/// their events, and returns their number.
 pub async fn close_unreported(tx: &Tx, before: Time, limit: u64, now: Time) -> Result<usize> {
     let sql = format!(
         "UPDATE calls SET status = 'unknown', poll_at = NULL, claimed_by = NULL

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult};
 use super::{Db, Tx, execute, params::Params, query_all, query_values};
 use crate::domain::{
     clock::Time,
-    comparison::{Allowance, Comparison},
+    comparison::{Comparison, ComparisonLimit},
     error::Result,
     ids::ClientId,
 };
@@ -14,18 +14,18 @@ use crate::domain::{
 /// Maximum number of comparisons that one statement looks up. SQLite combines 500 selects at most.
 const LOOKED_UP: usize = 100;
 
-/// Counts a comparison of this client, unless it is counted already. If the client has used up its allowance, counts nothing
-/// and returns how long that lasts.
+/// Counts a comparison of this client, unless it is counted already. If the client has used up its allowance, counts
+/// nothing and returns how long that lasts.
 ///
-/// Comparisons of one client with one subject are counted one after the other, so that concurrent ones cannot exceed the
-/// allowance. A transaction that counts several must do so in their order.
+/// Comparisons of one client with one subject are counted one after the other, so that concurrent ones cannot exceed
+/// the allowance. A transaction that counts several must do so in their order.
 pub async fn count(tx: &Tx, client: ClientId, comparison: &Comparison, now: Time) -> Result<Option<Duration>> {
     #[derive(FromQueryResult)]
     struct Row {
         digest: Vec<u8>,
         at: Time,
     }
-    let (subject, Allowance { most, within }) = (comparison.subject.to_string(), comparison.subject.allowance());
+    let (subject, ComparisonLimit { most, within }) = (comparison.subject.to_string(), comparison.subject.limit());
     let of_subject = || [client.into(), subject.as_str().into()];
     if tx.conn().get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
@@ -76,7 +76,7 @@ async fn uncounted_of(
             WHERE client_id = $1 AND subject = {} AND digest = {} AND at > {}",
             params.add(subject.to_string()),
             params.add(digest.clone()),
-            params.add(now - subject.allowance().within)
+            params.add(now - subject.limit().within)
         )
     });
     let sql = counted.collect::<Vec<_>>().join(" UNION ALL ");

@@ -80,7 +80,7 @@ impl Store {
         let embedded = db.get_database_backend() == DbBackend::Sqlite;
         let writer = embedded.then(|| Arc::new(Mutex::new(())));
         let anchor = if embedded { Some(Arc::new(anchor(url).await?)) } else { None };
-        Ok(Self { db, vault, writer, events_pending: Wakeup::new(), options: options.clone(), _anchor: anchor })
+        Ok(Self { db, vault, writer, unplaced_events: Wakeup::new(), options: options.clone(), _anchor: anchor })
     }
 
     /// Opens a separate connection to PostgreSQL, outside the pool.
@@ -104,8 +104,8 @@ fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> Conn
         .sqlx_logging(false);
     if options.pooler {
         connect.map_sqlx_postgres_opts(|postgres| {
-            // No start-up parameter that a pooler does not know, and no statement kept for the next transaction, which has
-            // a different connection.
+            // No start-up parameter that a pooler does not know, and no statement kept for the next transaction, which
+            // has a different connection.
             postgres.extra_float_digits(None).statement_cache_capacity(0)
         });
     } else {
@@ -117,8 +117,8 @@ fn connection(options: &DatabaseOptions, count: u32, patience: Duration) -> Conn
     connect
 }
 
-/// Opens a connection that is never used. While there is one, SQLite keeps its write-ahead log and the log's index, so other
-/// connections can be opened and read even if a full disk has no room to create these files again.
+/// Opens a connection that is never used. While there is one, SQLite keeps its write-ahead log and the log's index, so
+/// other connections can be opened and read even if a full disk has no room to create these files again.
 async fn anchor(url: &str) -> Result<SqliteConnection> {
     let failed = |cause: sqlx::Error| Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause))));
     let mut connection = SqliteConnection::connect(url).await.map_err(failed)?;
@@ -127,8 +127,8 @@ async fn anchor(url: &str) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
-/// Checks whether an idle connection may be used again: it is not broken, and leads neither to a standby nor to a server that
-/// was made read-only. After a failover, a new connection leads to the new primary.
+/// Checks whether an idle connection may be used again: it is not broken, and leads neither to a standby nor to a
+/// server that was made read-only. After a failover, a new connection leads to the new primary.
 async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let asked = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SHOW transaction_read_only"));
     Ok(match timeout(PATIENCE, asked).await {
@@ -137,8 +137,8 @@ async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     })
 }
 
-/// Checks whether a connection may go back to the pool. When its disk fails or is full, SQLite rolls back on its own. Our
-/// rollback then fails, sqlx counts a transaction that no longer exists, and the connection can begin no other one.
+/// Checks whether a connection may go back to the pool. When its disk fails or is full, SQLite rolls back on its own.
+/// Our rollback then fails, sqlx counts a transaction that no longer exists, and the connection can begin no other one.
 async fn has_no_transaction(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
     // Once this is done, everything sent before, such as a rollback, is done too.
     connection.ping().await?;

@@ -1,8 +1,8 @@
 //! Deliveries to event endpoints: claims, retries, and the attempts that were made.
 //!
-//! An endpoint is claimed in the name of a process and under a lease, and finished under a guard on the number of its claim,
-//! like a part of the outbox. A lost claim stores nothing, and the process that has taken over delivers the same events
-//! again.
+//! An endpoint is claimed in the name of a process and under a lease, and finished under a guard on the number of its
+//! claim, like a part of the outbox. A lost claim stores nothing, and the process that has taken over delivers the same
+//! events again.
 
 use chrono::Duration;
 use sea_orm::{
@@ -40,8 +40,8 @@ pub enum Lane {
     Slow,
 }
 
-/// Right to deliver to an endpoint until the lease is over, or until the process that holds it is dead, with everything that
-/// deliveries need.
+/// Right to deliver to an endpoint until the lease is over, or until the process that holds it is dead, with everything
+/// that deliveries need.
 pub struct ClaimedEndpoint {
     pub id: EndpointId,
     /// Number of the claim, which is the guard of [`finish`].
@@ -141,7 +141,7 @@ pub struct RoundOutcome {
     /// Set if the endpoint works again after a pause: then retries of events first attempted since this time are due.
     pub back_since: Option<Time>,
     /// Whether it has failed for so long that it is to be disabled.
-    pub is_hopeless: bool,
+    pub must_disable: bool,
 }
 
 /// Attempt to store. Fields without a comment are those of [`Attempt`].
@@ -171,7 +171,7 @@ pub async fn finish(tx: &Tx, claimed: &ClaimedEndpoint, outcome: &RoundOutcome, 
         changes.is_slow = Set(is_slow);
     }
     let mut update = Entity::update_many();
-    if outcome.is_hopeless {
+    if outcome.must_disable {
         changes.status = Set(EndpointStatus::Disabled);
         changes.disabled_reason = Set(Some(DisabledReason::Failing));
         changes.updated_at = Set(now);
@@ -320,8 +320,8 @@ pub async fn list_attempts(db: &impl Db, of: AttemptsOf, page: &PageRequest) -> 
     Ok(Page::cut(attempts, page, |attempt| attempt.id))
 }
 
-/// Finds the enabled endpoints that get events of this type, of one client or of all. None of them is deleted until this
-/// transaction ends.
+/// Finds the enabled endpoints that get events of this type, of one client or of all. None of them is deleted until
+/// this transaction ends.
 pub async fn hearers(tx: &Tx, kind: EventType, of: Option<ClientId>) -> Result<Vec<EndpointId>> {
     use event_endpoints::{Column, Entity};
 

@@ -168,8 +168,8 @@ pub async fn adopt(tx: &Tx, id: EndpointId, owner: ClientId, include_text: bool,
     reload(tx, id).await
 }
 
-/// Stores the editable fields under the next version. With `afresh`, past failures are forgotten, the endpoint is due at
-/// once, and the process that has claimed it loses its claim.
+/// Stores the editable fields under the next version. With `afresh`, past failures are forgotten, the endpoint is due
+/// at once, and the process that has claimed it loses its claim.
 pub async fn update(tx: &Tx, after: &EventEndpoint, afresh: bool, now: Time) -> Result<EventEndpoint> {
     let mut changes = ActiveModel {
         url: Set(after.url.clone()),
@@ -197,8 +197,8 @@ pub async fn update(tx: &Tx, after: &EventEndpoint, afresh: bool, now: Time) -> 
     reload(tx, after.id).await
 }
 
-/// Replaces an endpoint's secret. The current one signs too for another `overlap`, the one before it no longer. `None` if
-/// there is no such endpoint.
+/// Replaces an endpoint's secret. The current one signs too for another `overlap`, the one before it no longer. `None`
+/// if there is no such endpoint.
 pub async fn rotate(
     tx: &Tx,
     id: EndpointId,

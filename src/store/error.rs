@@ -113,9 +113,9 @@ fn is_unreachable(failed: &DbErr) -> bool {
     }
 }
 
-/// Checks whether the database answers but refuses writes: PostgreSQL is a standby or read-only (25006), or out of disk or
-/// memory (class 53 except 53300, which is about connections); SQLite cannot write its file (8), failed to read or write
-/// (10), is out of disk (13), or cannot open its files (14).
+/// Checks whether the database answers but refuses writes: PostgreSQL is a standby or read-only (25006), or out of disk
+/// or memory (class 53 except 53300, which is about connections); SQLite cannot write its file (8), failed to read or
+/// write (10), is out of disk (13), or cannot open its files (14).
 fn refuses_writes(failed: &DbErr) -> bool {
     let Some(SqlxError::Database(cause)) = sqlx_error(failed) else { return false };
     match cause.code().as_deref() {

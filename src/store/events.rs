@@ -1,8 +1,8 @@
 //! The log of platform events.
 //!
-//! An event is stored in the transaction of its cause and gets its position in the log after the commit. Serial IDs are not
-//! in commit order, so a reader that went by ID would miss events that commit late. Readers go by position, and see only
-//! events that have one.
+//! An event is stored in the transaction of its cause and gets its position in the log after the commit. Serial IDs are
+//! not in commit order, so a reader that went by ID would miss events that commit late. Readers go by position, and see
+//! only events that have one.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -46,8 +46,8 @@ const POSITIONED: &str = "SELECT id, position, type, data, at FROM events WHERE 
 
 /// Stores an event with its cause.
 ///
-/// To keep the events of one ride, text or call in order, record them under the lock of its row: then the next event gets
-/// its ID only after this one is committed.
+/// To keep the events of one ride, text or call in order, record them under the lock of its row: then the next event
+/// gets its ID only after this one is committed.
 pub async fn record(tx: &Tx, kind: EventType, data: &EventData, now: Time) -> Result<()> {
     let sql = "INSERT INTO events (type, ride_id, data, at) VALUES ($1, $2, $3, $4)";
     let json = serde_json::to_string(data).map_err(Error::internal)?;
@@ -61,8 +61,8 @@ pub async fn any_without_position(db: &impl Db) -> Result<bool> {
     exists(db, "SELECT 1 AS one FROM events WHERE position IS NULL LIMIT 1", []).await
 }
 
-/// Assigns positions to up to `limit` events, in the order of their IDs, and returns their number. One transaction at a time
-/// does this: others wait for it and then see what it left.
+/// Assigns positions to up to `limit` events, in the order of their IDs, and returns their number. One transaction at a
+/// time does this: others wait for it and then see what it left.
 pub async fn assign_positions(tx: &Tx, limit: u64) -> Result<u64> {
     let sql = format!("SELECT last_position FROM event_sequence WHERE id = 1 {}", lock(tx, "FOR UPDATE"));
     exists(tx, &sql, []).await?;

@@ -1,7 +1,7 @@
 //! An embedded database is served by one process at a time: the one that has locked the file next to it.
 //!
-//! The lock belongs to the operating system and ends with the process, however the process ends. The file stays: a process
-//! that removed it could remove a file that another process has just locked.
+//! The lock belongs to the operating system and ends with the process, however the process ends. The file stays: a
+//! process that removed it could remove a file that another process has just locked.
 
 use std::{
     fs::{File, TryLockError},
@@ -41,8 +41,8 @@ pub enum LockError {
 }
 
 impl ExclusiveUse {
-    /// Waits up to `patience` for the right to serve this database. `None` if it is not embedded: then any number of processes
-    /// may serve it.
+    /// Waits up to `patience` for the right to serve this database. `None` if it is not embedded: then any number of
+    /// processes may serve it.
     pub async fn acquire(options: &DatabaseOptions, patience: Duration) -> Result<Option<Self>, LockError> {
         let url = options.url.expose_secret();
         let Some(written) = DatabaseOptions::sqlite_path(url) else { return Ok(None) };
@@ -78,8 +78,8 @@ impl ExclusiveUse {
     }
 }
 
-/// Returns the file behind a path, so that all names of a database lead to one lock. The file itself need not exist, and its
-/// folder is created.
+/// Returns the file behind a path, so that all names of a database lead to one lock. The file itself need not exist,
+/// and its folder is created.
 fn real_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {

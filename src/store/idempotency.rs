@@ -1,7 +1,7 @@
 //! Responses kept for repeated requests.
 //!
-//! The key is taken in the transaction of the effect. So a concurrent repeat waits until that ends, and a failed request
-//! leaves no key behind.
+//! The key is taken in the transaction of the effect. So a concurrent repeat waits until that ends, and a failed
+//! request leaves no key behind.
 
 use sea_orm::FromQueryResult;
 
@@ -23,7 +23,7 @@ pub struct RequestKey {
     pub fingerprint: Vec<u8>,
 }
 
-/// State of a key when a request takes it.
+/// State of a key when a request reserves it.
 pub enum KeyState {
     /// The key belongs to this request, and to no other one unless this transaction fails.
     New,
@@ -33,8 +33,8 @@ pub enum KeyState {
     Conflicting,
 }
 
-/// Takes a key for a request.
-pub async fn take(tx: &Tx, key: &RequestKey, now: Time) -> Result<KeyState> {
+/// Reserves a key for a request.
+pub async fn reserve(tx: &Tx, key: &RequestKey, now: Time) -> Result<KeyState> {
     #[derive(FromQueryResult)]
     struct Row {
         fingerprint: Vec<u8>,

@@ -15,23 +15,23 @@ string_enum! {
     }
 }
 
-/// Takes an event for this transaction and remembers it until `keep_until`; `false` if it has taken effect before. Waits if
-/// another transaction is taking it.
-pub async fn take(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str, keep_until: Time) -> Result<bool> {
+/// Records that an event takes effect in this transaction, and remembers it until `keep_until`. Returns `false` if it
+/// has taken effect before. Waits for another transaction that is recording it.
+pub async fn record(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str, keep_until: Time) -> Result<bool> {
     let sql = "INSERT INTO inbox (provider, kind, event_key, keep_until) VALUES ($1, $2, $3, $4)
                ON CONFLICT (provider, kind, event_key) DO NOTHING";
     Ok(execute(tx, sql, [provider.into(), kind.into(), key.into(), keep_until.into()]).await? > 0)
 }
 
-/// Gives back an event that this transaction took, because it has had no effect yet.
-pub async fn give_back(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str) -> Result<()> {
+/// Forgets an event that this transaction recorded, because it has had no effect yet.
+pub async fn forget(tx: &Tx, provider: &ProviderName, kind: EventKind, key: &str) -> Result<()> {
     let sql = "DELETE FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";
     execute(tx, sql, [provider.into(), kind.into(), key.into()]).await?;
     Ok(())
 }
 
 /// Checks whether an event has taken effect.
-pub async fn is_taken(db: &impl Db, provider: &ProviderName, kind: EventKind, key: &str) -> Result<bool> {
+pub async fn is_recorded(db: &impl Db, provider: &ProviderName, kind: EventKind, key: &str) -> Result<bool> {
     let sql = "SELECT 1 AS one FROM inbox WHERE provider = $1 AND kind = $2 AND event_key = $3";
     exists(db, sql, [provider.into(), kind.into(), key.into()]).await
 }

@@ -30,8 +30,8 @@ struct Check {
     value: Vec<u8>,
 }
 
-/// Compares the keys with their proofs, and stores a proof of the key that seals. A key that only opens gets none: after a
-/// resealing it may be removed, and its proof would demand it.
+/// Compares the keys with their proofs, and stores a proof of the key that seals. A key that only opens gets none:
+/// after a resealing it may be removed, and its proof would demand it.
 pub async fn check(tx: &Tx) -> Result<()> {
     let checks: Vec<Check> = query_all(tx, "SELECT name, value FROM key_checks", []).await?;
     let kept = |name: &str| checks.iter().find(|check| check.name == name).map(|check| &check.value);
@@ -83,9 +83,9 @@ const SEALED: [(&str, &str, Purpose); 9] = [
     ("event_endpoints", "former_secret_sealed", Purpose::Secret),
 ];
 
-/// Reseals everything with the first data key, one batch per transaction, and returns the number of values that it resealed.
-/// Then deletes the proofs of the other keys, so that they can be removed from the configuration. The service may run
-/// meanwhile, provided that every replica seals with the new key.
+/// Reseals everything with the first data key, one batch per transaction, and returns the number of values that it
+/// resealed. Then deletes the proofs of the other keys, so that they can be removed from the configuration. The service
+/// may run meanwhile, provided that every replica seals with the new key.
 pub async fn rekey(store: &Store) -> Result<u64> {
     let mut resealed = 0;
     for (table, column, purpose) in SEALED {

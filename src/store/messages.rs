@@ -89,8 +89,8 @@ fn event_data(model: &Model) -> EventData {
     }
 }
 
-/// Records the events of a text from a phone: that it was rejected, or that it was received and, if no part of it can be
-/// sent, failed.
+/// Records the events of a text from a phone: that it was rejected, or that it was received and, if no part of it can
+/// be sent, failed.
 async fn record_arrival(tx: &Tx, model: &Model, now: Time) -> Result<()> {
     let data = event_data(model);
     if model.status == MessageStatus::Rejected {

@@ -1,8 +1,9 @@
 //! The outbox: parts of texts on their way to providers.
 //!
-//! A part is claimed in the name of a process and under a lease, sent with no transaction open, and settled under a guard on
-//! the number of attempts, so that a claim that another replica has taken over changes nothing. Within a conversation only
-//! the earliest pending part can be claimed, which keeps the order across replicas, retries and restarts.
+//! A part is claimed in the name of a process and under a lease, sent with no transaction open, and settled under a
+//! guard on the number of attempts, so that a claim that another replica has taken over changes nothing. Within a
+//! conversation only the earliest pending part can be claimed, which keeps the order across replicas, retries and
+//! restarts.
 
 mod claiming;
 mod lifespan;
@@ -64,7 +65,7 @@ pub struct NewPart {
 }
 
 /// Enqueues a part.
-pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
+pub async fn enqueue(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
     let model = ActiveModel {
         message_id: Set(new.message_id),
         ride_id: Set(new.conversation.map(|(ride, _)| ride)),
@@ -73,7 +74,7 @@ pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
         part: Set(new.part),
         body_start: Set(i32::try_from(new.words.start).map_err(Error::internal)?),
         body_end: Set(i32::try_from(new.words.end).map_err(Error::internal)?),
-        state: Set(PartState::Owed),
+        state: Set(PartState::Pending),
         attempts: Set(0),
         probes: Set(0),
         in_flight: Set(false),
@@ -89,9 +90,9 @@ pub async fn owe(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Claimed part with everything that sending it needs. The route is looked up for each attempt, because contact may have
-/// closed and the recipient's phone may have changed.
-pub struct OwedPart {
+/// Claimed part with everything that sending it needs. The route is looked up for each attempt, because contact may
+/// have closed and the recipient's phone may have changed.
+pub struct ClaimedPart {
     pub message_id: MessageId,
     /// Text of this part.
     pub body: String,
@@ -112,8 +113,8 @@ pub struct SendRoute {
     pub provider: ProviderName,
 }
 
-/// Finds a part of a text without a ride. It goes from the text's number to the phone that the text names, as long as the
-/// number is in service.
+/// Finds a part of a text without a ride. It goes from the text's number to the phone that the text names, as long as
+/// the number is in service.
 const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o.body_start AS body_start,
         o.body_end AS body_end, o.reference AS reference,
         m.body_sealed AS body_sealed, m.media_sealed AS media_sealed,
@@ -121,15 +122,15 @@ const WITHOUT_RIDE: &str = "SELECT o.message_id AS message_id, o.part AS part, o
     FROM outbox o
     JOIN messages m ON m.id = o.message_id
     LEFT JOIN numbers n ON n.id = m.number_id AND n.deleted_at IS NULL AND n.status <> 'suspended'
-    WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $2 AND o.claimed_by IS NOT DISTINCT FROM $3 AND o.ride_id IS NULL";
+    WHERE o.id = $1 AND o.state = 'pending' AND o.attempts = $2 AND o.claimed_by IS NOT DISTINCT FROM $3 AND o.ride_id IS NULL";
 
-/// Looks up a claimed part. `None` if it is no longer pending, because a delivery report has settled it, or if the claim is
-/// lost.
+/// Looks up a claimed part. `None` if it is no longer pending, because a delivery report has settled it, or if the
+/// claim is lost.
 ///
-/// There is a route while the ride's window is open and the two parties' phones are bound to each other on a number: by the
-/// recipient's own binding of this ride, or by one that a later ride of the same two phones took over. A text that ignores
-/// the window, because it announces the end of contact, goes from its own number.
-pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<OwedPart>> {
+/// There is a route while the ride's window is open and the two parties' phones are bound to each other on a number: by
+/// the recipient's own binding of this ride, or by one that a later ride of the same two phones took over. A text that
+/// ignores the window, because it announces the end of contact, goes from its own number.
+pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<ClaimedPart>> {
     #[derive(FromQueryResult)]
     struct Row {
         message_id: MessageId,
@@ -164,7 +165,7 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
             JOIN rides r ON r.id = o.ride_id
             JOIN people me ON me.id = CASE o.to_role WHEN 'customer' THEN r.customer_id ELSE r.driver_id END
             JOIN people them ON them.id = CASE o.to_role WHEN 'customer' THEN r.driver_id ELSE r.customer_id END
-            WHERE o.id = $1 AND o.state = 'owed' AND o.attempts = $3 AND o.claimed_by IS NOT DISTINCT FROM $4
+            WHERE o.id = $1 AND o.state = 'pending' AND o.attempts = $3 AND o.claimed_by IS NOT DISTINCT FROM $4
         ) q LEFT JOIN numbers n ON n.id = q.number_id AND n.deleted_at IS NULL"
     );
     let values = [claim.id.into(), now.into(), claim.attempt.into(), claim.holder.into()];
@@ -188,7 +189,7 @@ pub async fn resolve(db: &impl Db, claim: Claim, now: Time) -> Result<Option<Owe
         }
         _ => None,
     };
-    Ok(Some(OwedPart {
+    Ok(Some(ClaimedPart {
         message_id: found.message_id,
         body: body.to_owned(),
         media: media.to_vec(),
@@ -241,11 +242,11 @@ fn update_claimed(claim: Claim, changes: ActiveModel) -> UpdateMany<Entity> {
         .set(ActiveModel { claimed_by: Set(None), ..changes })
         .filter(Column::Id.eq(claim.id))
         .filter(Column::Attempts.eq(claim.attempt))
-        .filter(Column::State.eq(PartState::Owed))
+        .filter(Column::State.eq(PartState::Pending))
 }
 
-/// Settles a claimed part. If it fails, the later parts of its text fail with it. Returns `false` and changes nothing if the
-/// claim was lost or a report came first.
+/// Settles a claimed part. If it fails, the later parts of its text fail with it. Returns `false` and changes nothing
+/// if the claim was lost or a report came first.
 pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, settlement: &Settlement<'_>, now: Time) -> Result<bool> {
     let before = messages::lock(tx, message).await?;
     let mut changes = ActiveModel {
@@ -265,7 +266,7 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, settlement: &Sett
             .col_expr(Column::State, Expr::value(PartState::Failed))
             .col_expr(Column::ClaimedBy, Expr::value(None::<ProcessId>))
             .filter(Column::MessageId.eq(message))
-            .filter(Column::State.eq(PartState::Owed))
+            .filter(Column::State.eq(PartState::Pending))
             .exec(tx.conn())
             .await?;
     }
@@ -273,8 +274,8 @@ pub async fn settle(tx: &Tx, message: MessageId, claim: Claim, settlement: &Sett
     Ok(true)
 }
 
-/// Postpones a claimed part, unless the claim was lost. With `in_doubt`, the provider may have accepted the part: then even a
-/// probe counts as an attempt. The text shows the cause while it waits.
+/// Postpones a claimed part, unless the claim was lost. With `in_doubt`, the provider may have accepted the part: then
+/// even a probe counts as an attempt. The text shows the cause while it waits.
 pub async fn postpone(
     tx: &Tx,
     message: MessageId,
@@ -356,7 +357,7 @@ async fn derive(
     let parts = Entity::find().filter(Column::MessageId.eq(message)).all(tx.conn()).await?;
     let states: Vec<_> = parts.iter().map(|part| part.state).collect();
     let present: HashSet<_> = states.iter().copied().collect();
-    let not_out = [PartState::Owed, PartState::Failed, PartState::Expired];
+    let not_out = [PartState::Pending, PartState::Failed, PartState::Expired];
     let all_out = !not_out.iter().any(|state| present.contains(state));
     let all_there = present.len() == 1 && present.contains(&PartState::Delivered);
     let ended_badly = [PartState::Failed, PartState::Expired, PartState::Undelivered];
@@ -367,7 +368,7 @@ async fn derive(
     let cause = if ended_badly {
         // The first part that ended badly gives the reason, and news of other parts do not change it.
         known.filter(|_| was_lost).or(new)
-    } else if present.contains(&PartState::Owed) {
+    } else if present.contains(&PartState::Pending) {
         // While the text waits, the reason is that of the last send that failed.
         new.or(known.filter(|_| !was_lost))
     } else {
@@ -380,26 +381,28 @@ async fn derive(
         provider_status,
         sent_at: before.sent_at.or(all_out.then_some(now)),
         delivered_at: before.delivered_at.or(all_there.then_some(now)),
-        is_settled: !present.contains(&PartState::Owed),
+        is_settled: !present.contains(&PartState::Pending),
     };
     messages::progress(tx, message, before.status, progress, now).await
 }
 
-/// Moves what is pending for a party of a former ride, including texts that have arrived, to the front of the same person's
-/// conversation of a new ride that took over the number: these texts were accepted while contact was open, and it still is.
+/// Moves what is pending for a party of a former ride, including texts that have arrived, to the front of the same
+/// person's conversation of a new ride that took over the number: these texts were accepted while contact was open, and
+/// it still is.
 pub async fn inherit(tx: &Tx, from: (RideId, Role), to: (RideId, Role), now: Time) -> Result<()> {
-    hand_on(tx, from, to, "state = 'owed'", now).await
+    hand_on(tx, from, to, "state = 'pending'", now).await
 }
 
-/// Moves what a ride inherited, and is still pending for a party, back to the same person's conversation of the former ride.
+/// Moves what a ride inherited, and is still pending for a party, back to the same person's conversation of the former
+/// ride.
 pub async fn bequeath(tx: &Tx, (from, to): (RideId, RideId), party: Role, now: Time) -> Result<()> {
-    let inherited = "state = 'owed' AND NOT EXISTS (
+    let inherited = "state = 'pending' AND NOT EXISTS (
         SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.ride_id = outbox.ride_id)";
     hand_on(tx, (from, party), (to, party), inherited, now).await
 }
 
 async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'static str, now: Time) -> Result<()> {
-    let owed = Entity::find()
+    let pending = Entity::find()
         .filter(Column::RideId.eq(from.0))
         .filter(Column::ToRole.eq(from.1))
         .filter(Expr::cust(which))
@@ -408,11 +411,11 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
         .all(tx.conn())
         .await?;
     let arrived = arrivals::positions(tx, from).await?;
-    let count = owed.len() + arrived.len() * usize::try_from(arrivals::POSITIONS).map_err(Error::internal)?;
+    let count = pending.len() + arrived.len() * usize::try_from(arrivals::POSITIONS).map_err(Error::internal)?;
     let count = i32::try_from(count).map_err(Error::internal)?;
-    let Some(mut next) = rides::take_positions(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
+    let Some(mut next) = rides::allocate_positions(tx, to.0, None, to.1, count, now).await? else { return Ok(()) };
     let mut arrived = arrived.into_iter().peekable();
-    for part in owed {
+    for part in pending {
         while let Some(seq) = arrived.next_if(|seq| *seq < part.seq) {
             arrivals::hand_on(tx, (from, seq), (to, next)).await?;
             next += i64::from(arrivals::POSITIONS);
@@ -438,7 +441,7 @@ async fn hand_on(tx: &Tx, from: (RideId, Role), to: (RideId, Role), which: &'sta
 /// Notices and platform texts for the other party stay.
 pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()> {
     let sql = "UPDATE outbox SET state = 'failed', in_flight = FALSE, claimed_by = NULL
-        WHERE ride_id = $1 AND state = 'owed' AND (to_role = $2
+        WHERE ride_id = $1 AND state = 'pending' AND (to_role = $2
             OR EXISTS (SELECT 1 FROM messages m WHERE m.id = outbox.message_id AND m.kind = 'relay'))
         RETURNING message_id";
     let cut: Vec<MessageId> = query_values(tx, sql, [ride.into(), party.into()]).await?;
@@ -450,6 +453,6 @@ pub async fn cut_off(tx: &Tx, ride: RideId, party: Role, now: Time) -> Result<()
 }
 
 /// Counts the pending parts.
-pub async fn owed(db: &impl Db) -> Result<u64> {
-    Ok(Entity::find().filter(Expr::cust("state = 'owed'")).count(db.conn()).await?)
+pub async fn pending_count(db: &impl Db) -> Result<u64> {
+    Ok(Entity::find().filter(Expr::cust("state = 'pending'")).count(db.conn()).await?)
 }

@@ -87,7 +87,8 @@ pub async fn with_phone(db: &impl Db, role: Role, phone: &PhoneIndex) -> Result<
 }
 
 /// Keeps other transactions from giving this phone to a person or adding it to the pool until this one ends. So it can
-/// check whether a person or the pool has the phone, and rely on the result. SQLite, with its one writer, needs no lock.
+/// check whether a person or the pool has the phone, and rely on the result. SQLite, with its one writer, needs no
+/// lock.
 pub async fn hold_phone(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
     if tx.conn().get_database_backend() == DbBackend::Postgres {
         let index = tx.vault().phone_index(&phone.match_key());
@@ -97,7 +98,8 @@ pub async fn hold_phone(tx: &Tx, phone: &PhoneNumber) -> Result<()> {
     Ok(())
 }
 
-/// Finds a person by the platform's ID and locks the row. Until this transaction ends, no other one creates such a person.
+/// Finds a person by the platform's ID and locks the row. Until this transaction ends, no other one creates such a
+/// person.
 pub async fn find_external_locked(tx: &Tx, role: Role, external_id: &ExternalId) -> Result<Option<Person>> {
     if tx.conn().get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";

@@ -15,12 +15,12 @@ use crate::domain::{
     number::ProviderName,
 };
 
-/// Literally the predicate of the partial indexes `numbers_assignable` and `numbers_assignable_country`: a bound parameter
-/// would not match it.
+/// Literally the predicate of the partial indexes `numbers_assignable` and `numbers_assignable_country`: a bound
+/// parameter would not match it.
 const ASSIGNABLE: &str = "n.status = 'active' AND n.sms AND n.voice AND n.deleted_at IS NULL";
 
-/// Chooses the first number from `point` on (and round the ring) that neither phone holds, of one country or of any, and
-/// locks it against draining. One probe per configured provider, so that numbers of other providers are never read.
+/// Chooses the first number from `point` on (and round the ring) that neither phone holds, of one country or of any,
+/// and locks it against draining. One probe per configured provider, so that numbers of other providers are never read.
 pub async fn choose(
     tx: &Tx,
     pair: &Pair,

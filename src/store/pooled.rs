@@ -1,7 +1,7 @@
 //! The connection pool, and reads outside a transaction.
 //!
-//! A pooler that hands out connections by transaction allows no such reads: a statement with parameters is several messages,
-//! and each could go to a different connection of the server. So every read is a transaction there.
+//! A pooler that hands out connections by transaction allows no such reads: a statement with parameters is several
+//! messages, and each could go to a different connection of the server. So every read is a transaction there.
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -25,8 +25,8 @@ impl Pool {
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
         let tx = self.db.begin_with_options(options).await?;
         if self.by_transaction {
-            // The driver names its statements and leaves them on the connection, where a statement of another client may
-            // have the same name. This is sent on its own, so that poolers that track statements see it.
+            // The driver names its statements and leaves them on the connection, where a statement of another client
+            // may have the same name. This is sent on its own, so that poolers that track statements see it.
             tx.execute_unprepared("DEALLOCATE ALL").await?;
             // Without a pooler, connections are opened with these limits. A pooler accepts no such parameters.
             let limits = format!(

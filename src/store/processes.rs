@@ -1,5 +1,5 @@
-//! Processes that serve this database. Each has a row, whose counter shows that the process is alive and whose ID is in its
-//! claims.
+//! Processes that serve this database. Each has a row, whose counter shows that the process is alive and whose ID is in
+//! its claims.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,8 @@ pub async fn register_alone(tx: &Tx, id: ProcessId, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the row of a dead process and releases its claims; `false` if it is alive, or if another process did that first.
+/// Deletes the row of a dead process and releases its claims; `false` if it is alive, or if another process did that
+/// first.
 pub async fn take_over(tx: &Tx, dead: Counter, now: Time) -> Result<bool> {
     // If it is alive after all, its renewal waits for this lock and then finds no row.
     let sql = "DELETE FROM processes WHERE id = $1 AND counter = $2";
@@ -91,7 +92,7 @@ pub async fn take_over(tx: &Tx, dead: Counter, now: Time) -> Result<bool> {
     // Its clock may have been ahead of ours, so parts that it stored and that were never sent are due too.
     let sql = format!(
         "UPDATE outbox SET due_at = $1 WHERE id IN (
-            SELECT id FROM outbox WHERE state = 'owed' AND attempts = 0 AND slot_at IS NULL AND due_at > $1 {})",
+            SELECT id FROM outbox WHERE state = 'pending' AND attempts = 0 AND slot_at IS NULL AND due_at > $1 {})",
         lock(tx, "FOR UPDATE SKIP LOCKED")
     );
     execute(tx, &sql, [now.into()]).await?;
@@ -107,18 +108,18 @@ pub async fn leave(tx: &Tx, id: ProcessId, now: Time) -> Result<()> {
 /// Tables whose rows can be claimed: the key, the columns that a release sets to its time, and the rows that are open.
 const CLAIMABLE: [(&str, &str, &str, &str); 5] = [
     // A claimed part has had its slot and needs no other one.
-    ("outbox", "id", "slot_at = $1, due_at", "state = 'owed'"),
+    ("outbox", "id", "slot_at = $1, due_at", "state = 'pending'"),
     ("calls", "id", "poll_at", "poll_at IS NOT NULL"),
     ("event_endpoints", "id", "due_at", "TRUE"),
     ("breakers", "provider", "probe_at", "is_open"),
     ("jobs", "name", "due_at", "TRUE"),
 ];
 
-/// Releases claims and makes their rows due. A part of a text may have been sent, so its next claim marks the text as possibly
-/// duplicated.
+/// Releases claims and makes their rows due. A part of a text may have been sent, so its next claim marks the text as
+/// possibly duplicated.
 ///
-/// Locked rows are skipped: a process that died during a transaction can hold its locks for a while. The process that took
-/// over checks [`any_left`] and tries again.
+/// Locked rows are skipped: a process that died during a transaction can hold its locks for a while. The process that
+/// took over checks [`any_left`] and tries again.
 pub async fn release(tx: &Tx, claims: Claims, now: Time) -> Result<()> {
     let (whose, process) = match claims {
         Claims::Of(id) => ("claimed_by = $2", Some(id)),
@@ -141,8 +142,9 @@ pub async fn release_lost(tx: &Tx, id: ProcessId, held: &BTreeSet<SendId>, now: 
     let mut params = Params::new([now.into(), id.into()]);
     // `NOT IN (NULL)` would match nothing.
     let unheld = if held.is_empty() { String::new() } else { format!("AND id NOT IN ({})", params.add_list(held)) };
-    let sql =
-        format!("UPDATE outbox SET due_at = $1, claimed_by = NULL WHERE claimed_by = $2 AND state = 'owed' {unheld}");
+    let sql = format!(
+        "UPDATE outbox SET due_at = $1, claimed_by = NULL WHERE claimed_by = $2 AND state = 'pending' {unheld}"
+    );
     execute(tx, &sql, params).await
 }
 

@@ -25,13 +25,13 @@ impl std::fmt::Display for RateLimit {
 }
 
 /// Rate limits whose rows are locked.
-pub struct Allowances {
+pub struct LockedLimits {
     /// Until when each is used up, by name.
     spent: BTreeMap<String, Time>,
     now: Time,
 }
 
-impl Allowances {
+impl LockedLimits {
     /// Locks the rows of these limits, creating those that are missing. Every transaction locks them in the same order.
     pub async fn lock(tx: &Tx, names: &BTreeSet<RateLimit>, now: Time) -> Result<Self> {
         #[derive(FromQueryResult)]

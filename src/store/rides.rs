@@ -28,7 +28,7 @@ use crate::domain::{
     number::ProviderName,
     page::{Page, PageRequest},
     person::Role,
-    ride::{ContactFloor, NewRide, Ride, RideStatus},
+    ride::{InheritedContact, NewRide, Ride, RideStatus},
     text::ExternalId,
 };
 
@@ -60,8 +60,8 @@ impl TryFrom<Row> for Ride {
 
     fn try_from(Row { ride, proxy_number }: Row) -> Result<Self> {
         let offset = FixedOffset::east_opt(ride.utc_offset_s).ok_or_else(|| UnknownValue::of("utc_offset_s"))?;
-        let floor = match (ride.inherited_contact_until, ride.inherited_from_ride_id, ride.own_contact_until) {
-            (Some(until), Some(from), Some(own)) => Some(ContactFloor { until, from, own }),
+        let inherited = match (ride.inherited_contact_until, ride.inherited_from_ride_id, ride.own_contact_until) {
+            (Some(until), Some(from), Some(own)) => Some(InheritedContact { until, from, own }),
             _ => None,
         };
         Ok(Self {
@@ -78,7 +78,7 @@ impl TryFrom<Row> for Ride {
             ended_at: ride.ended_at,
             timeout_at: ride.timeout_at,
             contact_until: ride.contact_until,
-            floor,
+            inherited,
             closed_reason: ride.closed_reason,
             grace_s: ride.grace_s,
             max_duration_s: ride.max_duration_s,
@@ -143,7 +143,7 @@ pub async fn list(db: &impl Db, filter: &RideFilter, page: &PageRequest, now: Ti
 pub struct RideTimes {
     pub timeout_at: Time,
     pub contact_until: Time,
-    pub floor: Option<ContactFloor>,
+    pub inherited: Option<InheritedContact>,
 }
 
 /// Stores a new ride on this number.
@@ -174,18 +174,18 @@ pub async fn insert(
         version: Set(1),
         created_at: Set(now),
         updated_at: Set(now),
-        ..with_floor(times.floor)
+        ..with_inherited(times.inherited)
     };
     let inserted = model.insert(tx.conn()).await.on_unique(&uq::RIDES_EXTERNAL_ID, Conflict::ExternalIdTaken)?;
     reload(tx, inserted.id).await
 }
 
 /// The columns of inherited contact.
-fn with_floor(floor: Option<ContactFloor>) -> ActiveModel {
+fn with_inherited(inherited: Option<InheritedContact>) -> ActiveModel {
     ActiveModel {
-        inherited_contact_until: Set(floor.map(|floor| floor.until)),
-        inherited_from_ride_id: Set(floor.map(|floor| floor.from)),
-        own_contact_until: Set(floor.map(|floor| floor.own)),
+        inherited_contact_until: Set(inherited.map(|inherited| inherited.until)),
+        inherited_from_ride_id: Set(inherited.map(|inherited| inherited.from)),
+        own_contact_until: Set(inherited.map(|inherited| inherited.own)),
         ..Default::default()
     }
 }
@@ -209,7 +209,7 @@ pub async fn update(tx: &Tx, after: &Ride, now: Time) -> Result<Ride> {
         external_id: Set(after.external_id.clone()),
         version: Set(after.version + 1),
         updated_at: Set(now),
-        ..with_floor(after.floor)
+        ..with_inherited(after.inherited)
     };
     model.update(tx.conn()).await.on_unique(&uq::RIDES_EXTERNAL_ID, Conflict::ExternalIdTaken)?;
     Ok(Ride { version: after.version + 1, updated_at: now, ..after.clone() })
@@ -227,8 +227,8 @@ pub async fn delete(tx: &Tx, ride: &Ride, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Closes the contact window of a ride whose number a new ride of the same two phones took over. Contact continues under
-/// the new ride.
+/// Closes the contact window of a ride whose number a new ride of the same two phones took over. Contact continues
+/// under the new ride.
 pub async fn hand_over(tx: &Tx, id: RideId, now: Time) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::ContactUntil, Expr::value(now))
@@ -239,18 +239,19 @@ pub async fn hand_over(tx: &Tx, id: RideId, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Reopens the contact of a ride that was handed over, on this number and until `contact_until`. The row must be locked.
-pub async fn take_back(tx: &Tx, ride: &Ride, number_id: NumberId, contact_until: Time, now: Time) -> Result<Ride> {
+/// Reopens the contact of a ride that was handed over, on this number and until `contact_until`. The row must be
+/// locked.
+pub async fn reopen_contact(tx: &Tx, ride: &Ride, number_id: NumberId, contact_until: Time, now: Time) -> Result<Ride> {
     update(tx, &Ride { number_id, contact_until, ..ride.clone() }, now).await?;
     // The end of its contact must be announced again.
     execute(tx, "UPDATE rides SET closing_announced = FALSE WHERE id = $1", [ride.id.into()]).await?;
     reload(tx, ride.id).await
 }
 
-/// Takes the next `count` positions in the conversation with one party and returns the first. The row stays locked until
-/// the transaction ends, so positions become visible in order. `None` if contact is closed, or if the driver is no longer
-/// `driver`.
-pub async fn take_positions(
+/// Allocates the next `count` positions in the conversation with one party and returns the first. The row stays locked
+/// until the transaction ends, so positions become visible in order. `None` if contact is closed, or if the driver is
+/// no longer `driver`.
+pub async fn allocate_positions(
     tx: &Tx,
     id: RideId,
     driver: Option<PersonId>,
@@ -306,10 +307,14 @@ pub async fn move_to_number(
     id: RideId,
     number_id: NumberId,
     contact_until: Time,
-    floor: Option<ContactFloor>,
+    inherited: Option<InheritedContact>,
 ) -> Result<Ride> {
-    let model =
-        ActiveModel { id: Set(id), number_id: Set(number_id), contact_until: Set(contact_until), ..with_floor(floor) };
+    let model = ActiveModel {
+        id: Set(id),
+        number_id: Set(number_id),
+        contact_until: Set(contact_until),
+        ..with_inherited(inherited)
+    };
     model.update(tx.conn()).await?;
     reload(tx, id).await
 }

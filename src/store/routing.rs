@@ -1,4 +1,5 @@
-//! Looking up the route of a text or call: one round trip of index probes, whatever the size of the pool and of history.
+//! Looking up the route of a text or call: one round trip of index probes, whatever the size of the pool and of
+//! history.
 
 use sea_orm::FromQueryResult;
 

@@ -41,8 +41,8 @@ impl From<DbErr> for SchemaError {
 }
 
 impl Store {
-    /// Applies missing migrations. Replicas that start together wait for each other. The lock belongs to the transaction, so
-    /// it also works behind a pooler.
+    /// Applies missing migrations. Replicas that start together wait for each other. The lock belongs to the
+    /// transaction, so it also works behind a pooler.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -53,11 +53,11 @@ async fn ask(ctx: &Arc<Context>, outbound: &Arc<dyn Outbound>, running: &mut Joi
     if free == 0 {
         return Ok(());
     }
-    for (request, poll) in call_polling::take_due(ctx, free).await? {
+    for (request, poll) in call_polling::claim_due(ctx, free).await? {
         let (ctx, outbound) = (Arc::clone(ctx), Arc::clone(outbound));
         running.spawn(async move {
             let exchange = outbound.send(Receiver::Provider, request).await;
-            if let Err(cause) = call_polling::take_answer(&ctx, &poll, &exchange).await {
+            if let Err(cause) = call_polling::record_answer(&ctx, &poll, &exchange).await {
                 tracing::error!(%cause, "failed to record the result of a call");
             }
         });

@@ -28,7 +28,7 @@ use crate::{
     service::{
         Context,
         deliveries::{self, DeliveryResult, Item, Lane, Round},
-        presence,
+        heartbeat,
     },
 };
 
@@ -200,7 +200,7 @@ impl LaneSender {
     async fn deliver(&self, round: &Round, item: &Item) -> Result<DeliveryResult> {
         let (request, at) = deliveries::prepare(&self.ctx, round, item).await?;
         let post = self.outbound.send(Receiver::EventEndpoint, request);
-        match presence::while_held(&self.ctx, round.holder(), post).await {
+        match heartbeat::while_held(&self.ctx, round.holder(), post).await {
             Some(exchange) => Ok(DeliveryResult::new(at, &exchange)),
             None => Err(Error::Unavailable("the claim of an event endpoint was lost".into())),
         }

@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Assigns positions until shutdown is requested.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
-    let mut unplaced = ctx.store.events_pending.listen();
+    let mut unplaced = ctx.store.unplaced_events.listen();
     loop {
         let placed = events::place_events(&ctx).await.unwrap_or_else(|cause| {
             tracing::error!(%cause, "failed to assign log positions to events");

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::{error::Result, number::ProviderName, outbound::Receiver},
     outbound::Outbound,
-    service::{Context, health, outbox, presence},
+    service::{Context, health, heartbeat, outbox},
     store::outbox::{Claim, ClaimResult},
 };
 
@@ -146,7 +146,7 @@ impl ProviderQueue {
         if health::is_stopping(ctx) || !outbox::may_send(ctx, claim) {
             return outbox::give_back(ctx, provider, claim).await;
         }
-        let exchange = presence::while_held(ctx, claim.holder, outbound.send(Receiver::Provider, request)).await;
+        let exchange = heartbeat::while_held(ctx, claim.holder, outbound.send(Receiver::Provider, request)).await;
         // Only this process knows what the provider answered. While the claim holds, it keeps trying to record that.
         let deadline = time::Instant::now() + RECORD_WITHIN;
         let mut pauses = RECORD_RETRY_PAUSES.into_iter();

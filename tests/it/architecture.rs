@@ -1,8 +1,8 @@
 //! Which module imports which: the drawing in `tests/arrows.txt` and the rules that it must keep.
 //!
-//! A file is a module. Its arrows are read from its `use` items and paths; where a parent re-exports a name of its child,
-//! the arrow leads to the child. `mod` items and re-exports of children are no arrows, and code under `#[cfg(test)]` has
-//! none.
+//! A file is a module. Its arrows are read from its `use` items and paths; where a parent re-exports a name of its
+//! child, the arrow leads to the child. `mod` items and re-exports of children are no arrows, and code under
+//! `#[cfg(test)]` has none.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,9 +1,9 @@
 //! Everything breaks at once, again and again, and nothing that was acknowledged is lost.
 //!
-//! Replicas are real processes that are killed, PostgreSQL is stopped in the middle of its work, and the provider fails in
-//! every way ([`provider`]); meanwhile people write and call, and rides are created ([`load`]). In the end all is quiet, and
-//! [`judge`] compares what was acknowledged with what the provider took, [`hearing`] with what the platform was told.
-//! `scripts/chaos-test` runs the long form; see `docs/chaos-test.md`.
+//! Replicas are real processes that are killed, PostgreSQL is stopped in the middle of its work, and the provider fails
+//! in every way ([`provider`]); meanwhile people write and call, and rides are created ([`load`]). In the end all is
+//! quiet, and [`judge`] compares what was acknowledged with what the provider took, [`hearing`] with what the platform
+//! was told. `scripts/chaos-test` runs the long form; see `docs/chaos-test.md`.
 
 mod hearing;
 mod judge;
@@ -139,7 +139,8 @@ async fn play(db: &TestDatabase, count: usize, mut server: Option<Server>, blows
     verdict.expect_nothing_wrong();
 }
 
-/// Breaks one thing after the other; answers when the database was away, and the longest time until all was ready again.
+/// Breaks one thing after the other; answers when the database was away, and the longest time until all was ready
+/// again.
 async fn strike(
     replicas: &[Replica],
     mut server: Option<&mut Server>,

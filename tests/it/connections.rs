@@ -1,5 +1,5 @@
-//! Connections that never finish, and responses that nobody reads, against the real process with its real deadlines. The
-//! figures that the tests print (`--nocapture`) are in `docs/connections.md`.
+//! Connections that never finish, and responses that nobody reads, against the real process with its real deadlines.
+//! The figures that the tests print (`--nocapture`) are in `docs/connections.md`.
 
 use std::{
     io::{ErrorKind, Read as _},

@@ -169,7 +169,7 @@ on_both_databases! {
             let (one, two) = tokio::join!(stage.app.webhook(&webhook, &proof), other.webhook(&webhook, &proof));
             assert_eq!((one.status, two.status), (200, 200));
         }
-        while stage.app.owed().await > 0 {
+        while stage.app.pending_parts().await > 0 {
             tokio::join!(stage.app.send_due(), second.send_due());
         }
         let expected: Vec<_> = (0..20).map(|at| format!("text {at}")).collect();

@@ -1,4 +1,5 @@
-//! Events are delivered to the platform's endpoints: signed, in order, again after a failure, and only where they may go.
+//! Events are delivered to the platform's endpoints: signed, in order, again after a failure, and only where they may
+//! go.
 //!
 //! What happens is put into the log as a row, without its cause: who emits which event is tested elsewhere.
 

@@ -1,4 +1,5 @@
-//! A flood of wrong secrets against the real binary: what it costs in memory, and whether the right client still gets in.
+//! A flood of wrong secrets against the real binary: what it costs in memory, and whether the right client still gets
+//! in.
 
 use std::{
     sync::{

@@ -367,8 +367,8 @@ impl TestApp {
         self.running.leave_down_providers().await
     }
 
-    pub async fn owed(&self) -> u64 {
-        self.running.owed().await
+    pub async fn pending_parts(&self) -> u64 {
+        self.running.pending_parts().await
     }
 
     /// Gives all events their places in the log.
@@ -384,10 +384,10 @@ impl TestApp {
         self.post("/v1/rides", &body).await
     }
 
-    /// Fails if something is still owed: a test says what happens to every text. Reads all events, each of which is thereby
-    /// checked against the document.
+    /// Fails if something is still owed: a test says what happens to every text. Reads all events, each of which is
+    /// thereby checked against the document.
     pub async fn finish(self) {
-        assert_eq!(self.running.owed().await, 0, "texts are still owed");
+        assert_eq!(self.running.pending_parts().await, 0, "texts are still owed");
         self.place_events().await;
         let mut api = self.api.clone();
         if api.get("/v1/events?limit=1").await.status == 401 {

@@ -1,6 +1,7 @@
-//! The platform is asked before a text is relayed or a call connected, and its answer counts; so does what is set for when it
-//! gives none.
+//! The platform is asked before a text is relayed or a call connected, and its answer counts; so does what is set for
+//! when it gives none.
 
+mod deadline;
 mod order;
 
 use std::{

@@ -28,7 +28,7 @@ INSERT INTO messages (id, ride_id, kind, to_role, status, provider, number_id, p
     VALUES (1, 1, 'notice', 'customer', 'queued', 'simulator', 1, 2, FALSE, '2026-01-01 00:00:00+00:00');
 INSERT INTO outbox (id, message_id, ride_id, to_role, seq, part, body_start, body_end, state, attempts, in_flight, in_doubt,
                     due_at, expires_at, reference, provider, number_id)
-    VALUES (9, 1, 1, 'customer', 2, 1, 0, 2, 'owed', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00',
+    VALUES (9, 1, 1, 'customer', 2, 1, 0, 2, 'pending', 3, TRUE, FALSE, '2026-01-01 00:00:00+00:00',
             '2026-01-01 01:00:00+00:00', 'mk_2', 'simulator', 1)";
 
 /// What the migrator of a development version left behind.
@@ -112,7 +112,7 @@ on_both_databases! {
         let part = |conversation: &str, reference: &str| format!(
             "INSERT INTO outbox (message_id, ride_id, to_role, seq, part, body_start, body_end, state, attempts, in_flight, in_doubt,
                                  due_at, expires_at, reference, provider, number_id)
-             VALUES (1, {conversation}, 0, 0, 2, 'owed', 0, FALSE, FALSE, '2026-01-01 00:00:00+00:00',
+             VALUES (1, {conversation}, 0, 0, 2, 'pending', 0, FALSE, FALSE, '2026-01-01 00:00:00+00:00',
                      '2026-01-01 01:00:00+00:00', '{reference}', 'simulator', 1)");
         execute(&open, &part("NULL, NULL, 0", "mk_3")).await.expect("a text without a ride");
         for (conversation, reference) in [

@@ -91,7 +91,7 @@ async fn parallel_work_of_two_replicas_is_true_to_every_rule() {
     report(&log.counts);
     assert!(wrong.is_empty(), "{} wrong, such as:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
     check_that_much_happened(&log.counts, goal);
-    while app.owed().await > 0 {
+    while app.pending_parts().await > 0 {
         app.send_due().await;
         app.clock.advance(Duration::minutes(1));
     }

@@ -1,9 +1,9 @@
-//! Endpoints that are slow or dead do not slow down relays: what a text takes from its webhook to the provider is the same
-//! with a hundred of them as with none.
+//! Endpoints that are slow or dead do not slow down relays: what a text takes from its webhook to the provider is the
+//! same with a hundred of them as with none.
 //!
-//! Both are measured in turns, in one process on one database, with all its workers at work, so that what else the machine
-//! does falls on both. What endpoints cause falls only on the rounds with them: before a round without, all that is under
-//! way is brought to its end. `scripts/test` runs this alone, as everything that measures wants to be.
+//! Both are measured in turns, in one process on one database, with all its workers at work, so that what else the
+//! machine does falls on both. What endpoints cause falls only on the rounds with them: before a round without, all
+//! that is under way is brought to its end. `scripts/test` runs this alone, as everything that measures wants to be.
 
 use std::{
     net::SocketAddr,

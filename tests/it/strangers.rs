@@ -168,7 +168,7 @@ on_both_databases! {
             api.simulate_text(STRANGER, NUMBER, "Hello?")
         });
         futures_util::future::join_all(sends).await;
-        assert_eq!(app.owed().await, 1);
+        assert_eq!(app.pending_parts().await, 1);
         assert_eq!(app.send_due().await, 1);
         running.stop().await;
         app.finish().await;
@@ -182,7 +182,7 @@ on_both_databases! {
         stage.api.script([Behaviour::Answer(503, vec![], "")]);
         stage.text("t1", STRANGER, "Hello?", &[]).await;
         assert_eq!(stage.app.send_due().await, 1);
-        assert_eq!(stage.app.owed().await, 1, "the provider was busy");
+        assert_eq!(stage.app.pending_parts().await, 1, "the provider was busy");
         assert_eq!(count(&stage.app, SEALED_PHONES).await, 1);
         stage.app.clock.advance(Duration::minutes(5));
         assert_eq!(stage.app.send_due().await, 1);

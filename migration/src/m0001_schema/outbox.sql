@@ -11,7 +11,7 @@ CREATE TABLE outbox (
     body_start INTEGER NOT NULL,
     body_end INTEGER NOT NULL,
     state TEXT NOT NULL
-        CHECK (state IN ('owed', 'sent', 'delivered', 'undelivered', 'failed', 'expired')),
+        CHECK (state IN ('pending', 'sent', 'delivered', 'undelivered', 'failed', 'expired')),
     attempts INTEGER NOT NULL, -- also the guard of a claim
     probes INTEGER NOT NULL DEFAULT 0, -- attempts among these that only tested whether the provider works
     claimed_by BIGINT, -- the process that is sending it
@@ -33,12 +33,12 @@ CREATE UNIQUE INDEX outbox_reference ON outbox (reference);
 -- All parts of a text: store::outbox::derive, ::settle, ::expire and ::renew.
 CREATE INDEX outbox_message ON outbox (message_id);
 -- store::outbox::claim: due parts of one provider, earliest first. store::outbox::release.
-CREATE INDEX outbox_due ON outbox (provider, due_at) WHERE state = 'owed';
+CREATE INDEX outbox_due ON outbox (provider, due_at) WHERE state = 'pending';
 -- Pending parts of a conversation, in order: store::outbox::claim (none may be claimed before the earliest),
 -- ::inherit, ::bequeath, ::reroute and ::cut_off; store::arrivals::next_release.
-CREATE INDEX outbox_conversation_owed ON outbox (ride_id, to_role, seq) WHERE state = 'owed';
+CREATE INDEX outbox_conversation_pending ON outbox (ride_id, to_role, seq) WHERE state = 'pending';
 -- store::outbox::overdue: pending parts that have expired.
-CREATE INDEX outbox_expires_at ON outbox (expires_at) WHERE state = 'owed';
+CREATE INDEX outbox_expires_at ON outbox (expires_at) WHERE state = 'pending';
 -- store::processes::release, ::release_lost and ::any_left: claims of one process.
 CREATE INDEX outbox_claimed_by ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;
 

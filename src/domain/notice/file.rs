@@ -66,14 +66,14 @@ impl Draft {
         let (mut draft, mut mistakes) = (Self::default(), Vec::new());
         for (key, item) in document.as_table() {
             draft.given.push(key.to_owned());
-            if let Err(wrong) = draft.take(key, item) {
+            if let Err(wrong) = draft.set(key, item) {
                 mistakes.push(format!("{key}: {wrong}"));
             }
         }
         (draft, mistakes)
     }
 
-    fn take(&mut self, key: &str, item: &Item) -> Result<(), String> {
+    fn set(&mut self, key: &str, item: &Item) -> Result<(), String> {
         let in_words = |wrong: InvalidTemplate| wrong.to_string();
         if let Some(phrase) = Phrase::parse(key) {
             let template = Template::parse(text(item)?, &phrase.variables()).map_err(in_words)?;

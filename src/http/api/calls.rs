@@ -35,8 +35,8 @@ view! {
         /// Where it stands.
         status: CallStatus,
         /// Why, where it did not go to the other party: `unknown_caller`, `hidden_caller`, `contact_closed`,
-        /// `number_not_ours`, `number_suspended`, `pool_number`, `blocked` or `intercept_unclear`. With any other status
-        /// than `rejected`, it went to the support number.
+        /// `number_not_ours`, `number_suspended`, `pool_number`, `blocked` or `intercept_unclear`. With any other
+        /// status than `rejected`, it went to the support number.
         reason: Option<String>,
         /// When it reached us.
         started_at: Timestamp,

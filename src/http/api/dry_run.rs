@@ -16,8 +16,8 @@ use crate::{
 view! {
     /// What would come of a ride: its number, or the limit that leaves none; and the rest of the pool.
     DryRunView as "RideDryRun" {
-        /// Id of the number that it would get; null if there is none. Among several that are equally good chance decides,
-        /// so the ride itself may get another one.
+        /// Id of the number that it would get; null if there is none. Among several that are equally good chance
+        /// decides, so the ride itself may get another one.
         number_id: Nullable<NumberId>,
         /// That number, as both people would see it.
         proxy_number: Nullable<ShownPhone>,

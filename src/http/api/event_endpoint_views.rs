@@ -33,8 +33,8 @@ view! {
         types: Nullable<Vec<EventType>>,
         /// Whether `message.*` events bring the text along.
         include_text: bool,
-        /// Whether the text is left out although `include_text` is true, because the client of the endpoint is revoked or
-        /// has lost the scope `messages:read`, or because it belongs to no client.
+        /// Whether the text is left out although `include_text` is true, because the client of the endpoint is revoked
+        /// or has lost the scope `messages:read`, or because it belongs to no client.
         text_withheld: bool,
         /// Whether it gets events.
         status: EndpointStatus,

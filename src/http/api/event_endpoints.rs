@@ -144,9 +144,9 @@ impl EventEndpointsApi {
 
     /// Create an event endpoint
     ///
-    /// Events that happen from now on are posted to it, signed as Standard Webhooks describes. The answer shows the secret,
-    /// this once. The endpoint belongs to your client, whose stored scopes count whenever a text is posted: once it lacks
-    /// `messages:read` or is revoked, events go on without text.
+    /// Events that happen from now on are posted to it, signed as Standard Webhooks describes. The answer shows the
+    /// secret, this once. The endpoint belongs to your client, whose stored scopes count whenever a text is posted:
+    /// once it lacks `messages:read` or is revoked, events go on without text.
     #[oai(path = "/v1/event-endpoints", method = "post", operation_id = "create_event_endpoint")]
     async fn create(
         &self,
@@ -189,8 +189,8 @@ impl EventEndpointsApi {
 
     /// Change an event endpoint
     ///
-    /// Absent fields stay as they are. An endpoint that is enabled again, or given another address, is tried at once and
-    /// goes on from where it was: it misses nothing that the log still has.
+    /// Absent fields stay as they are. An endpoint that is enabled again, or given another address, is tried at once
+    /// and goes on from where it was: it misses nothing that the log still has.
     ///
     /// An endpoint of another client needs the scope `events:admin` too. One with `include_text` needs `messages:read`
     /// for another `url`, other `types` or `enabled`.
@@ -224,7 +224,8 @@ impl EventEndpointsApi {
 
     /// Delete an event endpoint
     ///
-    /// With it goes what was still to be delivered to it. An endpoint of another client needs the scope `events:admin` too.
+    /// With it goes what was still to be delivered to it. An endpoint of another client needs the scope `events:admin`
+    /// too.
     #[oai(path = "/v1/event-endpoints/:id", method = "delete", operation_id = "delete_event_endpoint")]
     async fn delete(
         &self,
@@ -242,8 +243,8 @@ impl EventEndpointsApi {
     /// Test an event endpoint
     ///
     /// Posts a signed `endpoint.ping` at once, and tells what came of it. It is in no log, is not tried again, and says
-    /// nothing about the endpoint's health; a disabled one can be tested too. An endpoint of another client needs the scope
-    /// `events:admin` too.
+    /// nothing about the endpoint's health; a disabled one can be tested too. An endpoint of another client needs the
+    /// scope `events:admin` too.
     #[oai(path = "/v1/event-endpoints/:id/ping", method = "post", operation_id = "ping_event_endpoint")]
     async fn ping(
         &self,
@@ -260,8 +261,8 @@ impl EventEndpointsApi {
 
     /// Rotate an event endpoint's secret
     ///
-    /// The answer shows the new secret, this once. For 24 hours the former one signs too, so that there is time to exchange
-    /// it; the one before that ends at once. An endpoint of another client needs the scope `events:admin` too.
+    /// The answer shows the new secret, this once. For 24 hours the former one signs too, so that there is time to
+    /// exchange it; the one before that ends at once. An endpoint of another client needs the scope `events:admin` too.
     #[oai(
         path = "/v1/event-endpoints/:id/rotate-secret",
         method = "post",
@@ -285,8 +286,9 @@ impl EventEndpointsApi {
 
     /// Adopt an event endpoint
     ///
-    /// The endpoint belongs to your client from now on, and the rights of your client decide whether it gets texts. With a
-    /// token that lacks `messages:read`, `include_text` is switched off. Secret, address and position in the log stay.
+    /// The endpoint belongs to your client from now on, and the rights of your client decide whether it gets texts.
+    /// With a token that lacks `messages:read`, `include_text` is switched off. Secret, address and position in the log
+    /// stay.
     #[oai(path = "/v1/event-endpoints/:id/adopt", method = "post", operation_id = "adopt_event_endpoint")]
     async fn adopt(
         &self,

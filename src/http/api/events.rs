@@ -85,8 +85,8 @@ pub(in crate::http) struct EventsApi {
 impl EventsApi {
     /// List events
     ///
-    /// A page of the log of events, in its order. `next` is null where the log ends for now: keep the `cursor` of the last
-    /// event you read, and pass it as `after` whenever you read on. Nothing is ever put before it.
+    /// A page of the log of events, in its order. `next` is null where the log ends for now: keep the `cursor` of the
+    /// last event you read, and pass it as `after` whenever you read on. Nothing is ever put before it.
     #[oai(path = "/v1/events", method = "get", operation_id = "list_events")]
     async fn events(
         &self,

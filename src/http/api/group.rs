@@ -15,7 +15,8 @@ pub(in crate::http) enum Group {
     Rides,
     /// Texts and calls.
     Activity,
-    /// What happens, told to your backend: a log that can be read again from any place, and endpoints that it is posted to.
+    /// What happens, told to your backend: a log that can be read again from any place, and endpoints that it is posted
+    /// to.
     Events,
     /// The programs that may use this API.
     Clients,

@@ -48,10 +48,10 @@ view! {
         media_dropped: bool,
         /// Where it stands.
         status: MessageStatus,
-        /// Why it ended badly, or, while it waits, why its last send failed; the provider's own code stands behind a colon.
-        /// `provider_refused_us`: the provider refused your credentials or your account with it. Of a rejected text
-        /// `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`, `pool_number`,
-        /// `keyword`, `blocked` or `intercept_unclear`.
+        /// Why it ended badly, or, while it waits, why its last send failed; the provider's own code stands behind a
+        /// colon. `provider_refused_us`: the provider refused your credentials or your account with it. Of a rejected
+        /// text `unknown_caller`, `hidden_caller`, `contact_closed`, `number_not_ours`, `number_suspended`,
+        /// `pool_number`, `keyword`, `blocked` or `intercept_unclear`.
         reason: Option<String>,
         /// HTTP status with which the provider answered the send that `reason` is about; absent if there was no answer.
         provider_status: Option<u16>,
@@ -147,9 +147,9 @@ impl MessagesApi {
 
     /// Retry a message
     ///
-    /// Owes what was lost of a text again, behind what else is owed to its recipient: one that `failed`, `expired` or came
-    /// back `undelivered`. Parts that got through are not sent again. 409 once contact is closed, or if the driver to or by
-    /// whom it was is not on the ride any more.
+    /// Owes what was lost of a text again, behind what else is owed to its recipient: one that `failed`, `expired` or
+    /// came back `undelivered`. Parts that got through are not sent again. 409 once contact is closed, or if the driver
+    /// to or by whom it was is not on the ride any more.
     #[oai(path = "/v1/messages/:id/retry", method = "post", operation_id = "retry_message")]
     async fn retry(
         &self,

@@ -165,9 +165,9 @@ impl NumbersApi {
 
     /// Add a number
     ///
-    /// Adds a proxy number to the pool, or revives one that was deleted: its cool-downs go on. A number that is the phone of
-    /// a person is refused; without the scope `phone_numbers:reveal`, a client learns that of 10 numbers an hour (then 429
-    /// `rate_limited`).
+    /// Adds a proxy number to the pool, or revives one that was deleted: its cool-downs go on. A number that is the
+    /// phone of a person is refused; without the scope `phone_numbers:reveal`, a client learns that of 10 numbers an
+    /// hour (then 429 `rate_limited`).
     #[oai(path = "/v1/numbers", method = "post", operation_id = "create_number")]
     async fn create(
         &self,
@@ -192,8 +192,8 @@ impl NumbersApi {
     /// Add many numbers
     ///
     /// Adds up to 500 proxy numbers to the pool, all of them or none. What is wrong is named by place, such as
-    /// `/numbers/3/phone_number`. If one of more than 10 numbers is the phone of a person, the answer is 403 without the
-    /// scope `phone_numbers:reveal`, so that nobody can look phones up this way.
+    /// `/numbers/3/phone_number`. If one of more than 10 numbers is the phone of a person, the answer is 403 without
+    /// the scope `phone_numbers:reveal`, so that nobody can look phones up this way.
     #[oai(path = "/v1/numbers/batch", method = "post", operation_id = "create_numbers")]
     async fn create_many(
         &self,

@@ -80,8 +80,8 @@ enum TokenAnswer {
     #[oai(status = 401)]
     Denied(Json<OAuthError>, #[oai(header = "WWW-Authenticate")] String, #[oai(header = "Cache-Control")] String),
     /// The same (`invalid_client`), after more than 10 wrong secrets in a minute for this client id or from this
-    /// address (for IPv6, its /64). Wait for `Retry-After` seconds, and check the secret. The right secret always gets a
-    /// token, even now.
+    /// address (for IPv6, its /64). Wait for `Retry-After` seconds, and check the secret. The right secret always gets
+    /// a token, even now.
     #[oai(status = 429)]
     TooMany(Json<OAuthError>, #[oai(header = "Retry-After")] i64, #[oai(header = "Cache-Control")] String),
 }

@@ -66,9 +66,9 @@ request_body! {
     NewPersonBody {
         /// Name, as the other party reads it.
         name: Name,
-        /// Real phone number in international form. Several people may share one. Separators, invisible characters and the
-        /// digits of other scripts are accepted, and so is the 1 that Mexican mobile numbers had; the answer shows the number
-        /// as it is kept.
+        /// Real phone number in international form. Several people may share one. Separators, invisible characters and
+        /// the digits of other scripts are accepted, and so is the 1 that Mexican mobile numbers had; the answer shows
+        /// the number as it is kept.
         phone_number: PhoneNumber,
         /// Language in which the person is written and spoken to (ISO 639-1), with a region or without: `nl`, `pt-BR`.
         language: Option<Language>,
@@ -83,8 +83,8 @@ request_body! {
     PersonPatchBody {
         /// Another name.
         name: PatchField<Name>,
-        /// A new phone number. Their open rides move to it; 409 `phone_barred` if it cannot be used on one of their numbers.
-        /// Limited without the scope `phone_numbers:reveal`.
+        /// A new phone number. Their open rides move to it; 409 `phone_barred` if it cannot be used on one of their
+        /// numbers. Limited without the scope `phone_numbers:reveal`.
         phone_number: PatchField<PhoneNumber>,
         /// Another language, or null for none.
         language: NullablePatchField<Language>,

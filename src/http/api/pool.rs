@@ -33,8 +33,8 @@ view! {
         /// No fewer numbers would have done for today (UTC): the most different people that one phone has had contact
         /// with today and still holds a number for.
         needed_today: i64,
-        /// Usable numbers that are free for a new pair, at least, where both phones hold as many as the median one of all
-        /// phones that hold any: `usable` - 2 × median.
+        /// Usable numbers that are free for a new pair, at least, where both phones hold as many as the median one of
+        /// all phones that hold any: `usable` - 2 × median.
         free_at_median: i64,
         /// The same where one of the two phones holds most of all: `usable` - most - median.
         free_for_busiest: i64,
@@ -118,8 +118,8 @@ pub(in crate::http) struct PoolApi {
 impl PoolApi {
     /// Count the pool
     ///
-    /// How many numbers there are, how many are in use, and how far they reach, by provider and country. It reads the whole
-    /// pool and all that is held: ask every few minutes, not for every ride.
+    /// How many numbers there are, how many are in use, and how far they reach, by provider and country. It reads the
+    /// whole pool and all that is held: ask every few minutes, not for every ride.
     #[oai(path = "/v1/pool", method = "get", operation_id = "get_pool")]
     async fn pool(
         &self,

@@ -49,7 +49,8 @@ view! {
         capabilities: Vec<Capability>,
         /// Longest text of one send, in units of `text_unit`. Longer ones are split, between words where possible.
         text_limit: u64,
-        /// What the provider counts: UTF-16 code units, of which most emoji take two or more, or characters (code points).
+        /// What the provider counts: UTF-16 code units, of which most emoji take two or more, or characters (code
+        /// points).
         text_unit: TextUnit,
         /// Pictures in one send; 0 if pictures cannot be passed on.
         media_limit: u64,
@@ -59,11 +60,11 @@ view! {
         texts_per_minute: u32,
         /// Texts that all its numbers together may send in a second; null if only its numbers limit it.
         texts_per_second: Option<u32>,
-        /// Whether its circuit breaker lets texts through: `closed` does; `open` lets them wait, because several sends in a
-        /// row failed or the provider refused your credentials; `half_open` lets one try whether it works again.
+        /// Whether its circuit breaker lets texts through: `closed` does; `open` lets them wait, because several sends
+        /// in a row failed or the provider refused your credentials; `half_open` lets one try whether it works again.
         breaker: BreakerState,
-        /// Why the breaker is not closed: several sends in a row failed (`provider_unavailable`), or the provider refused your
-        /// credentials or your account with it (`provider_refused_us`); null if it is closed.
+        /// Why the breaker is not closed: several sends in a row failed (`provider_unavailable`), or the provider
+        /// refused your credentials or your account with it (`provider_refused_us`); null if it is closed.
         breaker_reason: Option<BreakerReason>,
         /// Since when it has been down; null if it is not.
         down_since: Option<Time>,

@@ -241,7 +241,8 @@ impl RidesApi {
         contact_open: Query<Option<Checked<bool>>>,
         /// Only the one with this id of yours.
         external_id: Query<Option<Checked<ExternalId>>>,
-        /// Only those whose contact was closed because their number was suspended and no other was free, or only others.
+        /// Only those whose contact was closed because their number was suspended and no other was free, or only
+        /// others.
         stranded: Query<Option<Checked<bool>>>,
         mut parameters: Parameters,
         /// At most so many items.
@@ -268,18 +269,18 @@ impl RidesApi {
 
     /// Create a ride
     ///
-    /// Picks a proxy number that neither phone holds, of the customer's country rather than of the driver's, and of that
-    /// rather than of any other, and tells both people. From now on every text and call of one
-    /// to that number reaches the other. Where the pool has no number for this pair, the answer is 409
-    /// `number_pool_depleted` with the `limit` that was hit first, and nothing is stored.
+    /// Picks a proxy number that neither phone holds, of the customer's country rather than of the driver's, and of
+    /// that rather than of any other, and tells both people. From now on every text and call of one to that number
+    /// reaches the other. Where the pool has no number for this pair, the answer is 409 `number_pool_depleted` with the
+    /// `limit` that was hit first, and nothing is stored.
     ///
-    /// With `dry_run=true` nothing is stored at all, whatever comes out: the request is checked like any other, and a ride
-    /// that could be created is answered with 200 and the number that it would get.
+    /// With `dry_run=true` nothing is stored at all, whatever comes out: the request is checked like any other, and a
+    /// ride that could be created is answered with 200 and the number that it would get.
     ///
-    /// Without the scope `phone_numbers:reveal`, a client makes at most 10 dry runs a minute, and has at most 10 different
-    /// phone numbers an hour compared with that of each person, in dry runs, rides and changes of people together. A person
-    /// named by id is compared with the other party's number, one named inline with the number in the request. Beyond
-    /// that the answer is 429 `rate_limited`, whether or not the numbers are equal.
+    /// Without the scope `phone_numbers:reveal`, a client makes at most 10 dry runs a minute, and has at most 10
+    /// different phone numbers an hour compared with that of each person, in dry runs, rides and changes of people
+    /// together. A person named by id is compared with the other party's number, one named inline with the number in
+    /// the request. Beyond that the answer is 429 `rate_limited`, whether or not the numbers are equal.
     #[oai(path = "/v1/rides", method = "post", operation_id = "create_ride")]
     async fn create(
         &self,
@@ -359,11 +360,12 @@ impl RidesApi {
     ///
     /// Another driver gets the confirmation, and the customer is told; the one before is cut off at once, together with
     /// texts that are still owed to or by them. The customer keeps the number, unless the next driver cannot have it:
-    /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`). Without the
-    /// scope `phone_numbers:reveal` this is limited as new rides are (429 `rate_limited`).
+    /// then the ride goes over another, or, where none is free, nothing is changed (409 `number_pool_depleted`).
+    /// Without the scope `phone_numbers:reveal` this is limited as new rides are (429 `rate_limited`).
     ///
-    /// If customer and driver still had contact from a ride before this one, the two keep that contact and the number, and
-    /// this ride goes over another number. If no other number is free, this ride keeps the number and that contact ends.
+    /// If customer and driver still had contact from a ride before this one, the two keep that contact and the number,
+    /// and this ride goes over another number. If no other number is free, this ride keeps the number and that contact
+    /// ends.
     #[oai(path = "/v1/rides/:id", method = "patch", operation_id = "edit_ride")]
     async fn edit(
         &self,
@@ -397,8 +399,8 @@ impl RidesApi {
     /// Set the end of contact
     ///
     /// Extends or shortens the contact window of a ride while it is open, at most to the longest grace after its end;
-    /// 409 `contact_closed` once it is closed. A time that is not in the future closes it at once. What happens to the ride
-    /// afterwards can shorten it, never lengthen it, unless the ride gets another time.
+    /// 409 `contact_closed` once it is closed. A time that is not in the future closes it at once. What happens to the
+    /// ride afterwards can shorten it, never lengthen it, unless the ride gets another time.
     #[oai(path = "/v1/rides/:id/contact", method = "post", operation_id = "set_contact")]
     async fn set_contact(
         &self,
@@ -441,8 +443,8 @@ impl RidesApi {
 
     /// Get a ride's timeline
     ///
-    /// Every text, call and event of the ride, in order. Texts show their words only with the scope `messages:read`, and
-    /// calls are left out without `calls:read`.
+    /// Every text, call and event of the ride, in order. Texts show their words only with the scope `messages:read`,
+    /// and calls are left out without `calls:read`.
     #[oai(path = "/v1/rides/:id/timeline", method = "get", operation_id = "get_timeline")]
     async fn timeline(
         &self,

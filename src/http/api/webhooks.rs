@@ -64,7 +64,7 @@ pub(in crate::http) struct WebhooksApi {
 }
 
 impl WebhooksApi {
-    async fn take(&self, provider: &str, webhook: WebhookKind, request: &Request, body: Body) -> Answer<Dialect> {
+    async fn receive(&self, provider: &str, webhook: WebhookKind, request: &Request, body: Body) -> Answer<Dialect> {
         let body = body.into_bytes().await.map_err(|_| Problem::of(Code::MalformedBody))?;
         // The host, and a path before ours, are ours to know, never the request's to say.
         let path = RequestTarget::of(request);
@@ -104,7 +104,7 @@ macro_rules! webhooks {
                     request: &Request,
                     body: Body,
                 ) -> Answer<Dialect> {
-                    self.take(&provider.0, WebhookKind::$webhook, request, body).await
+                    self.receive(&provider.0, WebhookKind::$webhook, request, body).await
                 }
 
                 #[doc = $summary]
@@ -118,7 +118,7 @@ macro_rules! webhooks {
                     request: &Request,
                     body: Body,
                 ) -> Answer<Dialect> {
-                    self.take(&provider.0, WebhookKind::$webhook, request, body).await
+                    self.receive(&provider.0, WebhookKind::$webhook, request, body).await
                 }
             )+
         }

@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{framing::Framing, limits::Limits};
 
-/// A reader who is merely slow stalls a response now and then for about a round trip. It makes room only after this time,
-/// or when nothing else can.
+/// A reader who is merely slow stalls a response now and then for about a round trip. It makes room only after this
+/// time, or when nothing else can.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// One connection, as its socket, its requests and the accept loop see it.
@@ -49,7 +49,8 @@ enum Phase {
     Body,
     /// A request is being worked on, with one of the permits for that unless it can be spared.
     Work { _permit: Option<OwnedSemaphorePermit> },
-    /// A response is being written. `buffered`: hyper has taken all of it. `stalled`: since when the client does not read.
+    /// A response is being written. `buffered`: hyper has taken all of it. `stalled`: since when the client does not
+    /// read.
     Response { buffered: bool, stalled: Option<Instant> },
     /// Chosen to make room.
     Closed,
@@ -93,8 +94,8 @@ impl Connection {
         state.enter(Phase::Body);
     }
 
-    /// The body has arrived too, and the request can be worked on. `false`: as many as can be at a time are already, and
-    /// this one has to be refused. `is_spare`: it is worked on all the same.
+    /// The body has arrived too, and the request can be worked on. `false`: as many as can be at a time are already,
+    /// and this one has to be refused. `is_spare`: it is worked on all the same.
     fn work(&self, is_spare: bool) -> bool {
         let permit = match Arc::clone(&self.requests).try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -155,8 +156,8 @@ impl Connection {
         }
     }
 
-    /// Waits until a deadline has passed. To be polled after everything else on the connection, since what that does moves
-    /// the deadline.
+    /// Waits until a deadline has passed. To be polled after everything else on the connection, since what that does
+    /// moves the deadline.
     pub(super) async fn expired(&self) {
         let mut alarm = Box::pin(sleep_until(Instant::now() + self.limits.head));
         std::future::poll_fn(|cx| {
@@ -202,9 +203,9 @@ impl State {
 
 /// The request that a connection has under way, for the guard, which reads its body.
 #[derive(Clone)]
-pub(in crate::http) struct Exchange(Arc<Connection>);
+pub(in crate::http) struct ActiveRequest(Arc<Connection>);
 
-impl Exchange {
+impl ActiveRequest {
     pub(super) fn of(connection: &Arc<Connection>) -> Self {
         Self(Arc::clone(connection))
     }

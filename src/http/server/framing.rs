@@ -1,7 +1,7 @@
 //! Where one request ends and the next begins in the bytes that a client sends.
 //!
-//! hyper parses requests; this only watches. It never gives hyper more than one head at once, so that the bytes behind it,
-//! which hyper would keep to itself, are known to be the beginning of another request. A mistake here would move a
+//! hyper parses requests; this only watches. It never gives hyper more than one head at once, so that the bytes behind
+//! it, which hyper would keep to itself, are known to be the beginning of another request. A mistake here would move a
 //! deadline, never change what a request says.
 
 /// What the next byte belongs to.

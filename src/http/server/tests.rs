@@ -46,8 +46,8 @@ impl Server {
             async move {
                 let _ = request.take_body().into_bytes().await;
                 let path = request.uri().path().to_owned();
-                let exchange = request.data::<Exchange>().expect("an exchange");
-                if !exchange.begin_work(path == "/health") {
+                let active = request.data::<ActiveRequest>().expect("an active request");
+                if !active.begin_work(path == "/health") {
                     return StatusCode::SERVICE_UNAVAILABLE.into();
                 }
                 if path == "/work" {

@@ -1,7 +1,7 @@
 //! Events in the document: a webhook and a schema for each type, all from one table.
 //!
-//! The schemas are closed and every word in them is from a list or of a fixed form, so that what fits them can hold neither
-//! a phone nor a text. The test suite checks every event that it causes against them.
+//! The schemas are closed and every word in them is from a list or of a fixed form, so that what fits them can hold
+//! neither a phone nor a text. The test suite checks every event that it causes against them.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
-//! The table of scopes in the document. Which operations a scope opens is read from the document itself; what they show is
-//! said here, for every scope, and tested with a token for each.
+//! The table of scopes in the document. Which operations a scope opens is read from the document itself; what they show
+//! is said here, for every scope, and tested with a token for each.
 
 use std::fmt::Write as _;
 

@@ -27,13 +27,13 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "HTTP Basic credentials, which it sends when it is asked for them",
-    dated: false,
+    signs_time: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
     // Bandwidth waits ten seconds for texts and reports, fifteen for calls. See "Answering webhooks".
-    patience: Duration::from_secs(8),
+    response_timeout: Duration::from_secs(8),
 };
 
 /// Default address of the messaging API. See "Sending a text".

@@ -12,7 +12,7 @@ use crate::provider::{Unverified, WebhookRequest, wire};
 /// Checks the user, and the password against all configured ones.
 pub(super) fn verify(config: &Config, request: &WebhookRequest) -> Result<(), Unverified> {
     if !request.headers.contains_key(AUTHORIZATION) {
-        return Err(Unverified::Unasked);
+        return Err(Unverified::NotChallenged);
     }
     let shown = request.header(AUTHORIZATION.as_str()).and_then(shown).ok_or(Unverified::Forged)?;
     // RFC 7617, section 2: the password may have colons, the user may not.
@@ -79,7 +79,7 @@ mod tests {
                 let (name, challenge) = &answer.headers[0];
                 assert!(expected.headers.keys().any(|wanted| wanted.eq_ignore_ascii_case(name)));
                 assert!(challenge.starts_with("Basic realm=\""), "{challenge}");
-                unasked += usize::from(why == Unverified::Unasked);
+                unasked += usize::from(why == Unverified::NotChallenged);
             }
             accepted += usize::from(verdict.is_ok());
             ours += usize::from(is_ours);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_first_request_is_no_forgery() {
-        assert_eq!(verdict(&config(), &[]), Err(Unverified::Unasked));
+        assert_eq!(verdict(&config(), &[]), Err(Unverified::NotChallenged));
         assert_eq!(verdict(&config(), &[""]), Err(Unverified::Forged), "an empty header is not an absent one");
     }
 

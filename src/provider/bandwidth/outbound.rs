@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken() {
+    fn an_accepted_text_is_accepted() {
         let body = concat!(
             r#"{"id":"14762070468292kw2fuqty55yp2b2","owner":"+3197010200001","applicationId":"93de2206","#,
             r#""time":"2016-09-14T18:20:16Z","segmentCount":1,"direction":"out","to":["+31612345678"],"#,

@@ -26,7 +26,7 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60,
     texts_per_second: Some(500),
     signature: "MessageBird-Signature-JWT (HMAC over address and body, good for a minute), or the older MessageBird-Signature",
-    dated: true,
+    signs_time: true,
     delivery_reports: true,
     // The sources contradict each other about the signature of call events (see "Call results").
     call_results: CallResults::Polling,
@@ -34,7 +34,7 @@ pub static PROFILE: Profile = Profile {
     // "Delivery reports").
     methods: [&[Method::GET, Method::POST], &[Method::GET], &[Method::GET]],
     fragments: [""; 3],
-    patience: Duration::from_secs(8),
+    response_timeout: Duration::from_secs(8),
 };
 
 /// Default address for texts (see "Sending a text").

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken() {
+    fn an_accepted_text_is_accepted() {
         let body = r#"{"id":"efa6405d518d4c0c88cce11f7db775fb","errors":null,"recipients":{"items":[{"recipient":31612345678}]}}"#;
         for status in [200, 201, 202] {
             let provider_id = "efa6405d518d4c0c88cce11f7db775fb".to_owned();

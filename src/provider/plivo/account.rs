@@ -33,7 +33,7 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60,
     texts_per_second: Some(5),
     signature: "X-Plivo-Signature-V3 or -Ma-V3 (HMAC over address and form; no timestamp)",
-    dated: false,
+    signs_time: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // The operator chooses the method when setting up the application. See "Inbound texts".
@@ -42,7 +42,7 @@ pub static PROFILE: Profile = Profile {
     // to the status address. See "Answering webhooks".
     fragments: ["", CALLER_WAITS, NOBODY_WAITS],
     // Plivo gives up after 8 s, and warns about answers that take more than 5. See "Answering webhooks".
-    patience: Duration::from_secs(3),
+    response_timeout: Duration::from_secs(3),
 };
 
 /// Default address of the API. See "Sending a text".

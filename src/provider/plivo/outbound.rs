@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken() {
+    fn an_accepted_text_is_accepted() {
         let body = r#"{"message":"message(s) queued","message_uuid":["db3ce55a-7f1d-11e1-8ea7-1231380bc196"],"api_id":"db342550"}"#;
         for status in [200, 202] {
             let provider_id = "db3ce55a-7f1d-11e1-8ea7-1231380bc196".to_owned();

@@ -26,14 +26,14 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 6,
     texts_per_second: Some(50),
     signature: "telnyx-signature-ed25519 (Ed25519 over time and body, good for five minutes)",
-    dated: true,
+    signs_time: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // Only the body is signed, and a GET has none. See "Signatures".
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
     // Telnyx waits two seconds for the answer to a text. See "Answering webhooks".
-    patience: Duration::from_millis(1500),
+    response_timeout: Duration::from_millis(1500),
 };
 
 /// Default address of the API. See "Sending a text".

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken() {
+    fn an_accepted_text_is_accepted() {
         let body = r#"{"data":{"id":"40385f64-5717-4562-b3fc-2c963f66afa6","record_type":"message",
             "direction":"outbound","to":[{"phone_number":"+31612345678","status":"queued"}],"errors":[]}}"#;
         for status in [200, 201, 202] {

@@ -28,14 +28,14 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60,
     texts_per_second: None,
     signature: "X-Twilio-Signature (HMAC-SHA1 over address and form; it carries no time, so a repeat is known by its id alone)",
-    dated: false,
+    signs_time: false,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // The operator chooses the method for each number (see "Webhooks").
     methods: [&[Method::POST, Method::GET]; 3],
     fragments: [RETRIES; 3],
     // Less than Twilio waits for one attempt, so that Twilio receives our 503 and has time left for another.
-    patience: Duration::from_secs(4),
+    response_timeout: Duration::from_secs(4),
 };
 
 /// Default address of the API (see "Sending a text").

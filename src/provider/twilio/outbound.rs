@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken() {
+    fn an_accepted_text_is_accepted() {
         let body =
             r#"{"sid":"SM00000000000000000000000000000001","status":"queued","error_code":null,"num_segments":"1"}"#;
         for status in [200, 201, 202] {

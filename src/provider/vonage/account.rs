@@ -25,7 +25,7 @@ pub static PROFILE: Profile = Profile {
     texts_per_minute: 60,
     texts_per_second: Some(30),
     signature: "a JWT in Authorization (HMAC over the body's digest; good for five minutes for calls, for a day for the rest)",
-    dated: true,
+    signs_time: true,
     delivery_reports: true,
     call_results: CallResults::Callbacks,
     // By default the answer webhook is a GET with the caller's number in its address (see "Calls"). What the signature
@@ -33,7 +33,7 @@ pub static PROFILE: Profile = Profile {
     methods: [&[Method::POST]; 3],
     fragments: [""; 3],
     // An older article gives 3 s to connect (see "Inbound texts"); voice webhooks have 5 s in all (see "Calls").
-    patience: Duration::from_secs(3),
+    response_timeout: Duration::from_secs(3),
 };
 
 /// Default address of the API.

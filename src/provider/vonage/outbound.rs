@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_is_taken_and_unclear_is_in_doubt() {
+    fn an_accepted_text_is_accepted_and_an_unclear_one_in_doubt() {
         let body = r#"{"message_uuid":"aaaaaaaa-bbbb-cccc-dddd-0123456789ab","workflow_id":"3TcNjguHxr2vcCZ9Ddsnq6tw8yQUpZ9rMHv9QXSxLan5ibMxqSzLdx9"}"#;
         let provider_id = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab".to_owned();
         assert_eq!(outcome_of(202, body), SendOutcome::Accepted { provider_id });

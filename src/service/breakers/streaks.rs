@@ -21,8 +21,8 @@ impl Streaks {
     }
 
     /// Counts a send. Returns `true` if it makes `most` failures in a row, of more than one text.
-    pub(super) fn saw(&self, provider: &ProviderName, health: SendHealth, text: MessageId, most: u32) -> bool {
-        self.all().entry(provider.clone()).or_default().saw(health, text, most)
+    pub(super) fn observe(&self, provider: &ProviderName, health: SendHealth, text: MessageId, most: u32) -> bool {
+        self.all().entry(provider.clone()).or_default().observe(health, text, most)
     }
 
     /// Starts counting again.

@@ -1,5 +1,5 @@
-//! Claiming parts: those that are due, the earliest of their conversation, and within the rate limits of their number and
-//! account.
+//! Claiming parts: those that are due, the earliest of their conversation, and within the rate limits of their number
+//! and account.
 
 use chrono::Duration;
 use sea_orm::FromQueryResult;
@@ -17,7 +17,7 @@ use crate::{
         params::Params,
         processes::Holder,
         query_all,
-        rate_limits::{Allowances, RateLimit},
+        rate_limits::{LockedLimits, RateLimit},
         row_limit,
     },
 };
@@ -72,13 +72,13 @@ pub struct ClaimResult {
 
 /// Claims parts that are due. Each is the earliest pending part of its conversation, and none waits for an arrival.
 ///
-/// A claimed part stays pending. It is due again when another process has taken over from its holder, and at the latest when
-/// the lease is over, so a process that dies gives its claims back by doing nothing. A part that is claimed again without an
-/// outcome may have been sent, and its text is marked as possibly duplicated.
+/// A claimed part stays pending. It is due again when another process has taken over from its holder, and at the latest
+/// when the lease is over, so a process that dies gives its claims back by doing nothing. A part that is claimed again
+/// without an outcome may have been sent, and its text is marked as possibly duplicated.
 ///
-/// If the rate limit of a number is used up, its part gets a slot in the future and waits for that, so that it does not hold
-/// up parts of other numbers. If the rate limit of the account is used up, nothing more is claimed for now. A part that
-/// would expire before its slot takes none. Otherwise a number with too much to send would send nothing in time.
+/// If the rate limit of a number is used up, its part gets a slot in the future and waits for that, so that it does not
+/// hold up parts of other numbers. If the rate limit of the account is used up, nothing more is claimed for now. A part
+/// that would expire before its slot takes none. Otherwise a number with too much to send would send nothing in time.
 pub async fn claim(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<ClaimResult> {
     let due = due(tx, request, now).await?;
     let mut again_at = if request.minds_arrivals { arrivals::next_release(tx, now).await? } else { None };
@@ -88,11 +88,11 @@ pub async fn claim(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<Cla
     let is_full = due.len() >= usize::try_from(request.limit).unwrap_or(usize::MAX);
     let account = request.throughput.of_account().map(|pace| (RateLimit::Account(request.provider.clone()), pace));
     let limited = due.iter().filter_map(Due::waits_for).chain(account.iter().map(|(name, _)| name.clone())).collect();
-    let mut allowances = Allowances::lock(tx, &limited, now).await?;
+    let mut limits = LockedLimits::lock(tx, &limited, now).await?;
     let (mut ready, mut is_spent) = (Vec::new(), false);
     for part in due {
         if let Some(number) = part.waits_for() {
-            match allowances.reserve(&number, request.throughput.of_number(), part.horizon(now)) {
+            match limits.reserve(&number, request.throughput.of_number(), part.horizon(now)) {
                 Some(slot) if slot > now => {
                     let slot = to_next_milli(slot);
                     give_slot(tx, part.id, Some(slot), Some(slot)).await?;
@@ -107,7 +107,7 @@ pub async fn claim(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<Cla
             }
         }
         if let Some((name, pace)) = &account
-            && let Err(later) = allowances.take_now(name, *pace)
+            && let Err(later) = limits.take_now(name, *pace)
         {
             // It keeps the slot of its number, so as not to take another one.
             give_slot(tx, part.id, Some(now), None).await?;
@@ -121,8 +121,8 @@ pub async fn claim(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<Cla
         // All parts that were read wait for their numbers. Parts behind them may not.
         again_at = Some(now);
     }
-    allowances.store(tx).await?;
-    Ok(ClaimResult { claims: take(tx, &ready, now, request).await?, again_at })
+    limits.store(tx).await?;
+    Ok(ClaimResult { claims: mark_claimed(tx, &ready, now, request).await?, again_at })
 }
 
 fn earlier(one: Option<Time>, other: Time) -> Option<Time> {
@@ -162,10 +162,10 @@ async fn due(tx: &Tx, request: &ClaimRequest<'_>, now: Time) -> Result<Vec<Due>>
         "SELECT o.id AS id, o.number_id AS number_id, o.slot_at IS NOT NULL AND o.slot_at > $4 AS has_slot,
             o.ride_id IS NULL AS is_strangers, o.expires_at AS expires_at
         FROM outbox o
-        WHERE o.provider = $1 AND o.state = 'owed' AND o.due_at <= $2 AND o.expires_at > $2
+        WHERE o.provider = $1 AND o.state = 'pending' AND o.due_at <= $2 AND o.expires_at > $2
             AND NOT EXISTS (
                 SELECT 1 FROM outbox e
-                WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'owed' AND e.seq < o.seq)
+                WHERE e.ride_id = o.ride_id AND e.to_role = o.to_role AND e.state = 'pending' AND e.seq < o.seq)
             AND NOT EXISTS (
                 SELECT 1 FROM arrivals a
                 WHERE a.ride_id = o.ride_id AND a.to_role = o.to_role AND a.held_after_seq < o.seq
@@ -184,7 +184,7 @@ async fn give_slot(tx: &Tx, part: SendId, slot: Option<Time>, due_at: Option<Tim
 }
 
 /// Claims these parts. Their rows must be locked.
-async fn take(tx: &Tx, parts: &[SendId], now: Time, request: &ClaimRequest<'_>) -> Result<Vec<Claim>> {
+async fn mark_claimed(tx: &Tx, parts: &[SendId], now: Time, request: &ClaimRequest<'_>) -> Result<Vec<Claim>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: SendId,

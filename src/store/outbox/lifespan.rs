@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Expired parts that no process is sending. A part in doubt waits for its report until it is due again.
-const IDLE: &str = "state = 'owed' AND expires_at <= $1 AND NOT (in_flight AND due_at > $1)";
+const IDLE: &str = "state = 'pending' AND expires_at <= $1 AND NOT (in_flight AND due_at > $1)";
 
 /// Parts that wait for their next attempt: neither claimed nor in doubt, and not waiting for a slot of their number.
 const WAITING: &str = "NOT in_flight AND slot_at IS NULL AND due_at > $1";
@@ -53,14 +53,14 @@ pub async fn reroute(tx: &Tx, ride: RideId, number: NumberId, now: Time) -> Resu
                 ELSE due_at
             END
         FROM numbers n
-        WHERE outbox.ride_id = $2 AND outbox.state = 'owed' AND n.id = $3";
+        WHERE outbox.ride_id = $2 AND outbox.state = 'pending' AND n.id = $3";
     execute(tx, sql, [now.into(), ride.into(), number.into()]).await?;
     Ok(())
 }
 
 /// Makes the parts due that wait for their next attempt at a provider.
 pub async fn release(tx: &Tx, provider: &ProviderName, now: Time) -> Result<()> {
-    let sql = format!("UPDATE outbox SET due_at = $1 WHERE provider = $2 AND state = 'owed' AND {WAITING}");
+    let sql = format!("UPDATE outbox SET due_at = $1 WHERE provider = $2 AND state = 'pending' AND {WAITING}");
     execute(tx, &sql, [now.into(), provider.into()]).await?;
     Ok(())
 }
@@ -78,14 +78,14 @@ pub struct Renewal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewalOutcome {
     /// The lost parts are pending again.
-    Owed,
+    Requeued,
     ContactClosed,
     /// No part of the text was lost.
     NothingLost,
 }
 
-/// Queues the lost parts of a text again, at the end of their conversation. Each gets a new reference, so that a late report
-/// of the earlier send does not settle the new one. The ride's row must be locked.
+/// Queues the lost parts of a text again, at the end of their conversation. Each gets a new reference, so that a late
+/// report of the earlier send does not settle the new one. The ride's row must be locked.
 pub async fn renew(
     tx: &Tx,
     message: MessageId,
@@ -101,14 +101,14 @@ pub async fn renew(
         return Ok(RenewalOutcome::NothingLost);
     }
     let count = i32::try_from(parts.len()).map_err(Error::internal)?;
-    let Some(first) = rides::take_positions(tx, ride, Some(renewal.driver), to, count, now).await? else {
+    let Some(first) = rides::allocate_positions(tx, ride, Some(renewal.driver), to, count, now).await? else {
         return Ok(RenewalOutcome::ContactClosed);
     };
     for (seq, part) in (first..).zip(parts) {
-        let owed = ActiveModel {
+        let requeued = ActiveModel {
             id: Set(part.id),
             seq: Set(seq),
-            state: Set(PartState::Owed),
+            state: Set(PartState::Pending),
             attempts: Set(0),
             probes: Set(0),
             in_flight: Set(false),
@@ -122,10 +122,10 @@ pub async fn renew(
             slot_at: Set(None),
             ..Default::default()
         };
-        owed.update(tx.conn()).await?;
+        requeued.update(tx.conn()).await?;
     }
     derive(tx, message, before, None, now).await?;
-    Ok(RenewalOutcome::Owed)
+    Ok(RenewalOutcome::Requeued)
 }
 
 /// Finds the parts of a text that did not get through, in order.

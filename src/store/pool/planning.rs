@@ -111,8 +111,8 @@ pub async fn count(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<V
 /// Part of the pool: a provider and a country. `None` is the whole pool.
 pub type Part = Option<(ProviderName, Option<String>)>;
 
-/// Counts phones by how many numbers they hold, in each part of the pool and in the whole pool. Reads every binding that is
-/// open or cooling down.
+/// Counts phones by how many numbers they hold, in each part of the pool and in the whole pool. Reads every binding
+/// that is open or cooling down.
 pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result<Vec<(Part, Holders)>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -146,10 +146,10 @@ pub async fn holders(db: &impl Db, usable: &[ProviderName], now: Time) -> Result
     Ok(rows.collect())
 }
 
-/// Finds the largest number of people that one phone has had contact with since `since` and still holds a number for, in
-/// each part of the pool and in the whole pool. Each of these people needs another number, so no smaller pool would have
-/// been enough. Numbers that were given back since, and people who were erased, are not counted, so the result may be too
-/// low but is never too high.
+/// Finds the largest number of people that one phone has had contact with since `since` and still holds a number for,
+/// in each part of the pool and in the whole pool. Each of these people needs another number, so no smaller pool would
+/// have been enough. Numbers that were given back since, and people who were erased, are not counted, so the result may
+/// be too low but is never too high.
 pub async fn needed(db: &impl Db, since: Time, now: Time) -> Result<Vec<(Part, i64)>> {
     #[derive(FromQueryResult)]
     struct Row {

@@ -57,8 +57,8 @@ for_every_provider! {
                     }
                 }
             }
-            // Callbacks about a call that we have not heard of yet are neither lost nor an error: they are repeated, and
-            // the endings come after the call in the end.
+            // Callbacks about a call that we have not heard of yet are neither lost nor an error: they are repeated,
+            // and the endings come after the call in the end.
             stage.call(&key, ANN).await;
             for webhook in webhooks.iter().rev().chain(&webhooks) {
                 assert_eq!(stage.webhook(webhook).await.status, 200);

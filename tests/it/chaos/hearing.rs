@@ -1,5 +1,5 @@
-//! The platform hears of it all: a reader who follows the log of events while things break, and an endpoint that is down
-//! half of the time.
+//! The platform hears of it all: a reader who follows the log of events while things break, and an endpoint that is
+//! down half of the time.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

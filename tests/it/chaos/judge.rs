@@ -76,7 +76,8 @@ pub fn judge(
     verdict
 }
 
-/// Every text that was acknowledged reached its recipient from its number, the first time in the order of its conversation.
+/// Every text that was acknowledged reached its recipient from its number, the first time in the order of its
+/// conversation.
 fn everything_arrived_in_order(verdict: &mut Verdict, load: &Load, taken: &[Taken]) {
     let texts = load.texts.lock().unwrap();
     let mut first = HashMap::new();
@@ -132,9 +133,9 @@ fn nothing_went_astray(verdict: &mut Verdict, rides: &[Pair], taken: &[Taken]) {
     }
 }
 
-/// Whatever the provider took twice was sent again for a reason: the sender was not told that it was taken, or died before
-/// it had written that down. What a process sent just before it was killed may be taken after that, and even after the
-/// copy of the process that took over.
+/// Whatever the provider took twice was sent again for a reason: the sender was not told that it was taken, or died
+/// before it had written that down. What a process sent just before it was killed may be taken after that, and even
+/// after the copy of the process that took over.
 fn nothing_was_doubled_without_need(
     verdict: &mut Verdict,
     taken: &[Taken],

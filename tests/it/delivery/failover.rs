@@ -55,7 +55,7 @@ on_both_databases! {
         // The live ride waits, and goes on when the provider is back.
         assert_eq!(stage.app.leave_down_providers().await, 0);
         stage.app.clock.advance(Duration::seconds(61));
-        while stage.app.owed().await > 0 {
+        while stage.app.pending_parts().await > 0 {
             assert!(stage.app.send_due().await > 0);
         }
         let sent = words(stage.api.carried());
@@ -95,7 +95,7 @@ on_both_databases! {
         let ride = stage.app.get(&format!("/v1/rides/{}", stage.ride)).await.expect(200);
         assert_eq!((ride["proxy_number"].as_str(), ride["contact_open"].as_bool()), (Some(NUMBER), Some(true)));
         stage.app.clock.advance(Duration::seconds(61));
-        while stage.app.owed().await > 0 {
+        while stage.app.pending_parts().await > 0 {
             assert!(stage.app.send_due().await > 0);
         }
         stage.app.finish().await;
@@ -106,7 +106,7 @@ on_both_databases! {
         stage.app.patch(&format!("/v1/rides/{}", stage.ride), &json!({ "status": "cancelled" })).await.expect(200);
         stage.app.advance(Duration::hours(2)).await;
         stage.app.send_due().await;
-        assert_eq!((stage.app.owed().await, stage.profile().await["breaker"].as_str()), (0, Some("half_open")));
+        assert_eq!((stage.app.pending_parts().await, stage.profile().await["breaker"].as_str()), (0, Some("half_open")));
         let other = stage.app.get("/v1/numbers?provider=simulator").await.expect(200)["items"][0]["id"].clone();
         stage.app.patch(&format!("/v1/numbers/{other}"), &json!({ "status": "draining" })).await.expect(200);
         assert_eq!(ride_of_others(&stage, 1).await["proxy_number"], NUMBER);

@@ -55,7 +55,7 @@ on_both_databases! {
             stage.app.clock.advance(Duration::minutes(1));
             second.send_due().await;
         }
-        assert_eq!(stage.app.owed().await, 0);
+        assert_eq!(stage.app.pending_parts().await, 0);
         assert_eq!(breaker(&stage.profile().await), "closed");
         let mut sent = words(stage.api.carried());
         sent.sort();

@@ -48,7 +48,7 @@ on_both_databases! {
         assert_eq!(waiting["items"].as_array().unwrap().len(), 2);
         stage.app.clock.advance(Duration::seconds(10));
         assert_eq!(stage.app.send_due().await, 2);
-        assert_eq!(stage.app.owed().await, 0);
+        assert_eq!(stage.app.pending_parts().await, 0);
         stage.app.finish().await;
     }
 
@@ -61,7 +61,7 @@ on_both_databases! {
         }
         for owed in (0..6).rev() {
             let (one, two) = tokio::join!(stage.app.send_due(), second.send_due());
-            assert_eq!((one + two, stage.app.owed().await), (1, owed), "one a second, whoever sends it");
+            assert_eq!((one + two, stage.app.pending_parts().await), (1, owed), "one a second, whoever sends it");
             stage.app.tick();
         }
         let relayed: Vec<_> = stage.api.carried().into_iter().skip(2).map(|carried| carried.text).collect();
@@ -110,7 +110,7 @@ on_both_databases! {
             stage.app.clock.advance(Duration::seconds(10));
             stage.app.send_due().await;
         }
-        assert_eq!((stage.api.take().len(), stage.app.owed().await), (8, 0));
+        assert_eq!((stage.api.take().len(), stage.app.pending_parts().await), (8, 0));
         stage.app.finish().await;
     }
 }

@@ -61,20 +61,20 @@ on_both_databases! {
         assert_eq!(breaker(&stage).await, ("open".to_owned(), json!("provider_refused_us")));
         assert_eq!(fate(&stage, "to Bob").await, ("queued".to_owned(), json!("provider_refused_us:20003"), json!(401)));
         owe_many(&stage, 60).await;
-        assert_eq!((stage.api.take().len(), stage.app.owed().await), (1, 121));
+        assert_eq!((stage.api.take().len(), stage.app.pending_parts().await), (1, 121));
 
         // In half a minute, two probes, by whichever replica.
         for _ in 0..30 {
             stage.app.tick();
             tokio::join!(stage.app.send_due(), second.send_due());
         }
-        assert_eq!((stage.api.take().len(), stage.app.owed().await), (2, 121));
+        assert_eq!((stage.api.take().len(), stage.app.pending_parts().await), (2, 121));
         assert_eq!(breaker(&stage).await.1, "provider_refused_us");
 
         // The credentials are mended.
         stage.api.forget_script();
         stage.app.clock.advance(Duration::minutes(1));
-        while stage.app.owed().await > 0 {
+        while stage.app.pending_parts().await > 0 {
             assert!(stage.app.send_due().await + second.send_due().await > 0);
             stage.app.tick();
         }
@@ -107,7 +107,7 @@ on_both_databases! {
         // What waits expires as ever.
         stage.app.clock.advance(Duration::minutes(61));
         stage.app.send_due().await;
-        assert_eq!(stage.app.owed().await, 0);
+        assert_eq!(stage.app.pending_parts().await, 0);
         stage.app.finish().await;
     }
 

@@ -91,7 +91,7 @@ impl World {
             self.send_due().await;
             self.clock.advance(Duration::minutes(16));
         }
-        assert_eq!(self.running.owed().await, 0, "texts are still owed");
+        assert_eq!(self.running.pending_parts().await, 0, "texts are still owed");
         self.tidy().await;
         self.check_rows().await;
     }

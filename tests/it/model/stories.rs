@@ -31,7 +31,8 @@ on_both_databases! {
     async fn what_contact_closed_on_is_not_sent_when_the_pair_rides_again(kind: Kind) {
         let mut app = TestApp::with(kind, &[("MESSAGE_TTL", "7d")]).await;
         let (ann, bob, number) = ann_and_bob(&app).await;
-        // The worker is late: the confirmations of the first ride are owed when it is deleted, and the pair rides again.
+        // The worker is late: the confirmations of the first ride are owed when it is deleted, and the pair rides
+        // again.
         let first = id(&app.ride(ann, bob).await.expect(201));
         app.delete(&format!("/v1/rides/{first}")).await.expect(204);
         let second = app.ride(ann, bob).await.expect(201);

@@ -44,8 +44,8 @@ const RULES: Rules = Rules {
 /// The events so far, for whoever has to understand a failure.
 pub type Story = Arc<Mutex<Vec<String>>>;
 
-/// The service's own chance: the same in every run of a seed. Sends go out beside each other, so that nobody knows which
-/// of them asks first: the stretch of a pause is always the same.
+/// The service's own chance: the same in every run of a seed. Sends go out beside each other, so that nobody knows
+/// which of them asks first: the stretch of a pause is always the same.
 struct Seeded(Mutex<Rng>);
 
 impl Chance for Seeded {
@@ -113,8 +113,8 @@ impl World {
             ("RIDE_MAX_DURATION_LIMIT", RULES.max_duration_limit),
         ];
         let lengths = lengths.map(|(name, length)| (name, format!("{}s", length.num_seconds())));
-        // How long texts are worth sending and when a provider counts as down have tests of their own: here, what is owed
-        // is sent whenever the network takes it.
+        // How long texts are worth sending and when a provider counts as down have tests of their own: here, what is
+        // owed is sent whenever the network takes it.
         let patient =
             [("MESSAGE_TTL", "365d"), ("BREAKER_FAILURES", "0")].map(|(name, value)| (name, value.to_owned()));
         let variables: Vec<_> = lengths.into_iter().chain(patient).chain(MessageBird.account(&network.base)).collect();

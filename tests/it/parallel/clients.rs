@@ -19,8 +19,8 @@ use crate::harness::{Answer, id};
 /// A call that waited longer than this may have been answered that we are out of order, which refuses nothing.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(1500);
 
-/// Creates rides, and takes each through a life of its own: started, completed, cancelled, extended, closed, deleted, or
-/// forgotten.
+/// Creates rides, and takes each through a life of its own: started, completed, cancelled, extended, closed, deleted,
+/// or forgotten.
 pub async fn ride(stage: Arc<Stage>, mut rng: Rng) {
     /// As many rides a client follows at once.
     const FOLLOWED: usize = 3;

@@ -110,7 +110,7 @@ on_both_databases! {
         assert_eq!(refused.expect_problem(409, "phone_barred")["rides"], json!([id(&first), id(&second)]));
         let people = app.get("/v1/customers").await.expect(200);
         assert_eq!(people["items"].as_array().unwrap().len(), 1);
-        assert_eq!(app.owed().await, 0);
+        assert_eq!(app.pending_parts().await, 0);
 
         // The right to make rides alone does not make people.
         let client = app.post("/v1/clients", &json!({ "name": "rides", "scopes": ["rides:write", "drivers:write"] })).await.expect(201);

@@ -48,7 +48,7 @@ on_both_databases! {
         assert_eq!(classes(&answer), (1, vec![]));
         assert_eq!(app.get("/v1/rides").await.expect(200)["items"], json!([]));
         assert_eq!(app.get(&format!("/v1/numbers/{number}")).await.expect(200)["open_rides"], 0);
-        assert_eq!(app.owed().await, 0);
+        assert_eq!(app.pending_parts().await, 0);
 
         // `false` is a ride as always, on the very number.
         let ride = app.post("/v1/rides?dry_run=false", &body(&app, ann, bob)).await;

@@ -1,8 +1,8 @@
-//! What PostgreSQL does for a ride and for a text stays the same as pool and history grow, statement by statement: its own
-//! log of plans (`auto_explain`) says how many rows each really visited.
+//! What PostgreSQL does for a ride and for a text stays the same as pool and history grow, statement by statement: its
+//! own log of plans (`auto_explain`) says how many rows each really visited.
 //!
-//! `EXPLAIN_NUMBERS` and `EXPLAIN_RIDES` set the larger size; the numbers in `docs/pool.md` were made with 100,000 numbers
-//! and 1,000,000 rides.
+//! `EXPLAIN_NUMBERS` and `EXPLAIN_RIDES` set the larger size; the numbers in `docs/pool.md` were made with 100,000
+//! numbers and 1,000,000 rides.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -15,8 +15,8 @@ use crate::harness::{Api, Kind, TestApp, postgres};
 /// So many numbers that a driver holds before the one that is free.
 const HELD: usize = 60;
 
-/// What is in the statements that must be among those compared: choosing a number, the pair's former ride, releasing what
-/// expired, binding, and routing.
+/// What is in the statements that must be among those compared: choosing a number, the pair's former ride, releasing
+/// what expired, binding, and routing.
 const HOT: [&str; 5] =
     ["n.ring_position >=", "FROM bindings mine", "DELETE FROM \"bindings\"", "INSERT INTO bindings", "AS from_pool"];
 
@@ -200,13 +200,13 @@ async fn measure(stage: &Stage, numbers: usize) -> Vec<(&'static str, Costs)> {
     }
     measured.push(("a ride of two who never met", stage.costs_since(start)));
 
-    let (start, owed) = (stage.log_length(), stage.app.owed().await);
+    let (start, owed) = (stage.log_length(), stage.app.pending_parts().await);
     for (at, ride) in rides.iter().enumerate() {
         let number = ride["proxy_number"].as_str().expect("a number");
         api.simulate_text(&format!("+316111000{at:02}"), number, "Hello").await;
     }
     measured.push(("a text", stage.costs_since(start)));
-    assert_eq!(stage.app.owed().await, owed + 12, "every text is passed on");
+    assert_eq!(stage.app.pending_parts().await, owed + 12, "every text is passed on");
 
     let start = stage.log_length();
     for (at, ride) in rides.iter().enumerate() {
@@ -285,8 +285,8 @@ fn short(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_ride_and_a_text_visit_does_not_grow() {
     let (few, many) = ((100, 1_000), (size("EXPLAIN_NUMBERS", 20_000), size("EXPLAIN_RIDES", 50_000)));
-    // PostgreSQL reads a table of two pages whole rather than by an index. Told not to, it does on the small database what
-    // it does on the large one, where it is free to plan.
+    // PostgreSQL reads a table of two pages whole rather than by an index. Told not to, it does on the small database
+    // what it does on the large one, where it is free to plan.
     let probes = ["seqscan", "bitmapscan", "hashjoin", "mergejoin"].map(|other| format!("enable_{other} = off"));
     let small = Stage::of(few, &probes.each_ref().map(String::as_str)).await;
     let (Some(small), Some(large)) = (small, Stage::of(many, &[]).await) else {
@@ -304,8 +304,8 @@ async fn what_a_ride_and_a_text_visit_does_not_grow() {
             let Some(grew) = after.get(text).filter(|_| !text.contains("\"outbox\"")) else { continue };
             seen.push(text.as_str());
             println!("| `{}` | {} | {} | {} | {} |", short(text), cost.rows, cost.pages, grew.rows, grew.pages);
-            // Where chance puts the point among the numbers that the driver holds, so many are passed over, each with its
-            // binding.
+            // Where chance puts the point among the numbers that the driver holds, so many are passed over, each with
+            // its binding.
             let passed_over = text.contains("n.ring_position") && what.contains("holds");
             let same = if passed_over { grew.rows <= 2 * HELD as u64 + 1 } else { grew.rows == cost.rows };
             // Each index is a level or two deeper. What is written may also split a page, or extend the table.

@@ -116,8 +116,8 @@ impl Oracle {
         ride.contact_until = own.min(ride.timeout_at + limit.max(ride.grace));
     }
 
-    /// The former ride whose people keep the number and what was left of contact, when this ride gets a driver with this
-    /// line and finds another number.
+    /// The former ride whose people keep the number and what was left of contact, when this ride gets a driver with
+    /// this line and finds another number.
     fn keepers(&self, id: i64, line: Line, now: Time) -> Option<Floor> {
         let floor = self.rides[&id].floor.filter(|floor| floor.until > now)?;
         let former = self.rides.get(&floor.from).filter(|former| !former.deleted)?;
@@ -141,8 +141,8 @@ impl Oracle {
         }
     }
 
-    /// Gives a ride another driver, on the number that the service answered. Answers the former ride that got its contact
-    /// back, if there was one.
+    /// Gives a ride another driver, on the number that the service answered. Answers the former ride that got its
+    /// contact back, if there was one.
     pub fn change_driver(&mut self, id: i64, driver: i64, number: i64, now: Time) -> Option<i64> {
         let stays = self.rides[&id].number == number;
         let keepers = self.keepers(id, self.people[&driver].line(), now).filter(|_| !stays);

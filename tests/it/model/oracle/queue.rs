@@ -43,8 +43,8 @@ pub struct Owed {
     pub kind: Kind,
     /// Of a last word: the numbers from one of which it goes.
     pub senders: Vec<i64>,
-    /// Of a last word: it may have been given up, or cannot be told from that of another ride of the same two people. It
-    /// may go out whenever, and need not.
+    /// Of a last word: it may have been given up, or cannot be told from that of another ride of the same two people.
+    /// It may go out whenever, and need not.
     pub loose: bool,
 }
 

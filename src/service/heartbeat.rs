@@ -11,7 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Context, chance, membership::Standing};
+use super::{Context, chance, membership::Status};
 pub use crate::domain::peers::RENEW_EVERY;
 use crate::{
     domain::{
@@ -29,24 +29,24 @@ use crate::{
 const RENEWED_WITHIN: Duration = Duration::from_millis(1500);
 /// Interval and number of attempts to release what a dead process has locked: about as long as its last transaction can
 /// take.
-const COME_AGAIN: Duration = Duration::from_secs(1);
-const COME_AGAIN_TIMES: usize = 30;
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+const RELEASE_ATTEMPTS: usize = 30;
 
 /// State for keeping the row of this process and watching the others.
 #[derive(Default)]
-pub struct Attendance {
+pub struct Heartbeat {
     line: Option<HeartbeatConnection>,
     peers: Peers,
     /// Tasks that take over from dead processes.
-    heirs: JoinSet<ProcessId>,
-    inheriting: BTreeSet<ProcessId>,
+    takeovers: JoinSet<ProcessId>,
+    taking_over: BTreeSet<ProcessId>,
 }
 
 /// Registers this process as the only one that can hold claims.
 pub async fn serve_alone(ctx: &Context) -> Result<()> {
     let (id, now) = (ProcessId(chance::number()), ctx.now());
     ctx.store.write(|tx| async move { processes::register_alone(&tx, id, now).await }).await?;
-    ctx.membership.set_standing(Standing::Alone(id));
+    ctx.membership.set_status(Status::Alone(id));
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub async fn serve_alone(ctx: &Context) -> Result<()> {
 pub fn expect_peers(ctx: &Context) -> bool {
     let has_peers = store::has_peers(&ctx.store);
     if has_peers {
-        ctx.membership.set_standing(Standing::Missing);
+        ctx.membership.set_status(Status::Missing);
     }
     has_peers
 }
@@ -66,23 +66,23 @@ pub async fn while_held<T>(ctx: &Context, holder: Holder, work: impl Future<Outp
 }
 
 /// Renews or creates the row of this process, and takes over from dead processes.
-pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<()> {
-    while let Some(done) = attendance.heirs.try_join_next() {
+pub async fn beat(ctx: &Arc<Context>, heartbeat: &mut Heartbeat) -> Result<()> {
+    while let Some(done) = heartbeat.takeovers.try_join_next() {
         if let Ok(id) = done {
-            attendance.inheriting.remove(&id);
+            heartbeat.taking_over.remove(&id);
         }
     }
     let late = || Error::Unavailable("the counter of this process was not renewed in time".into());
-    let renewed = timeout(RENEWED_WITHIN, renew(ctx, attendance)).await.unwrap_or_else(|_| Err(late()));
+    let renewed = timeout(RENEWED_WITHIN, renew(ctx, heartbeat)).await.unwrap_or_else(|_| Err(late()));
     if renewed.is_err() {
         // The connection may be in any state, so it is not used again.
-        attendance.line = None;
-        attendance.peers.missed();
+        heartbeat.line = None;
+        heartbeat.peers.missed();
     }
     for dead in renewed? {
-        if attendance.inheriting.insert(dead.process) {
+        if heartbeat.taking_over.insert(dead.process) {
             let ctx = Arc::clone(ctx);
-            attendance.heirs.spawn(async move {
+            heartbeat.takeovers.spawn(async move {
                 if let Err(cause) = take_over(&ctx, dead).await {
                     tracing::error!(%cause, process = %dead.process, "failed to take over from a dead process");
                 }
@@ -93,10 +93,10 @@ pub async fn attend(ctx: &Arc<Context>, attendance: &mut Attendance) -> Result<(
     Ok(())
 }
 
-async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter>> {
-    let line = match &attendance.line {
+async fn renew(ctx: &Context, heartbeat: &mut Heartbeat) -> Result<Vec<Counter>> {
+    let line = match &heartbeat.line {
         Some(line) => line,
-        None => attendance.line.insert(ctx.store.heartbeat_connection().await?),
+        None => heartbeat.line.insert(ctx.store.heartbeat_connection().await?),
     };
     let began = Instant::now();
     let id = match ctx.membership.id() {
@@ -109,15 +109,15 @@ async fn renew(ctx: &Context, attendance: &mut Attendance) -> Result<Vec<Counter
     };
     match line.renew(id).await? {
         Some(others) => {
-            let before = ctx.membership.set_standing(Standing::Listed(id, began));
-            if !matches!(before, Standing::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
+            let before = ctx.membership.set_status(Status::Listed(id, began));
+            if !matches!(before, Status::Listed(_, renewed) if renewed.elapsed() < HOLDS_FOR) {
                 tracing::info!(process = %id, others = others.len(), "listed this process");
                 ctx.wakeups.send_all();
             }
-            Ok(attendance.peers.saw(&others, began, Instant::now()))
+            Ok(heartbeat.peers.observe(&others, began, Instant::now()))
         }
         None => {
-            ctx.membership.set_standing(Standing::Missing);
+            ctx.membership.set_status(Status::Missing);
             tracing::warn!(process = %id, "lost the row of this process, which others took for dead: listing it under a new id");
             Ok(Vec::new())
         }
@@ -131,11 +131,11 @@ async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
     }
     tracing::warn!(process = %dead.process, "took over the claims of a dead process");
     ctx.wakeups.send_all();
-    for _ in 0..COME_AGAIN_TIMES {
+    for _ in 0..RELEASE_ATTEMPTS {
         if !ctx.store.write(|tx| async move { processes::any_left(&tx, dead.process).await }).await? {
             break;
         }
-        sleep(COME_AGAIN).await;
+        sleep(RELEASE_PAUSE).await;
         let now = ctx.now();
         ctx.store.write(|tx| async move { processes::release(&tx, Claims::Of(dead.process), now).await }).await?;
         ctx.wakeups.send_all();
@@ -146,7 +146,7 @@ async fn take_over(ctx: &Context, dead: Counter) -> Result<()> {
 /// Removes this process from the list, and releases its unfinished claims so that others continue at once.
 pub async fn leave(ctx: &Context) -> Result<()> {
     let Some(id) = ctx.membership.id() else { return Ok(()) };
-    ctx.membership.set_standing(Standing::Missing);
+    ctx.membership.set_status(Status::Missing);
     let now = ctx.now();
     ctx.store.write(|tx| async move { processes::leave(&tx, id, now).await }).await
 }

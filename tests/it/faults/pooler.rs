@@ -47,7 +47,7 @@ async fn many_clients_of_two_replicas_share_three_connections() {
     while let Some(ended) = clients.join_next().await {
         ended.expect("a client was answered");
     }
-    while stage.app.owed().await > 0 {
+    while stage.app.pending_parts().await > 0 {
         tokio::join!(stage.app.send_due(), second.send_due());
     }
     let sent = stage.api.take();

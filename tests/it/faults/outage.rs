@@ -64,7 +64,7 @@ async fn without_a_free_connection_calls_are_answered_in_time_and_texts_come_aga
     for at in 0..24 {
         stage.text(&format!("w{at}"), ANN, &format!("text {at}"), &[]).await;
     }
-    while stage.app.owed().await > 0 {
+    while stage.app.pending_parts().await > 0 {
         stage.app.send_due().await;
     }
     assert_eq!(stage.api.carried().len(), 24, "each once, whatever became of the first try");
@@ -102,7 +102,7 @@ async fn a_restart_of_the_database_under_load_loses_nothing() {
     println!("ready {:?} after the database", again.elapsed());
     senders.join_all().await;
     call_connects(&stage, "c2").await;
-    while stage.app.owed().await > 0 {
+    while stage.app.pending_parts().await > 0 {
         stage.app.send_due().await;
     }
     let mut texts: Vec<_> = stage.api.carried().into_iter().map(|carried| carried.text).collect();

@@ -103,7 +103,7 @@ async fn a_promoted_standby_has_all_that_was_acknowledged() {
     standby.run("SELECT pg_promote()").await;
     until_ready(&stage.app).await;
     senders.join_all().await;
-    while stage.app.owed().await > 0 {
+    while stage.app.pending_parts().await > 0 {
         stage.app.send_due().await;
     }
     let arrived: Vec<_> = stage.api.carried().into_iter().map(|carried| carried.text).collect();

@@ -1,5 +1,5 @@
-//! The disk under the embedded database has no room left: nothing that was acknowledged is lost, what cannot be taken is
-//! refused, and all of it works again when there is room.
+//! The disk under the embedded database has no room left: nothing that was acknowledged is lost, what cannot be taken
+//! is refused, and all of it works again when there is room.
 //!
 //! No disk is filled: the process may write no file beyond its first bytes (`RLIMIT_FSIZE`), which works everywhere and
 //! without rights. SQLite is told "I/O error" then instead of "full"; a unit test of `store/connect.rs` has the latter.

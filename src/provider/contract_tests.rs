@@ -189,7 +189,7 @@ fn profiles_are_whole() {
         assert!(profile.capabilities.sms && profile.capabilities.voice && !profile.signature.is_empty());
         assert!(profile.methods.iter().all(|methods| !methods.is_empty()));
         assert!(profile.fragments.iter().all(|fragment| fragment.is_empty() || fragment.starts_with('#')));
-        assert!(profile.patience <= std::time::Duration::from_secs(8));
+        assert!(profile.response_timeout <= std::time::Duration::from_secs(8));
         assert!(profile.media_limit == 0 || profile.capabilities.mms, "pictures without MMS");
         assert!(profile.text_limit.max >= crate::domain::notice::MAX_UNITS, "an automatic reply is one part");
     }

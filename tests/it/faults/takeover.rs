@@ -185,8 +185,8 @@ async fn kill_while_sending(kind: Kind) -> Duration {
     waited
 }
 
-/// Kills a process with more texts in hand and behind them than it can send at once, while people go on writing; answers
-/// how long it takes until one of them is sent again.
+/// Kills a process with more texts in hand and behind them than it can send at once, while people go on writing;
+/// answers how long it takes until one of them is sent again.
 async fn kill_under_load(kind: Kind) -> Duration {
     const PAIRS: usize = 20;
     const TEXTS: usize = 3;
@@ -342,8 +342,8 @@ async fn a_clock_that_is_behind_changes_nothing() {
     best_of_three(async || kill_with_clocks_apart(-9).await).await;
 }
 
-/// Lets a process with another clock send something slowly, and then die; answers how long it takes until what it had in
-/// hand is sent again.
+/// Lets a process with another clock send something slowly, and then die; answers how long it takes until what it had
+/// in hand is sent again.
 async fn kill_with_clocks_apart(shift_s: i64) -> Duration {
     let db = TestDatabase::fresh(Kind::Postgres).await;
     let (slow_one, other) = (stand_in().await, stand_in().await);
