@@ -68,7 +68,6 @@ pub struct WebhookRequest {
     /// `PUBLIC_BASE_URL` with the path and query as received, in the received order and encoding. Never built from
     /// `Host` or forwarding headers.
     pub url: String,
-    /// Headers.
     pub headers: HeaderMap,
     /// Raw body.
     pub body: Bytes,
@@ -100,7 +99,6 @@ impl WebhookRequest {
 pub struct Verified<'a>(&'a WebhookRequest);
 
 impl Verified<'_> {
-    /// Returns the request.
     pub fn request(&self) -> &WebhookRequest {
         self.0
     }
@@ -138,7 +136,6 @@ pub struct WebhookResponse {
     pub content_type: &'static str,
     /// Additional headers, with lower-case names.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: String,
 }
 

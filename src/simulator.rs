@@ -64,7 +64,6 @@ string_enum! {
 pub enum CallExperience {
     /// The other party's phone rang, and the two talked.
     Connected {
-        /// The phone that rang.
         rang: PhoneNumber,
         /// Number shown on its screen.
         caller_id: PhoneNumber,
@@ -116,7 +115,6 @@ impl SimulatedNetwork {
         comparisons::count_simulated(&self.ctx, caller, phone).await
     }
 
-    /// Sends a text from a phone to a number.
     pub async fn send_text(&self, from: &PhoneNumber, to: &PhoneNumber, text: &MessageText) -> Result<String> {
         let event = wire::Text {
             id: self.event_id("text"),

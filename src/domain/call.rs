@@ -120,7 +120,6 @@ fn earliest(one: Option<Time>, other: Option<Time>) -> Option<Time> {
 pub enum CallFlow {
     /// Ring the other party and connect the two.
     Connect {
-        /// Phone to ring.
         to: PhoneNumber,
         /// Number that the ringing phone shows: always the proxy number.
         caller_id: PhoneNumber,

@@ -51,7 +51,6 @@ pub struct OutboundRequest {
     pub url: String,
     /// Headers, with the credentials.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: String,
 }
 
@@ -74,7 +73,6 @@ impl fmt::Debug for OutboundRequest {
 pub struct OutboundResponse {
     /// HTTP status.
     pub status: StatusCode,
-    /// Headers.
     pub headers: HeaderMap,
     /// The body, cut at the limit for its [`Receiver`].
     pub body: Bytes,

@@ -111,9 +111,7 @@ impl PersonPatch {
 
 /// The two people of a ride.
 pub struct Parties {
-    /// The customer.
     pub customer: Person,
-    /// The driver.
     pub driver: Person,
 }
 

@@ -143,7 +143,6 @@ impl Ride {
         now < self.contact_until
     }
 
-    /// Returns the person with this role.
     pub fn party(&self, role: Role) -> PersonId {
         match role {
             Role::Customer => self.customer_id,

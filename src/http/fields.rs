@@ -50,7 +50,6 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes a field.
     pub(super) fn take<T: Field>(&mut self, name: &'static str) -> Option<T> {
         let outcome = match self.left.remove(name) {
             Some(value) => T::read_whole(value),

@@ -49,7 +49,6 @@ pub(super) struct PrefixedEndpoint<E> {
 pub(super) struct RequestTarget(PathAndQuery);
 
 impl RequestTarget {
-    /// Of this request.
     pub(super) fn of(request: &Request) -> &str {
         request.data::<Self>().map_or("/", |arrived| arrived.0.as_str())
     }

@@ -41,7 +41,6 @@ pub async fn list(ctx: &Context, role: Role, filter: &PeopleFilter, page: &PageR
     people::list(&ctx.store, role, filter, page).await
 }
 
-/// Finds all people in this role with this phone.
 pub async fn find_all(ctx: &Context, caller: &ApiCaller, role: Role, phone: &PhoneNumber) -> Result<Vec<Person>> {
     tracing::info!(client_id = %caller.id, %role, "searched people by phone");
     people::with_phone(&ctx.store, role, &ctx.store.phone_index(phone)).await

@@ -61,7 +61,6 @@ pub(super) async fn handle_waiting_caller(
     })
 }
 
-/// Handles a report of a call.
 pub(super) async fn handle_call_report(ctx: &Context, provider: &ProviderName, report: &CallReport) -> Result<()> {
     let now = ctx.now();
     ctx.store

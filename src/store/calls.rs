@@ -39,7 +39,6 @@ pub struct NewCall<'a> {
     pub reason: Option<&'static str>,
     /// Provider that carries it.
     pub provider: &'a ProviderName,
-    /// The provider's ID of the call.
     pub provider_call_id: &'a str,
     /// Proxy number.
     pub number_id: Option<NumberId>,
@@ -72,7 +71,6 @@ impl From<Model> for Call {
     }
 }
 
-/// Lists a page of calls.
 pub async fn list(db: &impl Db, filter: &CallFilter, page: &PageRequest) -> Result<Page<Call>> {
     let select = Entity::find()
         .apply_if(filter.ride_id, |select, ride| select.filter(Column::RideId.eq(ride)))

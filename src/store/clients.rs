@@ -23,7 +23,6 @@ use crate::domain::{
 pub struct NewClient<'a> {
     pub client_id: &'a str,
     pub name: &'a ClientName,
-    /// Hash of its secret.
     pub secret: SecretHash,
     pub scopes: &'a Scopes,
 }
@@ -67,7 +66,6 @@ pub async fn by_client_id(db: &impl Db, client_id: &str) -> Result<Option<Creden
     Ok(Some(Credentials { client: client(model)?, secret, former_secret }))
 }
 
-/// Lists a page of clients.
 pub async fn list(db: &impl Db, page: &PageRequest) -> Result<Page<Client>> {
     let models = super::page(Entity::find(), Column::Id, page).all(db.conn()).await?;
     let clients = models.into_iter().map(client).collect::<Result<Vec<_>>>()?;

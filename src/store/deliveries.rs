@@ -307,7 +307,6 @@ fn attempt(model: event_attempts::Model) -> Result<Attempt> {
     })
 }
 
-/// Lists a page of attempts.
 pub async fn list_attempts(db: &impl Db, of: AttemptsOf, page: &PageRequest) -> Result<Page<Attempt>> {
     use event_attempts::{Column, Entity};
 

@@ -98,7 +98,6 @@ async fn reload(tx: &Tx, id: EndpointId) -> Result<EventEndpoint> {
     find(tx, id).await?.ok_or_else(|| Error::internal("an endpoint of this transaction is not there"))
 }
 
-/// Lists a page of endpoints.
 pub async fn list(db: &impl Db, page: &PageRequest) -> Result<Page<EventEndpoint>> {
     let models = super::page(Entity::find(), Column::Id, page).all(db.conn()).await?;
     Ok(Page::cut(whole(db, models).await?, page, |endpoint| endpoint.id.0))

@@ -33,7 +33,6 @@ pub enum KeyState {
     Conflicting,
 }
 
-/// Reserves a key for a request.
 pub async fn reserve(tx: &Tx, key: &RequestKey, now: Time) -> Result<KeyState> {
     #[derive(FromQueryResult)]
     struct Row {

@@ -100,7 +100,6 @@ pub async fn find_locked(tx: &Tx, id: NumberId, now: Time) -> Result<Option<Numb
     Ok(with_usage(tx, model.into_iter().collect(), now).await?.pop())
 }
 
-/// Lists a page of numbers.
 pub async fn list(db: &impl Db, filter: &NumberFilter, page: &PageRequest, now: Time) -> Result<Page<Number>> {
     let select = existing()
         .apply_if(filter.provider.as_ref(), |select, provider| select.filter(Column::Provider.eq(provider)))

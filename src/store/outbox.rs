@@ -64,7 +64,6 @@ pub struct NewPart {
     pub expires_at: Time,
 }
 
-/// Enqueues a part.
 pub async fn enqueue(tx: &Tx, new: NewPart, now: Time) -> Result<()> {
     let model = ActiveModel {
         message_id: Set(new.message_id),
@@ -98,7 +97,6 @@ pub struct ClaimedPart {
     pub body: String,
     /// Pictures of this part.
     pub media: Vec<String>,
-    /// Our reference.
     pub reference: String,
     /// `None` if contact is closed, or if the recipient was replaced or erased.
     pub route: Option<SendRoute>,

@@ -67,7 +67,6 @@ pub async fn find_locked(tx: &Tx, role: Role, id: PersonId) -> Result<Option<Per
     model.map(|model| person(tx, model)).transpose()
 }
 
-/// Lists a page of people.
 pub async fn list(db: &impl Db, role: Role, filter: &PeopleFilter, page: &PageRequest) -> Result<Page<Person>> {
     let mut select =
         existing(role).apply_if(filter.external_id.as_ref(), |select, id| select.filter(Column::ExternalId.eq(id)));

@@ -114,7 +114,6 @@ async fn reload(tx: &Tx, id: RideId) -> Result<Ride> {
     find(tx, id).await?.ok_or_else(|| Error::internal("a ride of this transaction is not there"))
 }
 
-/// Lists a page of rides.
 pub async fn list(db: &impl Db, filter: &RideFilter, page: &PageRequest, now: Time) -> Result<Page<Ride>> {
     let select = existing()
         .apply_if(filter.status, |select, status| select.filter(Column::Status.eq(status)))

@@ -23,7 +23,6 @@ pub struct ScreenEntry {
     pub at: Time,
 }
 
-/// Adds an entry to a phone's screen.
 pub async fn show(tx: &Tx, phone: &PhoneNumber, entry: &ScreenEntry) -> Result<()> {
     let model = ActiveModel {
         phone_index: Set(tx.vault().phone_index(&phone.match_key())),

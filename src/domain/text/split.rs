@@ -114,7 +114,6 @@ fn boundary_before(text: &str, at: usize) -> usize {
 pub struct Part {
     /// Byte range in the text.
     pub words: Range<usize>,
-    /// Range of its pictures.
     pub pictures: Range<usize>,
 }
 

@@ -128,7 +128,6 @@ impl Reply {
     }
 }
 
-/// Returns MessageBird's error code.
 pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     Reply::of(response).error().flatten().and_then(|code| ProviderCode::of(&code.to_string()))
 }

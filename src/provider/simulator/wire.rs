@@ -9,9 +9,7 @@ use crate::domain::call::CallStatus;
 pub struct Text {
     /// The network's id of the text.
     pub id: String,
-    /// The phone.
     pub from: String,
-    /// The proxy number.
     pub to: String,
     pub text: String,
 }
@@ -21,9 +19,7 @@ pub struct Text {
 pub struct Call {
     /// The network's id of the call.
     pub id: String,
-    /// The phone.
     pub from: String,
-    /// The proxy number.
     pub to: String,
 }
 
@@ -31,9 +27,7 @@ pub struct Call {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Status {
-    /// A text was delivered.
     Text {
-        /// Our reference.
         reference: String,
     },
     /// The status of a call changed.
@@ -46,13 +40,10 @@ pub enum Status {
     },
 }
 
-/// Answer to a call.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Flow {
-    /// Ring this phone.
     Connect {
-        /// The phone.
         to: String,
         /// Number shown on its screen.
         caller_id: String,
@@ -64,15 +55,11 @@ pub enum Flow {
     HangUp,
 }
 
-/// Body of a send.
 #[derive(Serialize, Deserialize)]
 pub struct Send {
-    /// The proxy number.
     pub from: String,
-    /// The phone.
     pub to: String,
     pub text: String,
-    /// Our reference.
     pub reference: String,
 }
 

@@ -56,7 +56,6 @@ const OURS: [&str; 2] = ["20012", "20100"];
 /// 40333), although other numbers may still work; a full queue (40318).
 const MENDABLE: [&str; 8] = ["40100", "40305", "40312", "40314", "40318", "40320", "40331", "40333"];
 
-/// Returns Telnyx's error code.
 pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     let reply: Value = json::read(&response.body).unwrap_or_default();
     error_code(&reply).and_then(|code| ProviderCode::of(&code))

@@ -17,7 +17,6 @@ const TIMESTAMP: &str = "telnyx-timestamp";
 /// Maximum difference between a request's time and now, in seconds and in either direction, as in Telnyx's SDKs.
 const TOLERANCE: u64 = 300;
 
-/// An Ed25519 public key.
 #[derive(Clone, Debug)]
 pub struct PublicKey([u8; 32]);
 

@@ -43,7 +43,6 @@ pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The account's SID (`AC...`).
     pub account_sid: String,
     /// Auth tokens: the first sends texts, any of them verifies webhooks. Several during a rotation.
     pub auth_tokens: Vec<SecretString>,

@@ -112,7 +112,6 @@ impl Reply {
     }
 }
 
-/// Returns Twilio's error code.
 pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     Reply::of(response).code.as_u64().and_then(|code| ProviderCode::of(&code.to_string()))
 }

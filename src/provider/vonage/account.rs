@@ -53,7 +53,6 @@ pub struct Config {
     pub base_url: String,
 }
 
-/// An RSA private key.
 #[derive(Clone)]
 pub struct PrivateKey(pub(super) EncodingKey);
 

@@ -181,7 +181,6 @@ fn read(response: &OutboundResponse) -> Map<String, Value> {
     json::read(&response.body).unwrap_or_default()
 }
 
-/// Returns Vonage's error code.
 pub(super) fn code(response: &OutboundResponse) -> Option<ProviderCode> {
     payload::error_code(&read(response))
 }

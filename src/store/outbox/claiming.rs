@@ -62,7 +62,6 @@ impl Claim {
     }
 }
 
-/// Result of a claim.
 #[derive(Debug, Default)]
 pub struct ClaimResult {
     pub claims: Vec<Claim>,

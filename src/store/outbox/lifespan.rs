@@ -74,7 +74,6 @@ pub struct Renewal {
     pub expires_at: Time,
 }
 
-/// Outcome of [`renew`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewalOutcome {
     /// The lost parts are pending again.
