@@ -200,7 +200,8 @@ impl Oracle {
         };
         (head.earliest, head.latest) = (now + from, now + to);
         head.doubt |= sent.fate == Fate::Doubt;
-        if head.tries >= MOST_TRIES {
+        // The tries of texts that cannot be told apart are all counted on one of them, which may have others left.
+        if head.tries >= MOST_TRIES && !head.loose {
             queue.pop_front();
         }
     }
