@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     process::Stdio,
     sync::{
-        OnceLock,
+        LazyLock, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -18,8 +18,8 @@ use super::{
     daemon::{Daemon, Home, free_port, tool},
 };
 
-/// A database whose schema is up to date: every test gets a copy.
-const TEMPLATE: &str = "maskline_test_template";
+/// A database whose schema is up to date: every test gets a copy. Two runs of tests on one server have one each.
+static TEMPLATE: LazyLock<String> = LazyLock::new(|| format!("maskline_test_template_{}", std::process::id()));
 
 static SERVER: OnceLock<Shared> = OnceLock::new();
 static PREPARED: OnceCell<()> = OnceCell::const_new();
@@ -38,7 +38,7 @@ pub async fn fresh() -> String {
     let server = SERVER.get_or_init(shared);
     PREPARED.get_or_init(|| prepare(&server.url)).await;
     let name = format!("maskline_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    run(&server.url, &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+    run(&server.url, &format!("CREATE DATABASE {name} TEMPLATE {}", *TEMPLATE)).await;
     format!("{}/{name}", server.url)
 }
 
@@ -62,9 +62,10 @@ pub fn port() -> Option<u16> {
 }
 
 async fn prepare(url: &str) {
-    run(url, &format!("DROP DATABASE IF EXISTS {TEMPLATE}")).await;
-    run(url, &format!("CREATE DATABASE {TEMPLATE}")).await;
-    let config = config_for(&format!("{url}/{TEMPLATE}"), &[]);
+    let template = &*TEMPLATE;
+    run(url, &format!("DROP DATABASE IF EXISTS {template}")).await;
+    run(url, &format!("CREATE DATABASE {template}")).await;
+    let config = config_for(&format!("{url}/{template}"), &[]);
     maskline::app::migrate(&config).await.expect("the schema can be made");
 }
 
