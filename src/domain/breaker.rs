@@ -144,7 +144,7 @@ mod tests {
             "one text that nobody can send"
         );
         assert!(observe(SendHealth::Failing, 1));
-        assert!(!observe(SendHealth::Working, 0), "counted anew");
+        assert!(!observe(SendHealth::Working, 0), "the count starts again");
         assert!(!observe(SendHealth::Failing, 0) && !observe(SendHealth::Failing, 1));
         assert!(!observe(SendHealth::Throttling, 1) && !observe(SendHealth::Working, 1));
         assert!(!observe(SendHealth::Failing, 1) && !observe(SendHealth::Failing, 0));

@@ -1,5 +1,5 @@
-//! A platform that does not answer and a database that is busy, one after the other: the provider has its answer in time
-//! all the same, and the text comes again.
+//! The platform does not answer, and then the database is busy: the provider still gets its answer in time, and the text
+//! gets through when the provider repeats it.
 
 use std::{
     sync::Arc,
@@ -23,7 +23,7 @@ use crate::{
     ride::{ANN, BOB, NUMBER},
 };
 
-/// How long Plivo waits for the answer to a webhook, and how much of that the service uses.
+/// Time after which Plivo warns about an answer to a webhook. The service answers within [`SERVICE_TAKES`].
 const PLIVO_WAITS: Real = Real::from_secs(5);
 const SERVICE_TAKES: Real = Real::from_secs(3);
 

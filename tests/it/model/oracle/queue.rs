@@ -200,7 +200,7 @@ impl Oracle {
         };
         (head.earliest, head.latest) = (now + from, now + to);
         head.doubt |= sent.fate == Fate::Doubt;
-        // The tries of texts that cannot be told apart are all counted on one of them, which may have others left.
+        // If texts read alike, the tries of all are counted on the first, which may really have had fewer.
         if head.tries >= MOST_TRIES && !head.loose {
             queue.pop_front();
         }
